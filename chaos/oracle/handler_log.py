@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from perdure.payloads.type_names import name_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -71,7 +73,7 @@ class HandlerLog:
 
     def name_of(self, kind: type[Any]) -> str:
         """Return the recorded name of a type."""
-        return self.system.drafts.names.name(kind)
+        return name_of(kind)
 
     def begin(self, message: Any, ctx: Context, *, elsewhere: bool = False) -> Call:
         """Enter a call that begins. Its lease must be recorded, its type not paused, its key, group and message not busy.

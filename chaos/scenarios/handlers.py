@@ -22,6 +22,7 @@ from perdure.chaos.scenarios.messages import (
     SCHEDULES,
     Bulk,
     Crowd,
+    Deed,
     Metered,
     Note,
     Plain,
@@ -53,17 +54,19 @@ class Handlers:
     log: HandlerLog
     fault_counts: Counter[str]
 
-    def register(self, workers: int, *, limited: bool = False) -> None:
+    def register(self, workers: int, *, with_others: bool = False) -> None:
         """Register all handlers with the system; those of `Task` and `Plain` have so many workers.
 
-        `limited`: members may handle what only so many may run of in all processes together.
+        `with_others`: members may be there, which handle more types.
         """
         self._add(Task, parallelism=workers, lease=LEASE_S, renew=False)
         self._add(Plain, parallelism=workers)
         self._add(Note, parallelism=2, dedup="append", key_parallelism=1)
         self._add(Metered, parallelism=(1, 3), rate=RATE_PER_S, lease=LEASE_S)
-        limit: dict[str, Any] = {"limit": CROWD_MAX} if limited else {}
+        limit: dict[str, Any] = {"limit": CROWD_MAX} if with_others else {}
         self._add(Crowd, parallelism=(1, CROWD_MAX), **limit)
+        if with_others:
+            self._add(Deed, parallelism=workers)
         retried: dict[str, Any] = {"retries": RETRIES, "backoff": Fixed(BACKOFF_S)}
         for name, (missed, step_s) in SCHEDULES.items():
             self.system.every(step_s, name=name, missed=missed, **retried)(self._tick)

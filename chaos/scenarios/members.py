@@ -11,7 +11,21 @@ import attrs
 
 from perdure.actors.workers.context import Reject, Retry
 from perdure.chaos.scenarios.handlers import CALL_S, outlast_lease, publish_child, settle_bulk
-from perdure.chaos.scenarios.messages import BACKOFF_S, CROWD_MAX, CROWD_S, LEASE_S, RETRIES, Bulk, Crowd, Note, Plain, Task
+from perdure.chaos.scenarios.messages import (
+    BACKOFF_S,
+    CROWD_MAX,
+    CROWD_S,
+    LEASE_S,
+    RETRIES,
+    SCHEDULES,
+    Bulk,
+    Crowd,
+    Deed,
+    Note,
+    OldDeed,
+    Plain,
+    Task,
+)
 from perdure.chaos.simulation.simulated_member import SimulatedMember
 from perdure.chaos.simulation.simulated_system import SimulatedSystem
 from perdure.events.handlers.backoff import Fixed
@@ -25,8 +39,11 @@ if TYPE_CHECKING:
     from perdure.chaos.oracle.handler_log import Call, HandlerLog
     from perdure.chaos.simulation.simulated_executor import SimulatedExecutor
     from perdure.chaos.simulation.simulated_sessions import SimulatedSessions
+    from perdure.handling.schedules import Tick
 
 __all__ = ["Member", "new_member"]
+
+OLD_RETRIES = 1
 
 
 @attrs.frozen
@@ -38,7 +55,9 @@ class Member:
     is_slow: bool = False
     """Its handlers take the time that messages ask for, in which the owner and the member itself may end."""
     has_more: bool = False
-    """It handles batches too, and what only so many may run of in all processes together."""
+    """It handles batches too, and what only so many may run of in all processes together; and it has the schedules."""
+    is_old: bool = False
+    """Its code is old: it knows an earlier version of a type, and has other options for another one."""
 
 
 def new_member(
@@ -65,12 +84,16 @@ class _Handlers:
     def register(self) -> None:
         """Register handlers with the options that the owner has them with."""
         workers = self.settings.workers
-        self._add(Task, parallelism=workers, lease=LEASE_S, renew=False)
+        retries = OLD_RETRIES if self.settings.is_old else RETRIES
+        self._add(Task, parallelism=workers, lease=LEASE_S, renew=False, retries=retries)
         self._add(Plain, parallelism=workers)
         self._add(Note, parallelism=2, dedup="append", key_parallelism=1)
         if self.settings.has_more:
             self._add(Crowd, parallelism=(1, CROWD_MAX), limit=CROWD_MAX)
+            self._add(OldDeed if self.settings.is_old else Deed, parallelism=workers)
             retried: dict[str, Any] = {"retries": RETRIES, "backoff": Fixed(BACKOFF_S)}
+            for name, (missed, step_s) in SCHEDULES.items():
+                self.system.every(step_s, name=name, missed=missed, **retried)(self._tick)
             self.system.batch_handler(Bulk, size=4, wait=0.5, lease=LEASE_S, renew=False, **retried)(self._handle_bulk)
 
     def _add(self, kind: type[Any], **options: Any) -> None:
@@ -81,13 +104,19 @@ class _Handlers:
             try:
                 if isinstance(message, Crowd):
                     self._wait(CROWD_S)
+                if isinstance(message, OldDeed):
+                    self.fault_counts["handled by old code"] += 1
                 if self.settings.is_slow:
                     self._take_time(message, ctx)
                 return _behave(message, ctx, call)
             finally:
                 call.ended = True
 
-        self.system.handler(kind, retries=RETRIES, backoff=Fixed(BACKOFF_S), **options)(handle)
+        self.system.handler(kind, **{"retries": RETRIES, "backoff": Fixed(BACKOFF_S), **options})(handle)
+
+    def _tick(self, tick: Tick, ctx: Context) -> None:
+        self.fault_counts["a tick in a member"] += 1
+        self.log.begin(tick, ctx, elsewhere=True).ended = True
 
     def _handle_bulk(self, batch: Batch[Any]) -> None:
         settle_bulk(self.log, batch, elsewhere=True)

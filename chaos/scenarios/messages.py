@@ -27,9 +27,11 @@ __all__ = [
     "TYPES",
     "Bulk",
     "Crowd",
+    "Deed",
     "Manual",
     "Metered",
     "Note",
+    "OldDeed",
     "Plain",
     "Task",
 ]
@@ -122,6 +124,25 @@ class Crowd:
     how: str = "done"
 
 
+@message(name="scenario.deed", version=2, upcasters={1: lambda fields: {**fields, "made_by": "old code"}})
+@attrs.frozen
+class Deed:
+    """Work that old code knows with fewer fields."""
+
+    number: int
+    how: str = "done"
+    made_by: str = "new code"
+
+
+@message(name="scenario.deed")
+@attrs.frozen
+class OldDeed:
+    """The same, as old code has it."""
+
+    number: int
+    how: str = "done"
+
+
 TYPES: dict[str, type[Any]] = {
     "task": Task,
     "plain": Plain,
@@ -130,4 +151,6 @@ TYPES: dict[str, type[Any]] = {
     "bulk": Bulk,
     "metered": Metered,
     "crowd": Crowd,
+    "deed": Deed,
+    "old deed": OldDeed,
 }

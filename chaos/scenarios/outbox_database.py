@@ -13,6 +13,8 @@ from perdure.outbox.sql_outbox import Outbox, OutboxRelay
 if TYPE_CHECKING:
     from perdure.chaos.oracle.publisher_log import PublisherLog
     from perdure.chaos.oracle.recording_system import RecordingSystem
+    from perdure.chaos.simulation.simulated_member import SimulatedMember
+    from perdure.chaos.simulation.simulated_system import SimulatedSystem
     from perdure.events.commands import Draft
     from perdure.events.errors import InvalidMessage
 
@@ -38,6 +40,12 @@ class HostDatabase:
         self._connection.rollback()
         self.relay = _Relay(system, self)
         self.relay.start()
+
+    def attach_member(self, member: SimulatedMember) -> None:
+        """Let a member relay, too, beside the owner."""
+        relay = _Relay(member.system, self)
+        relay.begin()
+        member.add_outbox(relay)
 
     def write(self, messages: list[tuple[Any, str, dict[str, Any]]], *, commit: bool) -> None:
         """Write messages in one transaction of the host, which then commits or rolls back."""
@@ -68,7 +76,7 @@ class HostDatabase:
         """Note a violation for each row whose message is not on the disk yet."""
         recording = self._log.system.recording
         for ident in self.ids(rows):
-            if not recording.is_durable(ident):
+            if recording.openings and not recording.is_durable(ident):  # without: a member hears of it while an owner starts
                 self._log.violations.append(f"the outbox's row of {ident} was deleted before its message was on the disk")
 
     def connect(self) -> sqlite3.Connection:
@@ -105,10 +113,14 @@ class _SharedConnection(sqlite3.Connection):
 class _Relay(OutboxRelay):
     """The real relay, on a database that can fail and that checks what is deleted."""
 
-    def __init__(self, system: RecordingSystem, database: HostDatabase) -> None:
+    def __init__(self, system: SimulatedSystem, database: HostDatabase) -> None:
         super().__init__(system, database.connect, every_s=EVERY_S)
         self.name = "outbox"  # the usual name differs from run to run
         self._database = database
+
+    def begin(self) -> None:
+        """Be ready, for a member, which a scenario has start it."""
+        self._ended = False
 
     def read(self, after: int) -> list[tuple[int, Draft | InvalidMessage]]:
         """See `Source.read`."""

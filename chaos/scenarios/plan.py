@@ -130,5 +130,4 @@ def _with_clients(plan: Plan, rng: random.Random, *, faults: bool, clients: bool
             name = rng.choice(names)
             steps.append(Step(name, OTHERS_STEPS[name].draw(rng)))
         steps.append(step)
-    limited = rng.choice((False, True))  # in all processes, as one that says otherwise would be outvoted
-    return attrs.evolve(plan, steps=steps, processes=[{**settings, "limited": limited} for settings in plan.processes])
+    return attrs.evolve(plan, steps=steps, processes=[{**settings, "with_others": True} for settings in plan.processes])

@@ -31,6 +31,7 @@ from perdure.options import Options
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from perdure.chaos.scenarios.members import Member
     from perdure.chaos.simulation.simulated_client import SimulatedClient
     from perdure.handling.manual_delivery import Delivery
     from perdure.operations.dead_letters import DeadLetter
@@ -77,8 +78,8 @@ class SystemUnderTest:
         self.leased_again: set[tuple[str, int]] = set()
         self.cut_in = self.cut_seed = 0
         """The power is cut at the `cut_in`-th disk operation from now; 0: not at all."""
-        self.limited = False
-        """Whether the owner's handlers say how many may run in all processes together."""
+        self.with_others = False
+        """The owner has handlers for what is of interest in several processes only."""
         self.set_back_s = 0.0
         self.starts_us: list[int] = []
         """When processes began, and when each was running."""
@@ -91,7 +92,7 @@ class SystemUnderTest:
 
     def _new_system(self) -> RecordingSystem:
         settings = dict(next(self._processes))
-        workers, self.limited = settings.pop("workers"), settings.pop("limited", False)
+        workers, self.with_others = settings.pop("workers"), settings.pop("with_others", False)
         quiet: dict[str, Any] = {"log_failures": None, "log_dead_letters": None}  # a scenario makes thousands of both
         options = Options(dead_letters_max=8, retries=2, backlog_max=60, **quiet, **settings)
         self.disk.before_each = self._before_operation
@@ -99,7 +100,7 @@ class SystemUnderTest:
         system.keep_dropped(self.dropped)
         self.publisher_log.system = system
         self.handler_log.replace_process(system)
-        Handlers(system, self.handler_log, self.fault_counts).register(workers, limited=self.limited)
+        Handlers(system, self.handler_log, self.fault_counts).register(workers, with_others=self.with_others)
         return system
 
     def _before_operation(self, _name: str) -> None:
@@ -137,6 +138,13 @@ class SystemUnderTest:
             self.by_front.pop(n, None)
             self.publisher_log.forget_client(client)
             client.connection.die()
+
+    def start_member(self, n: int, settings: Member, *, relays: bool) -> None:
+        """Start a member, unless it is there; `relays`: it reads the outbox too."""
+        if n not in self.others.members:
+            self.others.start_member(n, settings)
+            if relays:
+                self.database.attach_member(self.others.members[n])
 
     def start_deputy(self) -> None:
         """Have another process follow the log, with which it takes over when the owner ends."""

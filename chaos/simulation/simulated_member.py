@@ -40,7 +40,7 @@ class _NoHooks:
 class SimulatedMember(Member):
     """A `Member` in virtual time, with the handlers that are registered with a system, which itself does not start.
 
-    Its handlers must not wait: their process could not outlive the owner's, within whose turns it would be waiting.
+    Its handlers may wait, in a turn that stops in the middle: the owner's process may end meanwhile, and this one too.
     """
 
     connection: SimulatedConnection  # type: ignore[assignment]
@@ -60,6 +60,7 @@ class SimulatedMember(Member):
             run=system.drafts.ids.one(),
             executor=self.process,
         )
+        runtime.pools.version_of = system.version_of
         facts = OwnersFacts(system.drafts, system.options, system.inner.registered.specs)
         super().__init__(runtime, self._no_folder(), facts, lambda _: None, _NoHooks())
 
@@ -77,7 +78,8 @@ class SimulatedMember(Member):
 
     def begin(self) -> None:
         """Start its actors, and have the owner feed its handlers."""
-        self.start(self.system.inner.registered.specs, {})
+        known = self.system.inner.registered
+        self.start(known.specs, known.schedules)
         self.ready()
 
     def die(self) -> None:

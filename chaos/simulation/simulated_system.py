@@ -101,9 +101,14 @@ class SimulatedSystem(System):
 
     def _new_engine(self, *args: Any, **others: Any) -> Engine:
         engine = super()._new_engine(*args, **others)
+        engine.runtime.pools.version_of = self.version_of
         if self.has_members:
             engine.runtime.orphans.wait_us = REATTACH_US
         return engine
+
+    def version_of(self, type_name: str) -> int:
+        """Return the newest version of a type that this process knows, as `shared=True` tells the owner."""
+        return self.drafts.names.versions.get(type_name, 1)
 
     def step(self) -> bool:
         """Let one actor take a turn. Return False if none has anything to do now."""

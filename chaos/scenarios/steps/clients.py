@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from perdure.chaos.scenarios.members import Member
+from perdure.chaos.scenarios.messages import HOWS
 from perdure.chaos.scenarios.steps.actions import ACTIONS, Action
 
 if TYPE_CHECKING:
@@ -102,13 +103,28 @@ def _draw_member(rng: random.Random) -> dict[str, Any]:
         "workers": rng.choice((1, 3)),
         "slow": rng.random() < 0.7,  # noqa: PLR2004 - some are quick, so that many messages are handled
         "more": rng.choice((False, True)),
+        "old": rng.choice((False, False, True)),
+        "relays": rng.choice((False, True)),
     }
 
 
-def _member_joins(sut: SystemUnderTest, n: int, workers: int, slow: bool = False, more: bool = False) -> None:  # noqa: FBT001, FBT002 - a step's keywords
-    """Start a member whose workers the owner feeds, unless it is there."""
+def _member_joins(sut: SystemUnderTest, n: int, workers: int, **how: bool) -> None:
+    """Start a member whose workers the owner feeds, unless it is there. It is quick and has few handlers unless `how` says more."""
     sut.fault_counts["member joins"] += 1
-    sut.others.start_member(CLIENTS + n, Member(workers, is_slow=slow, has_more=more and sut.limited))
+    settings = Member(
+        workers,
+        is_slow=how.get("slow", False),
+        has_more=how.get("more", False) and sut.with_others,
+        is_old=how.get("old", False),
+    )
+    sut.start_member(CLIENTS + n, settings, relays=how.get("relays", False))
+
+
+def _deed(sut: SystemUnderTest, n: int, kind: str, how: str) -> None:
+    """Have a client publish what old code knows with fewer fields; its own code may be old, too."""
+    if sut.with_others:
+        with sut.through(n):
+            ACTIONS["publish"].do(sut, kind=kind, how=how, options={})
 
 
 def _member_death(sut: SystemUnderTest, n: int) -> None:
@@ -127,5 +143,6 @@ CLIENT_STEPS: dict[str, Action] = {
     ),
     "client_death": Action(1, _draw_line, _client_death),
     "member_joins": Action(6, _draw_member, _member_joins),
+    "deed": Action(3, lambda rng: _draw_line(rng, kind=rng.choice(("deed", "old deed")), how=rng.choice(HOWS)), _deed),
     "member_death": Action(1, lambda rng: {"n": rng.randrange(MEMBERS)}, _member_death),
 }
