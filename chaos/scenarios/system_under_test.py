@@ -268,6 +268,7 @@ class SystemUnderTest:
             committed=self.database.committed,
             starts_us=self.starts_us,
             now_us=self.executor.clock.now_us(),
+            set_back_us=round(self.set_back_s * 1_000_000) if self.with_others else 0,
             schedules=SCHEDULES,
             rates_per_s={self.handler_log.name_of(Metered): RATE_PER_S},
             backoff_us=round(BACKOFF_S * 1_000_000),
