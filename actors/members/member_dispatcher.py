@@ -8,10 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.actor import Actor
-from perdure.actors.core.messages import EndGrace, PaceChanged, Quiesce, Restarted, StopHandler, Wake, WakeAt
+from perdure.actors.core.messages import EndGrace, Outcomes, PaceChanged, Quiesce, Restarted, StopHandler, Wake, WakeAt
 from perdure.actors.members.owner_words import Configured, Overdue, Revoked, Setting
 from perdure.actors.requests.request import Request
 from perdure.actors.workers.pools.worker_messages import WorkerDown
+from perdure.actors.workers.staff import IgnoredReply
+from perdure.events.commands import ExpireLease
 
 if TYPE_CHECKING:
     from perdure.actors.core.actor import Home
@@ -103,6 +105,9 @@ class MemberDispatcher(Actor):
         delivery = None if pool is None else pool.open.get(message.number)
         ref = (message.number, message.id, message.attempt)
         if pool is None or delivery is None or delivery.attempt_ref != ref:
+            if isinstance(message, Overdue):  # else the owner would ask without end, and nothing else could have the message
+                lost = ExpireLease(*ref, "its lease ran out, and its process does not have it")
+                self.pending.send("queue", Outcomes([lost]), IgnoredReply(), from_outside=False)
             return
         if isinstance(message, Overdue):
             self.staff.overdue(pool, delivery, message.until_us, now_us)
