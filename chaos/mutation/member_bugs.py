@@ -204,4 +204,18 @@ MEMBER_BUGS: tuple[Bug, ...] = (
         0,
         (Edit("perdure.events.queue.consumer_reports", " and message.lease.holder != holder", " and not holder"),),
     ),
+    Bug(
+        "a member says nothing of a lease that it does not have",
+        "member",
+        "tests/chaos/simulation/test_missing_deliveries.py",
+        0,
+        (
+            Edit(
+                "perdure.actors.members.member_dispatcher",
+                "            if isinstance(message, Overdue):  #",
+                "            if False:  #",
+            ),
+        ),
+        found=True,
+    ),
 )

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from perdure.chaos.oracle.handler_log import Call, HandlerLog
     from perdure.chaos.simulation.simulated_executor import SimulatedExecutor
     from perdure.chaos.simulation.simulated_sessions import SimulatedSessions
-    from perdure.handling.schedules import Tick
+    from perdure.handling.recurring.schedules import Tick
 
 __all__ = ["Member", "new_member"]
 

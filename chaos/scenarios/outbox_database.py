@@ -45,7 +45,7 @@ class HostDatabase:
         """Let a member relay, too, beside the owner."""
         relay = _Relay(member.system, self)
         relay.begin()
-        member.add_outbox(relay)
+        member.runtime.add_outbox(relay)
 
     def write(self, messages: list[tuple[Any, str, dict[str, Any]]], *, commit: bool) -> None:
         """Write messages in one transaction of the host, which then commits or rolls back."""
