@@ -97,8 +97,8 @@ HOST_BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.arguments.moments",
-                "        if value.utcoffset() is None:\n",
-                "        value = value if value.tzinfo else value.replace(tzinfo=dt.UTC)\n        if value.utcoffset() is None:\n",
+                "    if isinstance(value, dt.datetime):\n",
+                "    if isinstance(value, dt.datetime):\n        value = value if value.tzinfo else value.replace(tzinfo=dt.UTC)\n",
             ),
         ),
     ),
