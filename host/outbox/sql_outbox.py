@@ -277,7 +277,8 @@ class OutboxRelay:
         first: Exception | None = None
         while rows := self._select(after):
             refused = self._publish(rows)
-            self._delete([row for row, _ in rows if row not in refused])
+            if published := [row for row, _ in rows if row not in refused]:
+                self._delete(published)
             count += len(rows) - len(refused)
             for error in refused.values():
                 first, after = first or error, rows[-1][0]

@@ -137,11 +137,18 @@ class SegmentStore(SegmentRecovery):
         try:
             self._check_identity(self._identity.check_all)
             snapshot_file.write(self.disk, self.path, self._store_id, snapshot)
+        except OSError as error:
+            msg = f"the snapshot at {snapshot.seq} could not be written in {self.path}: {with_advice(error)}. The log is untouched."
+            raise StoreUnavailable(msg) from error
+        try:
             with self._hold.dropping() as may_drop:
                 for seq in self._unneeded_snapshots() if may_drop else ():
                     self.disk.remove(self.path / snapshot_file.file_name(seq))
         except OSError as error:
-            msg = f"the snapshot at {snapshot.seq} could not be written in {self.path}: {with_advice(error)}. The log is untouched."
+            msg = (
+                f"the snapshot at {snapshot.seq} is written, but an older one cannot be removed from {self.path}: {with_advice(error)}. "
+                "The next snapshot tries again."
+            )
             raise StoreUnavailable(msg) from error
 
     def watch_ownership(self, lost: Callable[[OwnershipLost], None]) -> None:

@@ -109,7 +109,7 @@ def test_error_of_an_async_process_handler_says_what_to_write() -> None:
 @pytest.mark.parametrize("args", [("stats", "data"), ("config",), ("run", "shop:system")])
 def test_missing_configuration_file_is_named(tmp_path: Path, command: Commands, args: tuple[str, ...]) -> None:
     done = command("--config", "NOFILE", *args, cwd=tmp_path, env={"PATH": ""})
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "Errno" not in done.stderr
     assert "the configuration file NOFILE does not exist" in done.stderr
 

@@ -105,6 +105,16 @@ def test_committed_is_published_and_rolled_back_is_not(folder: Path, connect: Co
     assert [item[0] for item in collected.items] == ["kept"]
 
 
+def test_rows_of_which_all_are_refused_stay(connect: Connect) -> None:
+    """The error names why; nothing is deleted, which needs no statement (an empty list is no SQL of PostgreSQL)."""
+    with perdure.System(store=perdure.MemoryStore()) as system:
+        system.publish(Shipped("holder"), key="k", dedup="reject")
+        write(connect, ["refused"], key="k", dedup="reject")
+        with pytest.raises(perdure.DuplicateKey):
+            perdure.OutboxRelay(system, connect).relay_once()
+    assert rows(connect) == 1
+
+
 def test_process_that_dies_between_commit_and_relay_publishes_once(folder: Path, connect: Connect, until: Until) -> None:
     """The rows were published and not deleted, or not even published: the next process does what is missing, once."""
     with perdure.System(folder) as system:

@@ -52,6 +52,10 @@ class FailingDisk(Disk):
             raise
         super().write(fd, data)
 
+    def remove(self, path: Path) -> None:
+        self._perhaps("remove")
+        super().remove(path)
+
     def sync_data(self, fd: int) -> None:
         self._perhaps("sync_data", fd)
         super().sync_data(fd)
@@ -253,6 +257,23 @@ def test_a_snapshot_that_fails_leaves_the_older_ones_and_no_litter(tmp_path: Pat
     assert not list(tmp_path.glob("*.tmp"))
     assert list(store.frames()) == [frame]
     put(store, b"the log goes on")
+    store.close()
+
+
+def test_an_older_snapshot_that_cannot_be_removed_is_named_as_that(tmp_path: Path, disk: FailingDisk) -> None:
+    """The new one is there and counts; the next snapshot removes what is too many."""
+    store = opened(tmp_path, disk)
+    for number in (1, 2):
+        put(store, b"x")
+        store.save_snapshot(Snapshot(number, b"older"))
+    put(store, b"x")
+    disk.failing = {"remove": 1}
+    with pytest.raises(StoreUnavailable, match=r"snapshot at 3 is written, but an older one cannot be removed"):
+        store.save_snapshot(Snapshot(3, b"newer"))
+    assert [snapshot.seq for snapshot in store.snapshots()] == [3, 2, 1]
+    put(store, b"x")
+    store.save_snapshot(Snapshot(4, b"newest"))
+    assert [snapshot.seq for snapshot in store.snapshots()] == [4, 3]
     store.close()
 
 
