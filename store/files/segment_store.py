@@ -146,8 +146,8 @@ class SegmentStore(SegmentRecovery):
                     self.disk.remove(self.path / snapshot_file.file_name(seq))
         except OSError as error:
             msg = (
-                f"the snapshot at {snapshot.seq} is written, but an older one cannot be removed from {self.path}: {with_advice(error)}. "
-                "The next snapshot tries again."
+                f"the snapshot at {snapshot.seq} is written, but an older one cannot be removed from {self.path}: "
+                f"{with_advice(error)}. The next snapshot tries again."
             )
             raise StoreUnavailable(msg) from error
 
