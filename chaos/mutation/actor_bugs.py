@@ -52,6 +52,7 @@ ACTOR_BUGS: tuple[Bug, ...] = (
         "simulation",
         SCENARIOS,
         (Edit("perdure.actors.journal.journal", "if self.terms.get(message.writer) == message.term:", "if message.term:"),),
+        first=45,
     ),
     Bug(
         "the events of a pass are written in reverse order",
@@ -157,6 +158,7 @@ ACTOR_BUGS: tuple[Bug, ...] = (
                 "return True",
             ),
         ),
+        first=87,
     ),
     Bug(
         "a restarted timer learns no deadlines",
@@ -190,7 +192,7 @@ ACTOR_BUGS: tuple[Bug, ...] = (
         SCENARIOS,
         (Edit("perdure.actors.workers.staff", "if any(d.outcome is not None and not", "if any(d.outcome is None and not"),),
         found=True,
-        first=60,
+        first=81,
     ),
     Bug(
         "the deliveries of a dead worker are not reported",

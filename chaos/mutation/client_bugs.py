@@ -19,6 +19,7 @@ CLIENT_BUGS: tuple[Bug, ...] = (
         "clients",
         WITH_CLIENTS,
         (Edit("perdure.actors.sessions.session", "is_new = first > self._newest_id", "is_new = True"),),
+        first=37,
         favoured=("repeat_frames",),
     ),
     Bug(

@@ -185,6 +185,7 @@ EVENT_BUGS: tuple[Bug, ...] = (
                 "            if waits and not draft.due_us:\n                events.append(ev.Superseded(waits, by=number))\n",
             ),
         ),
+        first=90,
     ),
     Bug(
         "a cancelled message is reported as completed",
