@@ -54,13 +54,17 @@
     return (fresh) => [...fresh.querySelectorAll(at.tagName)].find((el) => key(el) === wanted);
   };
 
+  let isLeaving = false; // a link is followed: what comes in now must not lead back here
+  addEventListener("beforeunload", () => { isLeaving = true; });
+  addEventListener("pageshow", () => { isLeaving = false; }); // it was come back to
+
   // Put another answer of the server in place of what is shown. `keep`: elements that stay as they are (a slider in the hand).
   window.perdure = {
     async show(address, { keep = [], record = true, unless = () => false } = {}) {
       const answer = await fetch(address, { headers: { accept: "text/html", "x-perdure-look": "1" }, credentials: "same-origin" });
       if (!(answer.headers.get("content-type") || "").startsWith("text/html")) return false;
       const next = new DOMParser().parseFromString(await answer.text(), "text/html");
-      if (unless()) return false; // the answer took its time, and something was begun here meanwhile
+      if (isLeaving || unless()) return false; // the answer took its time: a link was followed, or something begun, meanwhile
       for (const selector of ["main", ".side", "footer", ".time"]) {
         const old = document.querySelector(selector), fresh = next.querySelector(selector);
         if (fresh && !old) { location.replace(address); return true; } // the slider comes with the first page
