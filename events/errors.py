@@ -94,7 +94,7 @@ class DuplicateKey(PerdureError):
 class HandlerFailed(PerdureError):
     """The awaited message ended without a result: its handler failed for the last time, or it was never handled."""
 
-    def __init__(self, message: str, id: str = "", exception: str = "", error: str = "") -> None:  # noqa: A002 - as everywhere
+    def __init__(self, message: str, id: str = "", exception: str = "", error: str = "") -> None:
         super().__init__(message, id, exception, error)
         self.id = id
         self.exception = exception
@@ -121,7 +121,7 @@ class LeaseLost(PerdureError):
 class NotAllowed(PerdureError):
     """The principal lacks a right: the system's `authorize` did not allow it. Nothing was changed."""
 
-    def __init__(self, message: str, principal: str = "", action: str = "", type: str = "") -> None:  # noqa: A002 - as everywhere
+    def __init__(self, message: str, principal: str = "", action: str = "", type: str = "") -> None:
         super().__init__(message, principal, action, type)
         self.principal = principal
         self.action = action

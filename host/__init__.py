@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from perdure.operations.backups import backup, restore
     from perdure.operations.bulk.acts_where import BulkAct, CountedLetters
     from perdure.operations.bulk.cancels_where import CountedMessages
-    from perdure.operations.dead_letters import DeadLetter
+    from perdure.operations.dead_letter import DeadLetter
     from perdure.operations.exporting.export import Exported, export
     from perdure.operations.metrics import DeputyInfo, HandlerInfo, Metrics, ProcessInfo, Totals
     from perdure.operations.reading.acts import OperatorAct

@@ -1,11 +1,12 @@
 """Where events are kept: the protocol of stores and readers, and three stores: segment files, memory, PostgreSQL.
 
 - `protocol` has `EventStore` (the owner) and `LogReader` (reads without owning); other rooms use these, and never ask which store
-  it is. `values`, `survey` and `conditions` are what they return. `addresses` makes a reader from an address.
+  it is. `other_processes` is what a store may have for those that do not own its log. `values`, `survey` and `conditions` are
+  what they return. `addresses` makes a reader from an address.
 - `maintenance`: verification, repair, migration. `backup`: backups.
 - `files`: a log in a folder. `format`: the layout of bytes. `disk`: system calls. `spool`: what is published without an owner.
 - `postgres`: a log in a database. `memory`: a log that ends with its process.
-- `retention_hold` keeps old files while they are copied.
+- `retention_hold` keeps old files while they are copied; `reading_through` is how an owner reads.
 
 Not here: what events mean (`events`); a frame's body is bytes.
 """

@@ -21,9 +21,10 @@ from perdure.store.files.segment_store import SegmentStore
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from perdure.store.other_processes import Channel, Ingress
     from perdure.store.postgres.connecting.postgres_address import PostgresAddress
     from perdure.store.postgres.high_water import Accepted
-    from perdure.store.protocol import Channel, EventStore, Ingress, LogReader, LogTarget
+    from perdure.store.protocol import EventStore, LogReader, LogTarget
     from perdure.store.values import PartitionOwner
 
 __all__ = [

@@ -74,7 +74,7 @@ class Server:
 
     def start(self) -> None:
         """Start it, and return once it answers."""
-        import psycopg  # noqa: PLC0415 - only where it is installed
+        import psycopg
 
         options = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         command = [*self._become, program("postgres"), "-D", str(self.folder / "data"), "-k", str(self.folder), *options]
@@ -130,7 +130,7 @@ class Server:
 
     def run(self, statement: str) -> list[tuple[object, ...]]:
         """Run a statement and return its rows."""
-        import psycopg  # noqa: PLC0415 - only where it is installed
+        import psycopg
 
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             cursor = connection.execute(statement.encode())

@@ -53,7 +53,7 @@ class Source(Protocol):
     def read(self, after: int) -> Sequence[tuple[int, Draft | Sequence[Draft] | DraftRun | InvalidMessage]]:
         """Return the oldest rows behind this row number, up to a bound of its own.
 
-        A row is a message, or several that belong together; an error stands for one that is none.
+        A row is a message, or several that belong together; an error stands for a row that cannot be read.
         """
 
     def delete(self, rows: list[int]) -> None:

@@ -207,10 +207,10 @@ class Caller:
         """
         if not is_awaitable(value):
             return check_ran(value)
-        self._have_loop()
+        self._start_loop()
         return self._await_on_loop(value, variables, deliveries)
 
-    def _have_loop(self) -> None:
+    def _start_loop(self) -> None:
         """Start the event loop for a handler that was not known to need one."""
         self._pool.awaits = True
         if "event_loop" in self._directory.actors:

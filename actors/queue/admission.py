@@ -1,4 +1,4 @@
-"""Taking in publishes: many in one decision where they can be, each by itself where not.
+"""Taking in publishes: many in one decision where they can be, each by itself where not; and rows of outboxes and spools.
 
 Which are decided together, and whether they are accepted, are rules (`events/queue/admission`). Publishes
 that wait for room are in `waiting_publishers`, all other requests in `queue`.
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perdure.actors.core.messages import TakeInRows, TakenIn
 from perdure.actors.queue import decision_pass
 from perdure.actors.queue.waiting_publishers import WaitingPublishers
 from perdure.actors.requests.answers import Settle, SettleAll
-from perdure.events.commands import DraftRun
+from perdure.events.commands import DraftRun, TakeIn
 from perdure.events.errors import PerdureError, QueueFull
 from perdure.events.loggers import GuardedLogger
 from perdure.events.queue.admission.publish_groups import group_key, merged
@@ -86,14 +87,14 @@ class Admission:
             self._decide_one(request, now_us)
 
     def _decide_one(self, request: Request, now_us: int) -> None:
-        """Accept one publish, have it wait for room, or refuse it; first come, first served."""
+        """Accept one publish, let it wait for room, or refuse it; first come, first served."""
         if self.waiting_publishers.waiting:
-            self._have_wait(request, now_us)
+            self._let_wait(request, now_us)
             return
         try:
             self._accept(request, now_us)
         except QueueFull:
-            self._have_wait(request, now_us)
+            self._let_wait(request, now_us)
         except PerdureError as error:
             self._queue.pending.refuse(request, error)
 
@@ -109,8 +110,8 @@ class Admission:
         queue.synced.append(Settle(queue.pending, request, None))
         queue.cut_where_full(now_us)
 
-    def _have_wait(self, request: Request, now_us: int) -> None:
-        """Have a publish wait for room; of a submit batch each message by itself, as there may be room for some."""
+    def _let_wait(self, request: Request, now_us: int) -> None:
+        """Let a publish wait for room; of a submit batch each message by itself, as there may be room for some."""
         pieces = self._queue.pending.split(request)
         if pieces == [request]:
             self.waiting_publishers.add(request, now_us)
@@ -121,3 +122,26 @@ class Admission:
     def admit(self, now_us: int) -> None:
         """Accept the publishes that wait for room, as far as there is some."""
         self.waiting_publishers.admit(now_us, self._accept)
+
+    def take_in(self, request: Request, command: TakeInRows, now_us: int) -> None:
+        """Take in rows in their order, until one finds no room, or cannot be taken in.
+
+        Raises:
+            QueueFull: the first one finds none.
+            PerdureError: the first one cannot be taken in.
+        """
+        queue, taken = self._queue, TakenIn(0, [])
+        for row, drafts in command.rows:
+            try:
+                events = queue.decide(TakeIn(drafts), now_us)
+            except PerdureError:
+                if not taken.count:
+                    raise
+                break
+            if events and command.in_append:
+                queue.taken.append(row)
+            else:
+                taken.left.append(row)
+            taken.count += 1
+            queue.cut_where_full(now_us)
+        queue.synced.append(Settle(queue.pending, request, taken))

@@ -15,7 +15,7 @@ from perdure.actors.queue.shared_pools import SharedPools
 from perdure.actors.workers.pools.pool import WorkerDelivery
 from perdure.actors.workers.pools.worker_messages import Deliver, Subscribe
 from perdure.events.handlers.sharing import capped
-from perdure.events.queue import leasing
+from perdure.events.queue import leasing, rates
 from perdure.events.queue.outcomes import current
 from perdure.events.queue.state import FOREVER
 from perdure.events.runs import LeasedRun, count
@@ -71,7 +71,7 @@ class Deliveries:
         pace_us = FOREVER
         for subscription in subscriptions:
             if subscription.interval_us:
-                pace_us = min(pace_us, leasing.next_pace_us(queue.state, subscription, now_us))
+                pace_us = min(pace_us, rates.next_pace_us(queue.state, subscription, now_us))
             ready = leasing.pressing(queue.state, subscription)
             if ready and self._backlog_grew.get(subscription.type) is not subscription:  # once for each subscription
                 self._backlog_grew[subscription.type] = subscription
@@ -100,7 +100,7 @@ class Deliveries:
             else:
                 queue.written.append(Deliver(pool, deliveries))  # type: ignore[arg-type]  # a Pool, then
             if subscription.interval_us:
-                queue.apply([leasing.pace(queue.state, subscription, len(deliveries), now_us)])
+                queue.apply([rates.pace(queue.state, subscription, len(deliveries), now_us)])
 
     def subscribe(self, message: Subscribe) -> None:
         """Open, change or close a subscription. A new dispatcher does not know what its predecessor was to stop: revoke that."""

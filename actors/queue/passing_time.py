@@ -64,8 +64,8 @@ class PassingTime:
         expired = self._expire_leases(now_us)
         skipped_us = self._clock.skipped_us if self.skipped_us else None
         # Messages that came back just now may have outlived their time.
-        due = deadlines.tick(queue.state, now_us, queue.limits, skipped_us)
-        self.more_is_due = len(due) >= deadlines.TICK_MAX or expired >= deadlines.TICK_MAX
+        due = deadlines.due(queue.state, now_us, queue.limits, skipped_us)
+        self.more_is_due = len(due) >= deadlines.LOOK_MAX or expired >= deadlines.LOOK_MAX
         queue.apply(due)
         queue.cut_where_full(now_us)
 
@@ -87,7 +87,7 @@ class PassingTime:
             attempt_ref = (message.number, message.published.id, lease.attempt)
             if lease.holder or message.published.type not in self._deliveries:
                 lost.append(ExpireLease(*attempt_ref, "its lease ran out without a sign of life"))
-                if len(lost) >= deadlines.TICK_MAX:
+                if len(lost) >= deadlines.LOOK_MAX:
                     break
             else:
                 ask.append((*attempt_ref, message.until_us))

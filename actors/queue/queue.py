@@ -1,7 +1,7 @@
 """The queue actor: the only decider about messages. It answers requests and sends its decisions to the journal.
 
 The rules are in `events/queue`. `decision_pass` decides and folds, `admission` takes in publishes, `deliveries` feeds the workers,
-`passing_time` looks at deadlines, `operators_acts` answers operators.
+`passing_time` looks at deadlines, `operators_acts` answers operators, `consumers` those who check out by hand.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from perdure.actors.core.messages import (
     Report,
     Restarted,
     TakeInRows,
-    TakenIn,
     Ticks,
     Wake,
     WhenIdle,
 )
 from perdure.actors.core.texts import one_line
 from perdure.actors.queue.admission import Admission
-from perdure.actors.queue.consumers import ConsumerGone, checked_out_by
+from perdure.actors.queue.consumers import ConsumerGone, Consumers
 from perdure.actors.queue.decision_pass import DecisionPass
 from perdure.actors.queue.deliveries import Deliveries
 from perdure.actors.queue.operators_acts import OperatorsActs
@@ -34,7 +33,6 @@ from perdure.actors.requests.answers import Settle
 from perdure.actors.requests.looks import Looks
 from perdure.actors.requests.request import Request
 from perdure.actors.requests.submit_batch import SubmitBatch
-from perdure.actors.workers.pools.pool import WorkerDelivery
 from perdure.actors.workers.pools.worker_messages import Subscribe
 from perdure.events.commands import (
     AdvanceBulk,
@@ -52,14 +50,12 @@ from perdure.events.commands import (
     Release,
     Replay,
     RunNow,
-    TakeIn,
     Tick,
 )
 from perdure.events.errors import PerdureError
 from perdure.events.loggers import GuardedLogger
-from perdure.events.queue import deadlines, leasing
+from perdure.events.queue import deadlines
 from perdure.events.queue import decisions as rules
-from perdure.events.queue.consumer_reports import is_anothers, is_refused
 from perdure.events.queue.endings import excess
 from perdure.events.queue.folding.spilling import compact
 from perdure.events.queue.lookup import look_up
@@ -121,6 +117,7 @@ class Queue(DecisionPass):
         """Begin a term; actors that know what is not in the state send it again."""
         self.deliveries = Deliveries(self)
         self.admission = Admission(self, self.publish_timeout_s)
+        self.consumers = Consumers(self)
         self.idle_waiters: list[Request] = []
         self.time = PassingTime(self, self.clock, self.deliveries, self.orphans, self.pools)
         self.acts = OperatorsActs(self, self.extensions)
@@ -150,7 +147,7 @@ class Queue(DecisionPass):
     def _enforce_bounds(self, now_us: int) -> None:
         """Drop what is kept beyond a bound that was higher before."""
         letters = len(self.state.dead)
-        while beyond := excess(self.state, self.limits, deadlines.TICK_MAX):
+        while beyond := excess(self.state, self.limits, deadlines.LOOK_MAX):
             self.apply(beyond)
             self.cut_where_full(now_us)
         if letters > len(self.state.dead):
@@ -253,27 +250,27 @@ class Queue(DecisionPass):
                     self.deliveries.lost_runs.spend(now_us)
                     self.time.look_at_all(now_us)  # messages that this pass has brought back may have outlived their time
                     self.decide(command, now_us)
-                    self.written.append(Settle(pending, request, self._checked_out(command)))
-                case Report() | Ticks() | CountLive() | FindLive():
+                    self.written.append(Settle(pending, request, self.consumers.delivery_to(command)))
+                case Report() | Ticks() | CountLive() | FindLive() | LookUp():
                     self._look(request, command, now_us)
                 case WhenIdle():
                     self._answer_when_idle(request)
                 case TakeInRows():
-                    self._take_in(request, command, now_us)
-                case Reattach() | ConsumerGone():
-                    self._answer_process(request, command, now_us)
+                    self.admission.take_in(request, command, now_us)
+                case Reattach():
+                    self._reattach(request, command)
+                case ConsumerGone():
+                    self.consumers.on_gone(request, command, now_us)
                 case Cancel() | RunNow() | AdvanceBulk():
                     self.acts.on_message(request, command, now_us)
                 case AwaitResult():
                     self.synced += self.awaiting.ask(self.state, request, command)
                     self._warn_if_unhandled(command)
-                case LookUp():
-                    self.synced.append(Settle(pending, request, look_up(self.state, command.id)))
                 case Extend():
                     self.decide(command, now_us)
                     self.written.append(Settle(pending, request, None))
                 case Done() | Fail() | Release():
-                    self._answer_consumer(request, command, now_us)
+                    self.consumers.on_report(request, command, now_us)
                 case Replay() | Purge():
                     self.acts.on_letters(request, command, now_us)
                 case BeginBulk() | LookAtBulk():
@@ -285,38 +282,9 @@ class Queue(DecisionPass):
             pending.refuse(request, error)
         self.cut_where_full(now_us)
 
-    def _take_in(self, request: Request, command: TakeInRows, now_us: int) -> None:
-        """Take in rows in their order, until one finds no room, or cannot be taken in.
-
-        Raises:
-            QueueFull: the first one finds none.
-            PerdureError: the first one cannot be taken in.
-        """
-        taken = TakenIn(0, [])
-        for row, drafts in command.rows:
-            try:
-                events = self.decide(TakeIn(drafts), now_us)
-            except PerdureError:
-                if not taken.count:
-                    raise
-                break
-            if events and command.in_append:
-                self.taken.append(row)
-            else:
-                taken.left.append(row)
-            taken.count += 1
-            self.cut_where_full(now_us)
-        self.synced.append(Settle(self.pending, request, taken))
-
-    def _answer_process(self, request: Request, command: Reattach | ConsumerGone, now_us: int) -> None:
-        """Bring together what a process has with what is on record, or take back what one has that is gone."""
-        refused: list[tuple[int, str, int]] = []
-        if isinstance(command, Reattach):
-            refused = reattached(self.state, command, self.orphans, self.deliveries.delivery_of)
-        else:
-            for lost in checked_out_by(self.state, command.origin):
-                self.take(lost, now_us)
-                self.cut_where_full(now_us)
+    def _reattach(self, request: Request, command: Reattach) -> None:
+        """Bring together what a process has with what is on record; answer with what it may not go on with."""
+        refused = reattached(self.state, command, self.orphans, self.deliveries.delivery_of)
         self.written.append(Settle(self.pending, request, refused))
 
     def _answer_when_idle(self, request: Request) -> None:
@@ -336,32 +304,18 @@ class Queue(DecisionPass):
                 one_line(message.published.type),
             )
 
-    def _look(self, request: Request, command: Report | Ticks | CountLive | FindLive, now_us: int) -> None:
+    def _look(self, request: Request, command: Report | Ticks | CountLive | FindLive | LookUp, now_us: int) -> None:
         """Answer from the state: at once, or in pieces where all messages are looked at."""
         match command:
             case CountLive():
                 self.looks.add(request, partial(counting, self.state, command))
             case FindLive():
                 self.looks.add(request, partial(finding, self.state, command))
+            case LookUp():
+                self.synced.append(Settle(self.pending, request, look_up(self.state, command.id)))
             case _:
                 answer = report_of(self.state, now_us) if isinstance(command, Report) else dict(self.state.ticks)
                 self.written.append(Settle(self.pending, request, answer))
 
     def _settle_looked(self, request: Request, found: object) -> None:
         self.synced.append(Settle(self.pending, request, found))
-
-    def _answer_consumer(self, request: Request, report: Done | Fail | Release, now_us: int) -> None:
-        """Record a manual consumer's report on its delivery; refuse it if the consumer no longer had the lease."""
-        if is_anothers(self.state, report):
-            self.pending.refuse(request, leasing.lease_lost(report.id, report.attempt))
-            return
-        events = self.decide(report, now_us)
-        if is_refused(self.state, report, events, sent_again=request.times > 1):
-            self.pending.refuse(request, leasing.lease_lost(report.id, report.attempt))
-        else:
-            self.synced.append(Settle(self.pending, request, None))
-
-    def _checked_out(self, command: CheckOut) -> WorkerDelivery | None:
-        number = self.state.holders.get(command.holder)
-        message = None if number is None else self.state.messages[number]
-        return None if message is None or message.lease is None else WorkerDelivery.of(message, message.lease)

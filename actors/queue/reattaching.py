@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from perdure.events.commands import Done, Fail
-from perdure.events.queue.outcomes import current, refuse
+from perdure.events.queue.outcomes import current, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,5 +71,5 @@ def sorted_out(state: QueueState, reports: list[Any], orphans: Orphans) -> tuple
         if orphans.held.get(number) == attempt or current(state, number, ident, attempt) is None:
             counted.append(report)
         elif isinstance(report, Done | Fail):
-            refused.append(refuse(report))
+            refused.append(refusal(report))
     return counted, refused

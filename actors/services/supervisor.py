@@ -140,39 +140,42 @@ class Supervisor(Actor):
     # --- deaths ----------------------------------------------------------------------------------------------------------
 
     def _on_death(self, down: Down) -> None:
-        name = down.name
+        """Answer an actor's end: note it if it was in good order; else start a successor, or end the run if none would help."""
+        name, cause = down.name, down.cause
         if self.actors.get(name) is not down.actor or self.health.failed is not None:
             return
-        if down.cause is None:
+        if cause is None:
             self._ended(down)
+        elif any(pending == name for _, pending in self.restarts_due):
             return
-        if any(pending == name for _, pending in self.restarts_due):
-            return
-        if isinstance(down.cause, (FolderMoved, OwnershipLost, LoopClosed)):  # no restart brings the log, or the host's loop, back
-            self.runtime.budget.stop_for_good(f"the system has stopped: {down.cause}", down.cause)
-            return
+        elif isinstance(cause, (FolderMoved, OwnershipLost, LoopClosed)):  # no restart brings the log, or the host's loop, back
+            self.runtime.budget.stop_for_good(f"the system has stopped: {cause}", cause)
+        else:
+            self._died(name, cause)
+
+    def _died(self, name: str, cause: BaseException) -> None:
+        """Count a death and start the successor: at once, or after the pause that the deaths before it ask for."""
         self.health.count("actor_deaths")
-        killed = isinstance(down.cause, ActorKilled)
-        io_error = isinstance(down.cause, StoreUnavailable)
-        level = logging.INFO if killed else logging.ERROR
-        logger.log(level, "actor %s died: %r", name, down.cause, exc_info=None if killed or io_error else down.cause)
-        if io_error:  # its message says all that an operator needs, and a full disk may bring many
-            logger.debug("how actor %s died:", name, exc_info=down.cause)
-        pause_s = 0.0
-        if not killed:
-            pause_s = self.runtime.budget.count_death(name, down.cause, counted=not io_error)
-            if self.health.failed is not None:
-                return
-        if io_error and name == "journal":
+        _log_death(name, cause)
+        pause_s = self._pause_s(name, cause)
+        if self.health.failed is not None:
+            return
+        if name == "journal" and isinstance(cause, StoreUnavailable):
             self.health.count("io_errors")
             if pause_s:
                 # It failed again at once: callers outside should not wait for a disk that is full.
-                self.pending.close(down.cause)  # type: ignore[arg-type]
+                self.pending.close(cause)
         self.health.deaths[name] = self.health.deaths.get(name, 0) + 1
         if pause_s:
             heappush(self.restarts_due, (self.executor.monotonic_s() + pause_s, name))
         else:
             self._restart(name)
+
+    def _pause_s(self, name: str, cause: BaseException) -> float:
+        """Return how long the successor waits. Kills are not counted, nor are I/O errors: a disk may be full for long."""
+        if isinstance(cause, ActorKilled):
+            return 0.0
+        return self.runtime.budget.count_death(name, cause, counted=not isinstance(cause, StoreUnavailable))
 
     def _ended(self, down: Down) -> None:
         """Note that an actor ended in good order; for a worker that means that its slot is gone."""
@@ -220,3 +223,11 @@ class Supervisor(Actor):
             self.health.lacks_threads = True
             logger.log(level, "the %s cannot be started, tried again until it can: %r. Have fewer workers?", actor.name, error)
             heappush(self.restarts_due, (self.executor.monotonic_s() + max(pause_s, LOOK_AGAIN_S), actor.name))
+
+
+def _log_death(name: str, cause: BaseException) -> None:
+    killed, io_error = isinstance(cause, ActorKilled), isinstance(cause, StoreUnavailable)
+    level = logging.INFO if killed else logging.ERROR
+    logger.log(level, "actor %s died: %r", name, cause, exc_info=None if killed or io_error else cause)
+    if io_error:  # its message says all that an operator needs, and a full disk may bring many
+        logger.debug("how actor %s died:", name, exc_info=cause)

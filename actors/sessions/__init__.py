@@ -1,6 +1,6 @@
-"""Other processes at the owner's door: frames, the objects in them, one session for each peer, and the socket they come in by.
+"""Other processes that ask the owner: frames, the objects in them, one session for each peer, and the socket they come in by.
 
-- `server`: the thread that watches the sockets, which are in `doors`; `peer`: one connection.
+- `server`: the thread that watches the sockets, which are in `listening`; `peer`: one connection.
 - `framing`: frames; `crossing`: what may stand in them.
 - `session`: one peer and what it asks. `peer_requests`: what it waits for, and its answers, which come by `replies`.
 - `rights`, `bounds`: what a peer may ask. `handover`: it asks for the folder. `departures`: its connection has ended.

@@ -103,7 +103,7 @@ def taken(type_name: str, plain: Iterable[Any], single: Iterable[Any], object_of
     for body in single:
         lease_of_it, published = object_of(body)
         if not isinstance(lease_of_it, Leased) or not isinstance(published, Published):
-            msg = "a delivery that is none"
+            msg = "a malformed delivery"
             raise BadObject(msg)
         found.append(WorkerDelivery(published.number, lease_of_it, published.payload, published))
     return found

@@ -156,7 +156,7 @@ class MemberSession:
         self._heard_s = self._services.monotonic_s()
         if self._is_silent:
             self._is_silent = False
-            self._have_silent(is_silent=False)
+            self._mark_pools(is_silent=False)
 
     def look(self) -> None:
         """See whether the member still gives signs of life. Called several times a second."""
@@ -166,9 +166,9 @@ class MemberSession:
     def fall_silent(self) -> None:
         """See `MemberPort.fall_silent`."""
         self._is_silent = True
-        self._have_silent(is_silent=True)
+        self._mark_pools(is_silent=True)
 
-    def _have_silent(self, *, is_silent: bool) -> None:
+    def _mark_pools(self, *, is_silent: bool) -> None:
         for pool in list(self._pools.values()):
             pool.is_silent = is_silent
             self._services.directory.tell("dispatcher", PoolChanged(pool))
@@ -177,7 +177,7 @@ class MemberSession:
         """Take a frame in that is about its workers.
 
         Raises:
-            BadFrame, BadObject: it is none.
+            BadFrame, BadObject: it is malformed.
         """
         for item in elements:
             match kind, item:
@@ -188,7 +188,7 @@ class MemberSession:
                 case Kind.REATTACH, [str(type_name), list(rows)] if type_name in self._pools:
                     self._reattach(self._pools[type_name], rows)
                 case _:
-                    msg = f"a {kind.name} frame that is none"
+                    msg = f"a malformed {kind.name} frame"
                     raise BadFrame(msg)
         return []
 
@@ -196,7 +196,7 @@ class MemberSession:
         """Answer a sign of life; note how long the member's handlers took, and up to where a deputy has folded the log.
 
         Raises:
-            BadFrame: it is none.
+            BadFrame: it is malformed.
         """
         for item in elements:
             match item:
@@ -208,7 +208,7 @@ class MemberSession:
                 case [int(seq)] if seq >= 0:
                     self.deputy_seq = seq
                 case _:
-                    msg = "times that are none"
+                    msg = "malformed times of handlers"
                     raise BadFrame(msg)
         return [pack(Kind.PONG)]
 
@@ -234,7 +234,7 @@ class MemberSession:
                 case [int(number), str(ident), int(attempt)]:
                     held.append((number, ident, attempt))
                 case _:
-                    msg = "a delivery that is none"
+                    msg = "a malformed delivery"
                     raise BadFrame(msg)
         self._services.pending.send("queue", Reattach(pool, held), _Refused(self, pool.type), from_outside=False)
 

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any
 from perdure.actors.core.users import user_name
 from perdure.actors.sessions.crossing import OBJECTS, RIGHTS
 from perdure.actors.sessions.departures.departed import Departed
-from perdure.actors.sessions.doors.bell import Bell, Silence
-from perdure.actors.sessions.doors.loopback import proven
-from perdure.actors.sessions.doors.sockets import FolderDoor, peer_of
 from perdure.actors.sessions.figures import DeputyFigures
 from perdure.actors.sessions.framing.wire import BadFrame, Kind, pack
+from perdure.actors.sessions.listening.loopback import proven
+from perdure.actors.sessions.listening.sockets import FolderListener, peer_of
+from perdure.actors.sessions.listening.waker import NoWaker, Waker
 from perdure.actors.sessions.peer import READ_BYTES, Peer
 from perdure.actors.sessions.session import Ended, Session
 from perdure.events.errors import NotRunning, PerdureError
@@ -50,7 +50,7 @@ SILENT_S = 60.0
 """How long a peer may leave unread what waits for it, or leave a frame that it has begun to send."""
 HELLO_S = 10.0
 """How long a peer has to identify itself."""
-TICK_S = 0.25
+LOOK_S = 0.25
 """How often deadlines and changed facts are looked at."""
 LEAVE_S = 2.0
 """How long `close` waits for the thread."""
@@ -69,11 +69,11 @@ class Server:
 
     def __init__(self, folder: Path | None, allowed: Mapping[int, Collection[str]] | None = None) -> None:
         self._rights = {**{uid: frozenset(rights) for uid, rights in (allowed or {}).items()}, os.geteuid(): RIGHTS, 0: RIGHTS}
-        self._heard = Bell()  # first, as it may fail
-        self._door: FolderDoor | None = None if folder is None else FolderDoor(folder, (allowed or {}).keys())
+        self._heard = Waker()  # first, as it may fail
+        self._listener: FolderListener | None = None if folder is None else FolderListener(folder, (allowed or {}).keys())
         self._adopted: deque[tuple[socket.socket, str, str]] = deque()
         self._selector: selectors.BaseSelector = selectors.PollSelector()  # no state in the kernel that a fork would share
-        self._bell: Bell | Silence = self._heard
+        self._waker: Waker | NoWaker = self._heard
         self._closing = threading.Lock()
         self._answered: deque[Peer] = deque()
         self._peers: dict[int, Peer] = {}
@@ -90,8 +90,8 @@ class Server:
     def serve(self, owner: Owner) -> None:
         """Begin to accept and answer."""
         self._owner = owner
-        if self._door is not None:
-            self._selector.register(self._door.listener, selectors.EVENT_READ, None)
+        if self._listener is not None:
+            self._selector.register(self._listener.sock, selectors.EVENT_READ, None)
         self._selector.register(self._heard, selectors.EVENT_READ, None)
         self._thread = threading.Thread(target=self._run, name="perdure-sessions", daemon=True)
         self._thread.start()
@@ -99,18 +99,18 @@ class Server:
     @property
     def has_members(self) -> bool:
         """Whether other processes may have the same handlers."""
-        return self._door is not None
+        return self._listener is not None
 
     def adopt(self, sock: socket.socket, origin: str, principal: str) -> None:
         """Serve a peer that came in by another way, with all rights; see `Session` for `origin` and `principal`. In any thread."""
         sock.setblocking(False)  # noqa: FBT003 - the library's signature
         self._adopted.append((sock, origin, principal))
-        self._bell.ring()
+        self._waker.wake()
 
     @property
     def had_members(self) -> bool:
         """Whether processes with handlers may hold what an earlier owner of the folder handed to them."""
-        return self._door is None or self._door.had_members
+        return self._listener is None or self._listener.had_members
 
     @property
     def peers(self) -> int:
@@ -134,20 +134,20 @@ class Server:
     def tell_news(self) -> None:
         """Have the peers told at once of what has changed in the run's facts. Callable in any thread."""
         self._has_news = True
-        self._bell.ring()
+        self._waker.wake()
 
     def close(self, why: PerdureError) -> None:
         """Tell all peers why, and be gone. Callable more than once, in any thread."""
         self._why = why
-        self._bell.ring()
+        self._waker.wake()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(LEAVE_S)
         with self._closing:
             if self._is_closed:
                 return
             self._is_closed = True
-            if self._door is not None:
-                self._door.unlink()
+            if self._listener is not None:
+                self._listener.unlink()
             self._close_descriptors()
 
     def discard_after_fork(self) -> None:
@@ -163,25 +163,25 @@ class Server:
         self._peers.clear()
         while self._adopted:
             self._adopted.popleft()[0].close()
-        if self._door is not None:
-            self._door.listener.close()
+        if self._listener is not None:
+            self._listener.sock.close()
         self._selector.close()
-        self._bell = Silence()
+        self._waker = NoWaker()
         del self._heard
 
     # --- the thread --------------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        tick_s = time.monotonic() + TICK_S
+        look_s = time.monotonic() + LOOK_S
         while self._why is None:
             try:
-                self._turn(max(0.0, tick_s - time.monotonic()))
-                if time.monotonic() >= tick_s:
-                    tick_s = time.monotonic() + TICK_S
-                    self._tick()
+                self._turn(max(0.0, look_s - time.monotonic()))
+                if time.monotonic() >= look_s:
+                    look_s = time.monotonic() + LOOK_S
+                    self._look()
             except Exception:
                 logger.exception("a turn of the sessions' thread failed; it goes on")
-                time.sleep(TICK_S)
+                time.sleep(LOOK_S)
         for peer in list(self._peers.values()):
             self._guarded(peer, 0)
             self._drop(peer, self._why)
@@ -191,9 +191,9 @@ class Server:
             peer: Peer | None = key.data
             if peer is not None:
                 self._guarded(peer, events)
-            elif self._door is not None and key.fileobj is self._door.listener:
-                self._accept(self._door)
-        self._heard.hear()
+            elif self._listener is not None and key.fileobj is self._listener.sock:
+                self._accept(self._listener)
+        self._heard.clear()
         while self._adopted:
             sock, origin, principal = self._adopted.popleft()
             self._admit(Peer(sock, 0, time.monotonic()), RIGHTS, origin, principal)
@@ -204,7 +204,7 @@ class Server:
             for peer in list(self._peers.values()):
                 self._guarded(peer, 0, news=True)
 
-    def _tick(self) -> None:
+    def _look(self) -> None:
         now_s = time.monotonic()
         for peer in list(self._peers.values()):
             if not peer.is_known:
@@ -217,16 +217,16 @@ class Server:
             else:
                 self._guarded(peer, 0, news=True)
         self._departed.judge(now_s)
-        if self._door is not None and self.is_settled():
-            self._door.forget_members()
+        if self._listener is not None and self.is_settled():
+            self._listener.forget_members()
 
     def _consumer_gone(self, origin: str) -> None:
         if self._owner is not None:
             self._owner.consumer_gone(origin)
 
-    def _accept(self, door: FolderDoor) -> None:
+    def _accept(self, listener: FolderListener) -> None:
         try:
-            sock, _ = door.listener.accept()
+            sock, _ = listener.sock.accept()
         except OSError as error:  # no descriptor is left, say: peers that wait stay in line
             logger.debug("a connection cannot be accepted: %s", error)
             if not isinstance(error, BlockingIOError):
@@ -235,7 +235,7 @@ class Server:
         sock.setblocking(False)  # noqa: FBT003 - the library's signature
         pid, uid = peer_of(sock)
         peer = Peer(sock, pid, time.monotonic())
-        peer.is_proven = not door.secret
+        peer.is_proven = not listener.secret
         rights = self._rights.get(uid, frozenset())
         user = "" if self._owner is None or self._owner.permit is None else user_name(uid)
         self._admit(peer, rights, f"socket, uid {uid}, process {pid}", user)
@@ -258,7 +258,7 @@ class Server:
         if not peer.is_queued:
             peer.is_queued = True
             self._answered.append(peer)
-        self._bell.ring()
+        self._waker.wake()
 
     def _guarded(self, peer: Peer, events: int, *, news: bool = False) -> None:
         """Do what there is to do for a peer; whatever fails in it costs that peer its connection, and nothing else."""
@@ -296,13 +296,13 @@ class Server:
         peer.heard_s = time.monotonic()
         for kind, elements in peer.frames.feed(data):
             if not peer.is_proven:
-                peer.put(proven(b"" if self._door is None else self._door.secret, kind, elements))
+                peer.put(proven(b"" if self._listener is None else self._listener.secret, kind, elements))
                 peer.is_proven = peer.is_known = True
                 continue
             for frame in peer.session.take(kind, elements):
                 peer.put(frame)
-            if kind is Kind.JOIN and self._door is not None:
-                self._door.note_member()  # before anything is handed to it
+            if kind is Kind.JOIN and self._listener is not None:
+                self._listener.note_member()  # before anything is handed to it
             if not peer.is_known:
                 peer.is_known = True
                 self._departed.back(peer.session.origin)

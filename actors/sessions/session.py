@@ -1,4 +1,4 @@
-"""One peer at the owner's door: its frames become requests to the actors, and their answers become frames.
+"""One peer of the owner: its frames become requests to the actors, and their answers become frames.
 
 It knows no socket: `server` feeds it frames and sends what it returns. What a request means is the rules' business; that one sent
 twice counts once is, too (`times` tells them that it was sent before).
@@ -221,7 +221,7 @@ class Session:
             case [int(key), int(times), str(actor), bytes(body), *more] if times > 0:
                 pass
             case _:
-                msg = "a request that is none"
+                msg = "a malformed request"
                 raise BadFrame(msg)
         if self._requests.has_come(key):
             return  # the same frame once more: it is answered once

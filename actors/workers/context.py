@@ -300,7 +300,7 @@ def deliveries_of(context: Context | Batch[Any]) -> list[WorkerDelivery]:
 
 
 def check_percent(percent: float) -> None:
-    """Refuse a progress that is none.
+    """Check a progress that a handler reports.
 
     Raises:
         ValueError: outside 0 to 100, or not a number.

@@ -91,7 +91,7 @@ def soak(
         kills_per_s=kills,
         table=table,
         on_reading=view.add,
-        tick=view.tick,
+        each_second=view.each_second,
     )
     try:
         with view:

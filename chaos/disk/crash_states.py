@@ -131,7 +131,7 @@ class CrashCheck:
         """
         disk = disk or MemoryDisk()
         contract = Contract()
-        rng = random.Random(self.seed)  # noqa: S311 - to be repeated
+        rng = random.Random(self.seed)
         cuts = PowerCuts(rng)
 
         def stop(name: str) -> None:
@@ -284,7 +284,7 @@ def appends(
         store.open()
         for n in range(count):
             for k in range(each):
-                body = f"{n}.{k}:".encode() + random.Random(n * 31 + k).randbytes((n * 37 + k * 11) % size)  # noqa: S311
+                body = f"{n}.{k}:".encode() + random.Random(n * 31 + k).randbytes((n * 37 + k * 11) % size)
                 contract.sent.append(body)
                 store.append(body, 1, expected_seq=store.last_seq + 1)
             if n % sync_every == sync_every - 1:

@@ -44,7 +44,7 @@ def make_whole(
     disk = MemoryDisk()
     store = SegmentStore(FOLDER, disk=disk, segment_bytes=segment_bytes, new_id=lambda: b"i" * 16, now_us=lambda: 1)
     store.open()
-    bodies = [b"%d:" % seq + random.Random(seq).randbytes(seq * 61 % body_bytes) for seq in range(1, frames + 1)]  # noqa: S311
+    bodies = [b"%d:" % seq + random.Random(seq).randbytes(seq * 61 % body_bytes) for seq in range(1, frames + 1)]
     for seq, body in enumerate(bodies, 1):
         store.append(body, 1, expected_seq=seq)
         store.sync()
@@ -261,6 +261,6 @@ class DamageCheck:
         Raises:
             Lost: as `check`.
         """
-        rng = random.Random(seed)  # noqa: S311 - to be repeated
+        rng = random.Random(seed)
         harm = rng.choice(sorted(HARMS))
         self.check(f"seed {seed} ({harm})", HARMS[harm](self.whole.files, rng))

@@ -35,7 +35,7 @@ def open_small(folder: Path, disk: Disk | None = None) -> SegmentStore:
 
 def body(seq: int, attempt: int) -> bytes:
     """Return the body of an event. The attempt distinguishes it from a voided one of the same number."""
-    return f"{seq}.{attempt}:".encode() + random.Random(seq * 31 + attempt).randbytes(seq * 97 % 600)  # noqa: S311 - to be repeated
+    return f"{seq}.{attempt}:".encode() + random.Random(seq * 31 + attempt).randbytes(seq * 97 % 600)
 
 
 @attrs.define

@@ -51,7 +51,7 @@ class _Process:
 
 def broken_promises(seed: int, rules: Rules = Rules()) -> list[str]:  # noqa: B008 - it cannot be changed
     """Run one history, and return what does not hold after it; nothing, unless rules are left out."""
-    rng = random.Random(seed)  # noqa: S311 - to be repeated
+    rng = random.Random(seed)
     database, promises = Database(rules), Promises()
     processes = [_Process(Owner(name, database, promises, rng)) for name in "ABC"[:OWNERS]]
     problems: list[str] = []

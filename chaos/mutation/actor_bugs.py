@@ -101,7 +101,7 @@ ACTOR_BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.actors.queue.passing_time",
-                "        due = deadlines.tick(queue.state, now_us, queue.limits, skipped_us)\n",
+                "        due = deadlines.due(queue.state, now_us, queue.limits, skipped_us)\n",
                 "        due: list[ev.Event] = []\n",
             ),
             Edit(
@@ -112,7 +112,7 @@ ACTOR_BUGS: tuple[Bug, ...] = (
             Edit(
                 "perdure.actors.queue.queue",
                 "        time.look(now_us)\n        for message in messages:",
-                "        self.apply(deadlines.tick(self.state, now_us, self.limits))\n"
+                "        self.apply(deadlines.due(self.state, now_us, self.limits))\n"
                 "        time.look(now_us)\n        for message in messages:",
             ),
         ),

@@ -68,14 +68,14 @@ CLIENT_BUGS: tuple[Bug, ...] = (
     Bug(
         "a process that never owns the folder tries its lock",
         "roles",
-        "tests/host/processes/test_role_rules.py",
+        "tests/host/processes/takeovers/test_role_rules.py",
         1,
         (Edit("perdure.processes.role_rules", 'if act is Act.TRY_LOCK and ownership == "never":', "if act is ownership:"),),
     ),
     Bug(
         "a member whose owner is lost leaves the lock to others",
         "roles",
-        "tests/host/processes/test_role_rules.py",
+        "tests/host/processes/takeovers/test_role_rules.py",
         1,
         (
             Edit(
@@ -88,7 +88,7 @@ CLIENT_BUGS: tuple[Bug, ...] = (
     Bug(
         "an owner that prefers to own the folder hands it over",
         "roles",
-        "tests/host/processes/test_role_rules.py",
+        "tests/host/processes/takeovers/test_role_rules.py",
         1,
         (Edit("perdure.processes.role_rules", "    (State.OWNER, Event.ASKED): (State.OWNER, Act.REFUSE),\n", ""),),
     ),
@@ -137,7 +137,7 @@ CLIENT_BUGS: tuple[Bug, ...] = (
     Bug(
         "an owner that has given up keeps the folder",
         "roles",
-        "tests/host/processes/test_role_rules.py",
+        "tests/host/processes/takeovers/test_role_rules.py",
         1,
         (Edit("perdure.processes.role_rules", "Act.END if event is Event.STOPPED else Act.FREE", "Act.END"),),
     ),

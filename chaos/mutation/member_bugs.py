@@ -186,14 +186,14 @@ MEMBER_BUGS: tuple[Bug, ...] = (
     Bug(
         "a member that hung begins what has run out meanwhile",
         "member",
-        "tests/host/processes/test_late_worker.py",
+        "tests/host/processes/members/test_late_worker.py",
         0,
         (Edit("perdure.actors.members.roles", "return 0 < delivery.lease.until_us <= now_us", "return not delivery"),),
     ),
     Bug(
         "what a member has handled is handled again where it stops and no owner is left",
         "member",
-        "tests/host/processes/test_stopping_together.py",
+        "tests/host/processes/members/test_stopping_together.py",
         0,
         (Edit("perdure.processes.member", "self._recorder = self.record_alone()", "self._recorder = None"),),
     ),

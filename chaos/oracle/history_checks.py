@@ -95,7 +95,7 @@ ONE_EACH = (ev.AttemptFailed, ev.LeaseExpired, ev.Returned, ev.Awakened, ev.Expi
 
 def _check_appends(store: RecordingStore) -> None:
     """Law 7: one append contains at most a full pass and what filled it. In half of all scenarios a full pass is small."""
-    most = max(decision_pass.PASS_EVENTS, deadlines.TICK_MAX)
+    most = max(decision_pass.PASS_EVENTS, deadlines.LOOK_MAX)
     for frame in store.all_frames():
         for _, events in decoded(frame.body, frame.count):
             kinds = Counter(map(type, events))

@@ -95,7 +95,7 @@ def draw(seed: int, steps: int = 30, *, faults: bool = True, clients: bool | Non
         clients: Whether other processes ask, too. None: in some plans.
         favoured: Names of steps that are drawn `FAVOUR` times as often as they are else.
     """
-    rng = random.Random(seed)  # noqa: S311 - to be repeated
+    rng = random.Random(seed)
     names = _weighted({**ACTIONS, **FAULTS} if faults else ACTIONS, favoured)
     processes = [
         {
@@ -110,7 +110,7 @@ def draw(seed: int, steps: int = 30, *, faults: bool = True, clients: bool | Non
     drawn = [rng.choice(names) for _ in range(steps)]
     made = [Step(name, TABLE[name].draw(rng)) for name in drawn]
     plan = Plan(rng.getrandbits(32), processes, made, small=rng.random() < 0.5)  # noqa: PLR2004 - as likely as not
-    return _with_clients(plan, random.Random(f"clients of {seed}"), faults=faults, clients=clients, favoured=favoured)  # noqa: S311 - as above
+    return _with_clients(plan, random.Random(f"clients of {seed}"), faults=faults, clients=clients, favoured=favoured)
 
 
 def _weighted(table: dict[str, Action], favoured: Collection[str]) -> list[str]:

@@ -23,7 +23,7 @@ SMALL = (
     (mailbox, "BATCH_MAX", 3),
     (decision_pass, "PASS_EVENTS", 2),
     (decision_pass, "PASS_BYTES", 400),
-    (deadlines, "TICK_MAX", 1),
+    (deadlines, "LOOK_MAX", 1),
     (leasing, "LEASES_MAX", 3),
 )
 STEADY = ((timer, "LOOK_S", 1e9),)

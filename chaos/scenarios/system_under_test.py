@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from perdure.chaos.scenarios.members import Member
     from perdure.chaos.simulation.simulated_client import SimulatedClient
     from perdure.handling.manual_delivery import Delivery
-    from perdure.operations.dead_letters import DeadLetter
+    from perdure.operations.dead_letter import DeadLetter
     from perdure.store import Frame
 
 __all__ = ["SystemUnderTest", "disk_after_power_cut"]
@@ -46,7 +46,7 @@ CRASH_STATES_MAX = 64
 
 def disk_after_power_cut(disk: MemoryDisk, seed: int) -> MemoryDisk:
     """Return one of the disks that a power cut at this moment could leave."""
-    rng = random.Random(seed)  # noqa: S311 - to be repeated
+    rng = random.Random(seed)
     return rng.choice(list(itertools.islice(PowerCuts(rng, samples=2).states(disk), CRASH_STATES_MAX)))
 
 

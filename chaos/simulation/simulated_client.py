@@ -279,7 +279,7 @@ class SimulatedClient(Client):
     def __init__(self, executor: SimulatedExecutor, sessions: Callable[[], SimulatedSessions | None], timeout_s: float) -> None:
         self.options = Options()
         self.clock = executor.clock  # type: ignore[assignment]  # a client's own is the machine's
-        ids = Ids(executor.clock, random.Random(executor.rng.getrandbits(64)))  # noqa: S311 - to be repeated
+        ids = Ids(executor.clock, random.Random(executor.rng.getrandbits(64)))
         self.drafts = Drafts(TypeNames(), MessagePack(), executor.clock, ids, self.options)
         self._checked_out_types = set()
         self._facts = OwnersFacts(self.drafts, self.options)

@@ -1,14 +1,13 @@
 """The simulated executor: the real actors take turns, one at a time, in a seeded order and in virtual time.
 
-The same seed gives the same history, byte for byte. The clock is in `simulated_clock`, a whole system in `simulated_system`.
+The same seed gives the same history, byte for byte. One actor and its turns are in `turns`, the clock is
+in `simulated_clock`, a whole system in `simulated_system`.
 """
 
 from __future__ import annotations
 
 import math
 import random
-import traceback
-from queue import Empty
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from pykka import ActorRegistry
@@ -17,8 +16,10 @@ from perdure.actors.core.actor import Actor, ActorKilled
 from perdure.actors.core.threads.answer import Answer
 from perdure.actors.workers.worker import Worker
 from perdure.chaos.disk.memory_disk import Killed
-from perdure.chaos.simulation.fiber import Fiber
 from perdure.chaos.simulation.simulated_clock import SimulatedClock
+from perdure.chaos.simulation.turns.fiber import Fiber
+from perdure.chaos.simulation.turns.scheduled import Scheduled, items_of, wait_in_virtual_time
+from perdure.chaos.simulation.turns.traceback_text import traceback_without_paths
 from perdure.runtime.process import live_systems
 
 if TYPE_CHECKING:
@@ -64,63 +65,11 @@ class _SimulatedAnswer(Answer):
         return super().wait(0)
 
 
-class _Scheduled:
-    """One actor and the state of its turns."""
-
-    __slots__ = (
-        "actor",
-        "begun",
-        "busy",
-        "fiber",
-        "goes_on",
-        "is_asked",
-        "is_empty",
-        "process",
-        "until_us",
-        "waits_from_s",
-        "waits_until_s",
-    )
-
-    def __init__(self, actor: Actor, process: object) -> None:
-        self.actor = actor
-        self.is_asked = type(actor).patience_s not in (Actor.patience_s, Worker.patience_s)
-        """How long it waits may change without a turn of its own, so it is asked each time."""
-        self.waits_until_s = math.inf
-        """When its wait for a message times out, as it said after its last turn; for those that are not asked."""
-        self.process = process
-        """None: the one that owns the folder."""
-        self.is_empty: Callable[[], bool] = actor.actor_inbox.empty
-        self.begun = False
-        self.busy = False
-        """It is in the middle of a turn that waits, while other actors take theirs."""
-        self.waits_from_s = 0.0
-        self.fiber: Fiber[bool] | None = None
-        """A turn that has stopped in the middle, in another process than the owner's: that one may end meanwhile."""
-        self.goes_on: Callable[[], bool] = bool
-        """What that turn waits for."""
-        self.until_us = math.inf
-        """How long it waits at most."""
-
-    def end_of_wait_s(self) -> float:
-        """Return when its wait for a message times out, so that it takes a turn without one."""
-        patience_s = self.actor.patience_s()
-        return math.inf if patience_s is None else self.waits_from_s + patience_s
-
-    def wait_from(self, now_s: float) -> None:
-        """Let it wait after a turn."""
-        self.waits_from_s = now_s
-        self.waits_until_s = math.inf if self.is_asked else self.end_of_wait_s()
-
-
-def _nothing_more() -> NoReturn:
-    raise Empty
-
-
 class SimulatedExecutor:
     """See `perdure.actors.core.executor.Executor`. For use by one thread."""
 
     def __init__(self, seed: int = 0) -> None:
-        self.rng = random.Random(seed)  # noqa: S311 - to be repeated
+        self.rng = random.Random(seed)
         self.clock = SimulatedClock()
         self.steps = 0
         self.steps_max = 1 << 62
@@ -140,10 +89,10 @@ class SimulatedExecutor:
         self.bystanders: list[Bystander] = []
         self._is_elsewhere = False
         """The turn is one of another process than the owner's."""
-        self._scheduled: list[_Scheduled] = []
-        self._stopped: list[_Scheduled] = []
+        self._scheduled: list[Scheduled] = []
+        self._stopped: list[Scheduled] = []
         """Those whose turn has stopped in the middle."""
-        self._inside: _Scheduled | None = None
+        self._inside: Scheduled | None = None
         """The one whose turn runs in a fiber of its own."""
 
     # --- the interface of `Executor` ----------------------------------------------------------------------------------------
@@ -155,20 +104,9 @@ class SimulatedExecutor:
 
     def start_in(self, process: object, actor: Actor) -> None:
         """Start to run an actor of another process; None: of the one that owns the folder."""
-        self._scheduled.append(_Scheduled(actor, process))
+        self._scheduled.append(Scheduled(actor, process))
         if isinstance(actor, Worker):
-            self._wait_in_virtual_time(actor)
-
-    def _wait_in_virtual_time(self, worker: Worker) -> None:
-        """Let a worker that waits in the middle of its turn, to fill a batch, wait in virtual time."""
-        inbox: Any = worker.actor_inbox
-
-        def within(timeout_s: float) -> Any:
-            self.run_until(lambda: not inbox.empty(), timeout_s)
-            return inbox.get_nowait()
-
-        inbox.within = within
-        worker.take_next = _nothing_more  # one item a turn, as the mailbox is shared with other workers
+            wait_in_virtual_time(actor, self.run_until)
 
     def join(self, actor: Actor, timeout_s: float) -> None:
         """See `Executor.join`."""
@@ -198,17 +136,8 @@ class SimulatedExecutor:
         return 1
 
     def traceback(self, error: BaseException) -> str:
-        """See `Executor.traceback`. Modules and functions, without paths and lines, which differ between folders and Pythons."""
-        parts: list[str] = []
-        seen: set[int] = set()
-        following: BaseException | None = error
-        while following is not None and id(following) not in seen:
-            seen.add(id(following))
-            frames = traceback.walk_tb(following.__traceback__)
-            lines = [f"  in {frame.f_globals.get('__name__', '?')}: {frame.f_code.co_qualname}\n" for frame, _ in frames]
-            parts.append("".join(["Traceback:\n", *lines, *traceback.format_exception_only(following)]))
-            following = following.__cause__ or (None if following.__suppress_context__ else following.__context__)
-        return "\n".join(reversed(parts))
+        """See `Executor.traceback`."""
+        return traceback_without_paths(error)
 
     # --- running ---------------------------------------------------------------------------------------------------------
 
@@ -229,7 +158,7 @@ class SimulatedExecutor:
         """End all turns that have stopped in the middle; nothing runs afterwards."""
         self._unwind([*self._stopped])
 
-    def _unwind(self, stopped: list[_Scheduled]) -> None:
+    def _unwind(self, stopped: list[Scheduled]) -> None:
         self._stopped = [entry for entry in self._stopped if entry not in stopped]
         for entry in stopped:
             if entry.fiber is not None:
@@ -323,7 +252,7 @@ class SimulatedExecutor:
             else:
                 clock.advance(max(0, next_us - clock.passed_us) / 1_000_000)
 
-    def _stop_inside(self, entry: _Scheduled, condition: Callable[[], bool], until_us: int | None) -> None:
+    def _stop_inside(self, entry: Scheduled, condition: Callable[[], bool], until_us: int | None) -> None:
         """Let the turn of an actor of another process stop until a condition is true or the time is over."""
         if condition() or entry.fiber is None:
             return
@@ -356,7 +285,7 @@ class SimulatedExecutor:
         finally:
             self.current = before
 
-    def _take_turn(self, entry: _Scheduled) -> None:
+    def _take_turn(self, entry: Scheduled) -> None:
         self.steps += 1
         actor = entry.actor
         before, self.current = self.current, actor
@@ -372,7 +301,7 @@ class SimulatedExecutor:
                 actor.on_start()
                 going_on = True
             elif entry.process is None or not isinstance(actor, Worker):
-                going_on = actor.turn(self._items(actor))
+                going_on = actor.turn(items_of(actor))
             elif (turn := self._turn_inside(entry)) is None:
                 return
             else:
@@ -396,11 +325,11 @@ class SimulatedExecutor:
             finally:
                 self.current = before
 
-    def _turn_inside(self, entry: _Scheduled) -> bool | None:
+    def _turn_inside(self, entry: Scheduled) -> bool | None:
         """Begin or go on with a turn that may stop in the middle; return what it returns, or None where it has stopped."""
         actor = entry.actor
         if entry.fiber is None:
-            items = self._items(actor)
+            items = items_of(actor)
             entry.fiber = Fiber(lambda: actor.turn(items))
         else:
             self._stopped.remove(entry)
@@ -417,12 +346,3 @@ class SimulatedExecutor:
             return None
         entry.fiber = None
         return fiber.value
-
-    def _items(self, actor: Actor) -> list[Any]:
-        inbox: Any = actor.actor_inbox
-        if not isinstance(actor, Worker):
-            return inbox.drain(0) if not inbox.empty() else []
-        try:
-            return [inbox.get(block=False)]  # one at a time: workers share their mailbox
-        except Empty:
-            return []

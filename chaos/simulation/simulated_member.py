@@ -54,7 +54,7 @@ class SimulatedMember(Member):
         self.system = system
         runtime = HandlerRuntime(
             clock=executor.clock,
-            rng=random.Random(executor.rng.getrandbits(64)),  # noqa: S311 - to be repeated
+            rng=random.Random(executor.rng.getrandbits(64)),
             publisher=system.drafts,
             tuning=system.options,
             run=system.drafts.ids.one(),

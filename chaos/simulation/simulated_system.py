@@ -120,7 +120,7 @@ class SimulatedSystem(System):
 
     def assert_published(
         self,
-        type: type[M] | str,  # noqa: A002 - the front door's name
+        type: type[M] | str,
         match: M | Mapping[str, Any] | Callable[[M], object] | None = None,
         *,
         times: int | None = None,

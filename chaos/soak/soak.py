@@ -43,7 +43,7 @@ REPLAYED_EACH_READING = 3
 DRAIN_S = 300.0
 HEAP_SETTLES_S = 900.0
 REFUSALS_LISTED = 3
-TICK_S = 1.0
+LOOK_S = 1.0
 M_ARENA_MAX = -8
 ARENAS = 2
 
@@ -98,7 +98,7 @@ class Soak:
     """The CSV file for the readings; None for none."""
     on_reading: Callable[[Reading], None] = lambda _reading: None
     """Called with each reading."""
-    tick: Callable[[float], None] = lambda _at_s: None
+    each_second: Callable[[float], None] = lambda _at_s: None
     """Called every second with the seconds since the run began."""
     readings: list[Reading] = attrs.field(factory=list)
     killed: Counter[str] = attrs.field(factory=Counter)
@@ -133,7 +133,7 @@ class Soak:
             log_dead_letters=None,
         )
         system = System(self.folder, seed=self.seed, options=options)
-        rng = random.Random(self.seed)  # noqa: S311 - which work fails is to be repeated
+        rng = random.Random(self.seed)
         failing = {n for n in range(CYCLE) if rng.random() < FAILING}
 
         @system.handler(Work, parallelism=4, retries=1, backoff=Fixed(0.05))
@@ -177,9 +177,9 @@ class Soak:
         due_s = self.interval_s
         try:
             while (at_s := time.monotonic() - began_s) < self.seconds and not self._refused:
-                self.tick(at_s)
+                self.each_second(at_s)
                 if at_s < due_s:
-                    self._ended.wait(min(TICK_S, due_s - at_s, self.seconds - at_s))
+                    self._ended.wait(min(LOOK_S, due_s - at_s, self.seconds - at_s))
                     continue
                 due_s += self.interval_s
                 system.admin.snapshot()

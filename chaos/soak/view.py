@@ -63,7 +63,7 @@ class SoakView:
         """Stop the live display."""
         self._live.stop()
 
-    def tick(self, at_s: float) -> None:
+    def each_second(self, at_s: float) -> None:
         """Move the progress bar to so many seconds."""
         self._progress.update(self._task, completed=at_s)
 

@@ -41,7 +41,7 @@ class Interference:
         self._targets = tuple(targets)
         self._repeat, self._delay, self._stall = repeat, delay, stall
         self._late_s = late_s
-        self._rng = random.Random(seed ^ 0x5EED)  # noqa: S311 - a schedule, to be repeated
+        self._rng = random.Random(seed ^ 0x5EED)
         self._lock = threading.Lock()
         """No Condition: an actor that holds it may be killed, and one that is killed as it enters a Condition never frees it."""
         self._waiter: SimpleQueue[None] = SimpleQueue()

@@ -93,7 +93,7 @@ class Monkey:
         self.interference = Interference(
             system, seed=seed, targets=self.targets, repeat=repeat, delay=delay, stall=stall, late_s=late_s
         )
-        self._rng = random.Random(seed)  # noqa: S311 - a schedule, to be repeated
+        self._rng = random.Random(seed)
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 

@@ -45,7 +45,7 @@ def measure_recovery(backlog: int, kills: int, seed: int = 0) -> dict[str, Recov
                 system.publish_many([Job(n) for n in range(start, min(backlog, start + PUBLISHED_AT_ONCE))])
             monkey = Monkey(system, seed=seed)
             order = [role for role in ROLES for _ in range(kills)]
-            random.Random(seed).shuffle(order)  # noqa: S311 - a schedule, to be repeated
+            random.Random(seed).shuffle(order)
             for role in order:
                 name = next((name for name in system.actors if name == role or name.startswith(f"{role}:")), None)
                 if name is not None:

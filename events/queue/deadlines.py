@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from perdure.events.structures.heap_set import HeapSet
     from perdure.events.structures.message import Message
 
-__all__ = ["TICK_MAX", "next_deadline_us", "orphans", "overdue", "tick"]
+__all__ = ["LOOK_MAX", "due", "next_deadline_us", "orphans", "overdue"]
 
 Events: TypeAlias = list[ev.Event]
 DEFAULTS = Limits()
-TICK_MAX = 1_000
+LOOK_MAX = 1_000
 """Deadlines handled at a time, so that one instant at which a million fall due holds nothing up for long."""
 
 
 def next_deadline_us(state: QueueState) -> int:
-    """Return the earliest time at which `tick` or `overdue` may return something; `FOREVER` where none is known."""
+    """Return the earliest time at which `due` or `overdue` may return something; `FOREVER` where none is known."""
     delayed, expiring, retained, leases = state.delayed.heap, state.expiring.heap, state.retained.heap, state.lease_ends.heap
     return min(
         delayed[0][0] if delayed else FOREVER,
@@ -40,16 +40,16 @@ def next_deadline_us(state: QueueState) -> int:
     )
 
 
-def tick(state: QueueState, now_us: int, limits: Limits = DEFAULTS, skipped_us: Callable[[int, int], int] | None = None) -> Events:
-    """Wake delayed messages and end expired ones, held keys and kept results: up to `TICK_MAX` that are due, the first due first.
+def due(state: QueueState, now_us: int, limits: Limits = DEFAULTS, skipped_us: Callable[[int, int], int] | None = None) -> Events:
+    """Wake delayed messages and end expired ones, held keys and kept results: up to `LOOK_MAX` that are due, the first due first.
 
     Where so many are returned, more may be due: fold these and call again.
     `skipped_us(since_us, until_us)` returns how much of a stretch of time the clock has jumped over; None: the clock never jumped.
     The pause before a retry does not count that time.
     """
-    expired: dict[int, ev.Event] = {number: ev.Expired(number) for _, number in islice(_until(state.expiring, now_us), TICK_MAX)}
+    expired: dict[int, ev.Event] = {number: ev.Expired(number) for _, number in islice(_until(state.expiring, now_us), LOOK_MAX)}
     endings = [(state.messages[number].published, without_result("Expired")) for number in expired]
-    left = TICK_MAX - len(expired)  # a message that wakes may have expired too, so none wakes before all expired ones are known
+    left = LOOK_MAX - len(expired)  # a message that wakes may have expired too, so none wakes before all expired ones are known
     awake: dict[int, ev.Event] = {}
     for _, number in _until(state.delayed, now_us) if left else ():
         if number not in expired:

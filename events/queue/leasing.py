@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from perdure.events import vocabulary as ev
 from perdure.events.errors import LeaseLost
-from perdure.events.queue import outcomes
-from perdure.events.queue.state import FOREVER, QueueState
+from perdure.events.queue import outcomes, rates
 from perdure.events.runs import LeasedRun
 
 if TYPE_CHECKING:
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
     from perdure.events.commands import CheckOut, Extend, Subscription
     from perdure.events.limits import Limits
+    from perdure.events.queue.state import QueueState
     from perdure.events.structures.message import Message
 
 __all__ = [
@@ -27,8 +27,6 @@ __all__ = [
     "extend",
     "is_past_ttl",
     "lease_lost",
-    "next_pace_us",
-    "pace",
     "pressing",
 ]
 
@@ -79,14 +77,14 @@ def extend(state: QueueState, command: Extend, now_us: int, _limits: Limits) -> 
 
 
 def deliver(state: QueueState, subscriptions: Iterable[Subscription], now_us: int) -> list[ev.Leased | LeasedRun]:
-    """Return leases of ready messages for the handlers that have room; the caller records what their rates allowed, see `pace`."""
+    """Return leases of ready messages for the handlers that have room; the caller records what that takes of their rates."""
     if state.quarantined:
         isolated = _next_quarantined(state, {s.type: s for s in subscriptions if s.window > 0})
         if isolated is not None:
             message, subscription = isolated
             until_us = now_us + subscription.lease_us if subscription.lease_us else 0
             lease = ev.Leased(message.number, message.attempts + 1, until_us, _retries(message, subscription.retries))
-            waits = state.leased or (subscription.interval_us and not _allowed(state, subscription, now_us))
+            waits = state.leased or (subscription.interval_us and not rates.allowed(state, subscription, now_us))
             return [] if waits or is_past_ttl(message.published, now_us) else [lease]
     leases: list[ev.Leased | LeasedRun] = []
     left = LEASES_MAX
@@ -96,7 +94,7 @@ def deliver(state: QueueState, subscriptions: Iterable[Subscription], now_us: in
             continue
         room = min(subscription.window - counts.out, left)
         if subscription.interval_us:
-            room = min(room, _allowed(state, subscription, now_us))
+            room = min(room, rates.allowed(state, subscription, now_us))
         if room <= 0:
             continue
         free = subscription.parallelism - counts.out
@@ -117,40 +115,6 @@ def deliver(state: QueueState, subscriptions: Iterable[Subscription], now_us: in
             free -= 1
             left -= 1
     return leases
-
-
-def _allowed(state: QueueState, subscription: Subscription, now_us: int) -> int:
-    """Return how many deliveries a limited rate allows now (the generic cell rate algorithm, ITU-T I.371)."""
-    ahead_us = _paced_until(state, subscription, now_us) - now_us
-    return max(0, (subscription.burst * subscription.interval_us - ahead_us) // subscription.interval_us)
-
-
-def _paced_until(state: QueueState, subscription: Subscription, now_us: int) -> int:
-    """Return the time up to which a rate is used up.
-
-    A recorded time that is further ahead than a burst can bring it comes from a slower rate, or from before the clock was set back.
-    It is ignored: keeping to it would stop the handler until then.
-    """
-    until_us = state.paces.get(subscription.type, 0)
-    return until_us if now_us < until_us <= now_us + subscription.burst * subscription.interval_us else now_us
-
-
-def pace(state: QueueState, subscription: Subscription, count: int, now_us: int) -> ev.Paced:
-    """Return the event that `count` deliveries of a handler with a limited rate went out."""
-    return ev.Paced(subscription.type, _paced_until(state, subscription, now_us) + count * subscription.interval_us)
-
-
-def next_pace_us(state: QueueState, subscription: Subscription, now_us: int) -> int:
-    """Return when a handler that is held up by its rate may have the next message; `FOREVER` where it is not held up.
-
-    If the rate allows a delivery and none went out, the handler waits for another reason (a quarantined message runs alone), and no
-    time ends that wait.
-    """
-    counts = state.by_type.get(subscription.type)
-    if not subscription.interval_us or counts is None or not counts.ready or subscription.window <= counts.out:
-        return FOREVER
-    due_us = state.paces.get(subscription.type, 0) - (subscription.burst - 1) * subscription.interval_us
-    return due_us if due_us > now_us else FOREVER
 
 
 def pressing(state: QueueState, subscription: Subscription) -> int:

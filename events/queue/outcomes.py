@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from perdure.events.queue.state import QueueState
     from perdure.events.structures.message import Message
 
-__all__ = ["complete_run", "current", "done", "expire_lease", "fail", "reassert_lease", "refuse", "release", "spend", "take_back"]
+__all__ = ["complete_run", "current", "done", "expire_lease", "fail", "reassert_lease", "refusal", "release", "spend", "take_back"]
 
 Events: TypeAlias = list[ev.Event]
 
@@ -37,7 +37,7 @@ def current(state: QueueState, number: int, ident: str, attempt: int) -> Message
     return message
 
 
-def _refuse(state: QueueState, report: Done | Fail) -> Events:
+def _late(state: QueueState, report: Done | Fail) -> Events:
     """Return what follows from a report for a lease that is over: nothing if the same was taken before, else its refusal."""
     number, ident, attempt = report[:3]
     if state.has_ended(number, ident, attempt):
@@ -45,14 +45,14 @@ def _refuse(state: QueueState, report: Done | Fail) -> Events:
     message = state.messages.get(number)
     if message is not None and message.published.id == ident and message.settled == attempt:
         return []
-    return [refuse(report)]
+    return [refusal(report)]
 
 
 def done(state: QueueState, report: Done, now_us: int, limits: Limits) -> Events:
     """Complete the message, and publish what its handler published; a report for a lease that is over is refused, on record."""
     message = current(state, report.number, report.id, report.attempt)
     if message is None:
-        return _refuse(state, report)
+        return _late(state, report)
     events: Events = [ev.Completed(report.number, report.attempt)]
     if message.published.extras is not None:
         events += after_completion(state, message.published, report.result, now_us, limits)
@@ -80,7 +80,7 @@ def fail(state: QueueState, report: Fail, now_us: int, limits: Limits) -> Events
     """Try the message again later, or make it a dead letter after its last attempt."""
     message = current(state, report.number, report.id, report.attempt)
     if message is None or message.lease is None:
-        return _refuse(state, report)
+        return _late(state, report)
     number, attempt = report.number, report.attempt
     newer = _newer(state, message)
     exhausted = 0 <= message.lease.retries < attempt
@@ -134,8 +134,8 @@ def spend(state: QueueState, claim: Spend, now_us: int, limits: Limits) -> Event
     return events
 
 
-def refuse(report: Done | Fail) -> ev.LateResultRefused:
-    """Return what follows from a report of a process that has nothing to do with the lease in force, whatever its number is."""
+def refusal(report: Done | Fail) -> ev.LateResultRefused:
+    """Return the record that a report was refused: its lease is over, or was never its process's."""
     detail = f"{report.exception}: {report.message}" if isinstance(report, Fail) else ""
     return ev.LateResultRefused(*report[:3], "failed" if isinstance(report, Fail) else "completed", detail)
 

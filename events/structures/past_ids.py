@@ -48,7 +48,7 @@ class _Digests:
     def __init__(self, pages: Iterable[bytes] = ()) -> None:
         self.pages = [bytearray(page) for page in pages] or [bytearray() for _ in range(PAGES)]
         if len(self.pages) != PAGES or any(len(page) % DIGEST for page in self.pages):
-            msg = "hashes of ids that are none"
+            msg = "malformed hashes of ids"
             raise ValueError(msg)
         self.counts = [sum(page[i : i + DIGEST] != EMPTY for i in range(0, len(page), DIGEST)) for page in self.pages]
         if any(2 * len(page) < 3 * n * DIGEST for page, n in zip(self.pages, self.counts, strict=True)):

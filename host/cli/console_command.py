@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perdure.actors.sessions.doors.sockets import SOCKET_NAME
+from perdure.actors.sessions.listening.sockets import SOCKET_NAME
 from perdure.cli.existing_folder import existing_folder
 from perdure.cli.operated_folder import Folder  # noqa: TC001 - typer reads the annotations
 from perdure.cli.terminal import Terminal, one_line

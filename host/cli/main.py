@@ -23,17 +23,17 @@ from rich.text import Text
 from perdure.actors.journal.log_fold import fold_log
 from perdure.cli.act import act_commands
 from perdure.cli.act.dead_letters_command import app as dead_letters_app
+from perdure.cli.care import backup_commands
+from perdure.cli.care.accept_command import accept
+from perdure.cli.care.doctor_command import doctor
+from perdure.cli.care.export_command import run_export
+from perdure.cli.care.migrate_command import run_migrate
+from perdure.cli.care.schedules_command import show_schedules
 from perdure.cli.config_command import show_config
 from perdure.cli.console_command import show_console
 from perdure.cli.existing_folder import existing_folder
 from perdure.cli.exit_codes import code_of
 from perdure.cli.json_output import Json, print_json, row_of
-from perdure.cli.keep import backup_commands
-from perdure.cli.keep.accept_command import accept
-from perdure.cli.keep.doctor_command import doctor
-from perdure.cli.keep.export_command import run_export
-from perdure.cli.keep.migrate_command import run_migrate
-from perdure.cli.keep.schedules_command import show_schedules
 from perdure.cli.look import look_commands
 from perdure.cli.look.acts_command import show_acts
 from perdure.cli.look.folder_report import folder_report, record_row, repair_report, timeline_report, tree_report

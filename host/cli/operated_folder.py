@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perdure.actors.sessions.doors.sockets import SOCKET_NAME
+from perdure.actors.sessions.listening.sockets import SOCKET_NAME
 from perdure.arguments.acting import acting_as
 from perdure.arguments.acting import user as own_user
 from perdure.cli.existing_folder import existing_folder

@@ -1,8 +1,8 @@
 """One queue over many hosts: its partitions are spread over the processes that live, with PostgreSQL between them.
 
-`cluster` is the front door. `routing` says which partition a message belongs to: pure rules. `owning` keeps the partitions of this
-process, `doors` is the way to each partition, here or elsewhere. `handlers` says what becomes of a handler's options; `sums` adds
-up what operators ask.
+`cluster` is the front door, `joining_and_leaving` its start and stop. `routing` says which partition a message belongs to: pure
+rules. `owning` keeps the partitions of this process, `partition_access` is the way to each partition, here or elsewhere.
+`handlers` says what becomes of a handler's options; `sums` adds up what operators ask.
 
 `blueprint` says what each partition's System is made of, `placed` and `partition_info` where partitions are, `on_record` whether a
 cluster fits the database. `routed` publishes over all of them; `cluster_client` does so for a process that owns none. `acts`

@@ -1,44 +1,35 @@
 """`Cluster`, the front door of a queue that is spread over many hosts. The same line of code stands in each of them.
 
-Starting, stopping and registering handlers are here. Publishing and asking are in `routed`, what operators ask in `sums`, what
-there is once in a process in `single`; which partitions run in this process is decided in `keeper`.
+What a cluster is made of, and its handlers, is here. Starting and stopping are in `joining_and_leaving`, publishing and asking in
+`routed`, what operators ask in `sums`, what there is once in a process in `single`; which partitions run here in `owning/keeper`.
 """
 
 from __future__ import annotations
 
-import asyncio
-import atexit
 import os
 import random
-import socket
 import threading
-import time
-import uuid
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 
 from perdure.actors.core.clock import SystemClock
-from perdure.actors.execution.invocation import CALLER
 from perdure.arguments.choices import check_one_of, check_whole
 from perdure.arguments.parts import check_has, check_is
 from perdure.cluster.across.waits import ClusterWaits
 from perdure.cluster.blueprint import Blueprint
-from perdure.cluster.doors import Doors
 from perdure.cluster.handlers import adapted
-from perdure.cluster.on_record import check_fits
+from perdure.cluster.joining_and_leaving import JoiningAndLeaving
 from perdure.cluster.owning.hosted import Hosting
-from perdure.cluster.owning.keeper import Keeper
+from perdure.cluster.partition_access import PartitionAccess
 from perdure.cluster.placed import InnerCluster
 from perdure.cluster.routed import SpreadIds
-from perdure.cluster.routing import PARTITIONS_MAX, ROUTING, PartitionIds, of_text
-from perdure.cluster.single.singular import Singular
+from perdure.cluster.routing import PARTITIONS_MAX, PartitionIds, of_text
 from perdure.cluster.sums import ClusterAdmin, ClusterAudit, ClusterDeadLetters
 from perdure.config import load_handlers, trace
-from perdure.events.errors import NotRunning, PerdureError, StoreLocked, StoreUnavailable
+from perdure.events.errors import NotRunning
 from perdure.events.loggers import GuardedLogger
 from perdure.events.public_names import public
 from perdure.events.seconds import checked_seconds
 from perdure.handling.hooks import Hooks
-from perdure.handling.including import Including
 from perdure.handling.registration import Registration
 from perdure.middleware import check_middleware
 from perdure.options import Options
@@ -47,24 +38,24 @@ from perdure.payloads.type_names import TypeNames
 from perdure.processes.facts import without_policy_where_unknown
 from perdure.publishing.confirming import check_confirm
 from perdure.publishing.drafts import Drafts
-from perdure.runtime.process import serving
 from perdure.security.rights import Rights, asked_to_send
 from perdure.store.postgres.connecting.postgres_address import PostgresAddress, checked_name
-from perdure.store.postgres.nodes import Leases, NodeSession
-from perdure.store.postgres.postgres_store import LEASE_S, UNSAFE
+from perdure.store.postgres.nodes import Leases
+from perdure.store.postgres.postgres_store import LEASE_S
 from perdure.store.postgres.spread_ingress import SpreadIngress
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Collection, Iterable, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
-    from types import TracebackType
-    from typing import Self, SupportsIndex
+    from typing import SupportsIndex
 
     import svcs
 
     from perdure.actors.core.clock import Clock
     from perdure.actors.workers.handler_spec import HandlerSpec
+    from perdure.cluster.owning.keeper import Keeper
     from perdure.handling.recurring.schedules import Schedule
     from perdure.middleware import Middleware
     from perdure.publishing.confirming import Confirm
@@ -77,13 +68,10 @@ __all__ = ["Cluster"]
 logger = GuardedLogger("perdure")
 
 PARTITIONS = 16
-START_S = 60.0
-STOP_S = 30.0
-"""Beyond the grace period: how long a stop waits for its partitions to be closed."""
 
 
 @public
-class Cluster(Singular, Including):
+class Cluster(JoiningAndLeaving):
     """A queue in PostgreSQL, spread over all processes that run this same line; needs `pip install perdure[postgres]`.
 
     Each process runs the handlers for the partitions that it owns. When one comes, goes or dies, the others take over what is their
@@ -177,7 +165,7 @@ class Cluster(Singular, Including):
             hosting=hosting,
             ids=ids,
             spread=SpreadIngress(database, self.name),
-            doors=Doors(hosting, blueprint.client, self.options.publish_timeout_s, self._check_running),
+            access=PartitionAccess(hosting, blueprint.client, self.options.publish_timeout_s, self._check_running),
         )
         self._stand_on(self.inner)
         self.dead_letters = ClusterDeadLetters(self)
@@ -196,127 +184,6 @@ class Cluster(Singular, Including):
             TypeError: always; another process makes one of its own.
         """
         raise TypeError(f"{self!r} can be neither copied nor pickled; make a Cluster of the same database in the other process")
-
-    # --- life --------------------------------------------------------------------------------------------------------------
-
-    @property
-    def running(self) -> bool:
-        """Whether it takes messages."""
-        return self._has_started and not self._closing and self._pid == os.getpid()
-
-    def start(self) -> None:
-        """Join the cluster; return when this process's share of what is free runs here.
-
-        Raises:
-            PerdureError: it runs already; or the queue has another number of partitions; the error says what is on record.
-            StoreUnavailable: the database cannot be reached, or the tables cannot be created.
-            Others as `System.start`.
-        """
-        with self._lifecycle:
-            if self._has_started:
-                raise PerdureError("the cluster is running already in this process; use it, or stop it first")
-            self._pid, self._closing = os.getpid(), False
-            node = self._blueprint.node = f"{socket.gethostname()[:100]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-            where = f"{socket.gethostname()} process {os.getpid()}"
-            session = NodeSession(self._database, self.name, node, where, self._blueprint.leases)
-            check_fits(self.name, self.count, *session.found(self.count, ROUTING))
-            if standbys := session.unsafe_standbys():
-                logger.error(UNSAFE, self, standbys)
-            self._registered.check_processes()
-            self._registered.warn_of_unused()
-            self._has_started = True
-            if self._owns:
-                self._own(session)
-            atexit.register(self.stop)
-
-    def _own(self, session: NodeSession) -> None:
-        try:
-            self._begin_hooks(self._blueprint.host_loop)
-            self._keeper = keeper = Keeper(session, self._hosting, self.count)
-            keeper.start()
-            self._wait_until_at_work(keeper)
-        except BaseException:
-            self._end(0.0)
-            raise
-
-    def _wait_until_at_work(self, keeper: Keeper) -> None:
-        if not keeper.wait_for_plan(START_S):
-            raise keeper.failure or StoreUnavailable(f"the database did not answer within {START_S:g} s")
-        self._hosting.settle(START_S)
-        for number, error in sorted(self._hosting.failures.items()):
-            if not isinstance(error, StoreLocked | StoreUnavailable):
-                error.add_note(f"in partition {number}")
-                raise error
-
-    def stop(self, grace: float | None = None) -> None:
-        """Leave in good order, and return when all partitions of this process are free; as `System.stop`.
-
-        In a handler this only begins to stop and returns at once.
-        """
-        grace_s = self.options.grace_s if grace is None else checked_seconds("grace", grace)
-        if not self._has_started or self._pid != os.getpid():
-            return
-        if CALLER.get() is not None:
-            threading.Thread(target=self._stop, args=(grace_s,), name="perdure-stop", daemon=True).start()
-            return
-        self._stop(grace_s)
-
-    def _stop(self, grace_s: float) -> None:
-        with self._lifecycle:
-            if self._has_started:
-                self._end(grace_s)
-
-    def _end(self, grace_s: float) -> None:
-        keeper = self._keeper
-        self._closing = True
-        atexit.unregister(self.stop)
-        try:
-            if keeper is not None:
-                keeper.leave(1.0)
-            until_s = time.monotonic() + grace_s
-            self._hosting.close_all(grace_s, grace_s + STOP_S)
-            self._end_hooks(until_s - time.monotonic())
-            self._doors.close(1.0)
-            self._spread.close()
-        finally:
-            if keeper is not None:
-                keeper.end(STOP_S)
-            self._keeper, self._has_started = None, False
-
-    def serve(self, *, grace: float | None = None, started: Callable[[], object] | None = None) -> None:
-        """Run until SIGTERM or SIGINT, then leave in good order; as `System.serve`."""
-        serving.serve(self, serving.Life(lambda: self._has_started, lambda: None), grace, started)
-
-    def __enter__(self) -> Self:
-        """Start; see `start`."""
-        self.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Stop; see `stop`."""
-        self.stop()
-
-    async def __aenter__(self) -> Self:
-        """Start without blocking the event loop. Coroutine handlers run on this loop, unless the cluster was given another."""
-        if self._blueprint.loop is None:
-            self._blueprint.loop = asyncio.get_running_loop()
-        starting = asyncio.get_running_loop().run_in_executor(None, self.start)
-        try:
-            await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            await asyncio.wait([starting])
-            await asyncio.to_thread(self.stop, 0.0)
-            raise
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Stop without blocking the event loop; see `stop`."""
-        await asyncio.to_thread(self.stop)
-
-    def _changed(self) -> None:
-        keeper = self._keeper
-        if keeper is not None:
-            keeper.wake()
 
     def _system(self, number: int, instead_of: str) -> System:
         system = self._blueprint.system(number, instead_of)
@@ -359,7 +226,7 @@ class Cluster(Singular, Including):
 
     @property
     def _handled(self) -> Collection[str]:
-        return self._registered.specs if self._owns else self._doors.at(0).inner.handled()
+        return self._registered.specs if self._owns else self._access.at(0).inner.handled()
 
     def permit(self, action: str, types: Callable[[], Iterable[str]] = lambda: ("",)) -> None:
         """See `Asking.permit`. What the application does outside of `acting_as`, it may."""

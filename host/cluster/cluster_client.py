@@ -1,6 +1,6 @@
 """The client of a queue with several partitions: what `connect` returns where a `Cluster` ran. It owns none of them.
 
-Each request goes to the partition that it belongs to (`routed`), through a `Client` of that partition (`doors`).
+Each request goes to the partition that it belongs to (`routed`), through a `Client` of that partition (`partition_access`).
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class ClusterClient(Placed, Client):
         self.name, self.count, self.options, self.clock = cluster.name, cluster.count, cluster.options, SystemClock()
         self.drafts, self._checked_out_types = cluster.drafts, set()
         self._stand_on(cluster.inner)
-        self.inner = self._inner_door()
+        self.inner = self._inner_calls()
         self.dead_letters = ClusterDeadLetters(self)  # type: ignore[assignment] # the same calls, over all partitions
         self.admin = ClusterAdmin(self)  # type: ignore[assignment] # as above
         self._audit = ClusterAudit(self)
@@ -129,7 +129,7 @@ class ClusterClient(Placed, Client):
 
     @property
     def _handled(self) -> Collection[str]:
-        return self._doors.at(0).inner.handled()
+        return self._access.at(0).inner.handled()
 
     def _retries_of(self, type_name: str) -> int:
-        return self._doors.at(0).inner.retries_of(type_name)
+        return self._access.at(0).inner.retries_of(type_name)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from perdure.cluster.blueprint import Blueprint
-    from perdure.cluster.doors import Door, Doors
     from perdure.cluster.owning.hosted import Hosting
+    from perdure.cluster.partition_access import Partition, PartitionAccess
     from perdure.cluster.routed import SpreadIds
     from perdure.store.postgres.connecting.postgres_address import PostgresAddress
     from perdure.store.postgres.spread_ingress import SpreadIngress
@@ -34,7 +34,7 @@ class InnerCluster:
     hosting: Hosting
     ids: SpreadIds
     spread: SpreadIngress
-    doors: Doors
+    access: PartitionAccess
 
 
 class Placed(Routed):
@@ -48,7 +48,7 @@ class Placed(Routed):
     def _stand_on(self, inner: InnerCluster) -> None:
         """Pass all requests through these parts."""
         self._database, self._blueprint, self._hosting = inner.database, inner.blueprint, inner.hosting
-        self._ids, self._spread, self._doors = inner.ids, inner.spread, inner.doors
+        self._ids, self._spread, self._access = inner.ids, inner.spread, inner.access
         self._mine, self._confirm = inner.hosting.mine, inner.blueprint.confirm
 
     def partitions(self) -> list[PartitionInfo]:
@@ -88,7 +88,7 @@ class Placed(Routed):
     def _ingress_waits(self) -> bool:
         return any(self._seen()[1].values())
 
-    def partition(self, number: int) -> Door:
+    def partition(self, number: int) -> Partition:
         """Return what answers for one partition now: its System, or a Client of the process that owns it. For operators.
 
         Raises:
@@ -96,9 +96,9 @@ class Placed(Routed):
         """
         check_whole("number", number, 0, self.count - 1)
         self._check_running()
-        return self._doors.at(number)
+        return self._access.at(number)
 
-    def through(self, number: int, call: Callable[[Door], Any]) -> Any:
+    def through(self, number: int, call: Callable[[Partition], Any]) -> Any:
         """Return what a call on a partition answers, whatever process owns it.
 
         Where the process that was asked stops meanwhile, the next owner is asked. So the call must count once, however often it is
@@ -112,7 +112,7 @@ class Placed(Routed):
             NotRunning: the cluster does not run, or no owner was found within `Options.publish_timeout_s`.
             Whatever the call raises.
         """
-        return self._doors.through(number, call)
+        return self._access.through(number, call)
 
     def home_of(self, ident: str) -> int:
         """Return the number of the partition that a message's id belongs to."""

@@ -1,6 +1,6 @@
-"""Publishing, results and consuming by hand over all partitions: each request goes through the door of its partition.
+"""Publishing, results and consuming by hand over all partitions: each request goes to what answers for its partition.
 
-Which partition that is: `routing`. What answers there: `doors`. What is added up over all of them: `sums`.
+Which partition that is: `routing`. What answers there: `partition_access`. What is added up over all of them: `sums`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Unpack
 
-    from perdure.cluster.doors import Door, Doors
+    from perdure.cluster.partition_access import Partition, PartitionAccess
     from perdure.cluster.routing import PartitionIds
     from perdure.events.commands import Draft
     from perdure.events.publish_options import PublishOptions
@@ -66,7 +66,7 @@ class Routed(Results, Consuming):
 
     count: int
     """Partitions of the queue."""
-    _doors: Doors
+    _access: PartitionAccess
     _ids: SpreadIds
     _spread: SpreadIngress
     _confirm: Confirm
@@ -100,7 +100,7 @@ class Routed(Results, Consuming):
     def _publish(self, publish: Publish) -> None:
         parts = self._by_partition(publish)
         if len(parts) == 1:
-            self._doors.through(next(iter(parts)), _Once(publish))
+            self._access.through(next(iter(parts)), _Once(publish))
         elif parts and self._confirm == "owner":
             raise InvalidMessage(
                 f"publish_many: these messages belong to {len(parts)} partitions, whose owners cannot take them in one commit; "
@@ -153,30 +153,32 @@ class Routed(Results, Consuming):
     def _pass(self, number: int, publish: Publish, future: PublishFuture[str], *, may_block: bool) -> None:
         """Send a publish to its partition's owner, and the answer to a future; to the next owner where that one stops."""
         self._check_running()
-        door = self._doors.at(number)
+        partition = self._access.at(number)
         inner: PublishFuture[None] = PublishFuture()
-        inner.add_done_callback(partial(self._passed, number, publish, future, door))
+        inner.add_done_callback(partial(self._passed, number, publish, future, partition))
         try:
-            door.inner.check_running()
-            door.inner.room(may_block).send("queue", publish, inner)
+            partition.inner.check_running()
+            partition.inner.room(may_block).send("queue", publish, inner)
         except NotRunning as error:
-            self._again(number, publish, future, door, error)
+            self._again(number, publish, future, partition, error)
 
-    def _passed(self, number: int, publish: Publish, future: PublishFuture[str], door: Door, inner: PublishFuture[None]) -> None:
+    def _passed(
+        self, number: int, publish: Publish, future: PublishFuture[str], partition: Partition, inner: PublishFuture[None]
+    ) -> None:
         error = inner.exception()
         if error is None:
             future.resolve(None)
         elif isinstance(error, NotRunning):
-            self._again(number, publish, future, door, error)
+            self._again(number, publish, future, partition, error)
         else:
             future.reject(error)
 
-    def _again(self, number: int, publish: Publish, future: PublishFuture[str], door: Door, error: BaseException) -> None:
+    def _again(self, number: int, publish: Publish, future: PublishFuture[str], partition: Partition, error: BaseException) -> None:
         """Send a publish again whose owner has stopped: through the database, where it waits for the next one."""
-        client = self._doors.client(number)
+        client = self._access.client(number)
         try:
             self._check_running()
-            if door is client:
+            if partition is client:
                 raise error
             client.inner.pending().send("queue", Publish(publish.drafts), future)
         except PerdureError as refused:
@@ -191,8 +193,8 @@ class Routed(Results, Consuming):
         ident, publish = self._command(message, options)
         future: PublishFuture[str] = PublishFuture(ident)
         (number,) = self._by_partition(publish)
-        door = self._doors.at(number)
-        await door.inner.pending().room(self.options.pipeline_max, self.options.publish_timeout_s)
+        partition = self._access.at(number)
+        await partition.inner.pending().room(self.options.pipeline_max, self.options.publish_timeout_s)
         self._pass(number, publish, future, may_block=False)
         return asyncio.wrap_future(future)
 
@@ -202,7 +204,7 @@ class Routed(Results, Consuming):
         """Return the partition of a message: the one that its id tells, unless it was published by a group or key."""
         first = of_id(ident, self.count)
         for number in (first, *(number for number in range(self.count) if number != first)):
-            looked = self._doors.through(number, lambda door: door.ask("queue", LookUp(ident)))
+            looked = self._access.through(number, lambda partition: partition.ask("queue", LookUp(ident)))
             if looked is not None and self._is_known(ident, looked):
                 return number
         return first
@@ -223,32 +225,32 @@ class Routed(Results, Consuming):
             raise PerdureError(f"ask: a {type(command).__name__} is for one partition; ask by `cluster.partition(number)`")
         ident: str = command.id
         number = self._home(ident)
-        return self._doors.through(number, lambda door: door.ask(actor, command, timeout_s=timeout_s))
+        return self._access.through(number, lambda partition: partition.ask(actor, command, timeout_s=timeout_s))
 
     def _wait_or_look(self, ident: str, timeout: float | None) -> ResultKept:
         number = self._home(ident)
-        return self._doors.through(number, lambda door: door.inner.wait_or_look(ident, timeout))
+        return self._access.through(number, lambda partition: partition.inner.wait_or_look(ident, timeout))
 
     async def _aanswer(self, command: object, *, is_long_wait: bool = False) -> Any:
         ident: str = command.id  # type: ignore[attr-defined] # of a message
         number = await asyncio.to_thread(self._home, ident)
         while True:
-            door = self._doors.at(number)
+            partition = self._access.at(number)
             try:
-                return await door.inner.answer(command, is_long_wait=is_long_wait)
+                return await partition.inner.answer(command, is_long_wait=is_long_wait)
             except NotRunning:
                 self._check_running()
                 await asyncio.sleep(RETRY_S)
 
     def _exception_of(self, ident: str) -> BaseException | None:
-        for door in self._here():
-            raised = door.inner.exception_of(ident)
+        for partition in self._here():
+            raised = partition.inner.exception_of(ident)
             if raised is not None:
                 return raised
         return None
 
-    def _here(self) -> Iterator[Door]:
-        yield from (self._doors.at(number) for number in self._mine())
+    def _here(self) -> Iterator[Partition]:
+        yield from (self._access.at(number) for number in self._mine())
 
     # --- by hand -----------------------------------------------------------------------------------------------------------
 
@@ -261,7 +263,7 @@ class Routed(Results, Consuming):
         mine = self._mine()
         others = [number for number in range(self.count) if number not in mine]
         for number in (*mine, *others):
-            found = self._doors.through(number, lambda door: door._checkout(name, lease, retries))  # noqa: SLF001 - part of the front door
+            found = self._access.through(number, lambda partition: partition._checkout(name, lease, retries))  # noqa: SLF001 - part of the front door
             if found is not None:
                 return found
         return None
@@ -295,12 +297,14 @@ class Routed(Results, Consuming):
         """
         published = self._published()
         for number in range(self.count):
-            self._doors.through(number, partial(_drained, until_s=until_s))
+            self._access.through(number, partial(_drained, until_s=until_s))
         return not self._ingress_waits() and self._published() == published
 
     def _published(self) -> int:
         """Return how many messages were ever published, in all partitions."""
-        return sum(self._doors.through(number, lambda door: door.admin.metrics().published) for number in range(self.count))
+        return sum(
+            self._access.through(number, lambda partition: partition.admin.metrics().published) for number in range(self.count)
+        )
 
     def _ingress_waits(self) -> bool:
         raise NotImplementedError
@@ -314,16 +318,16 @@ class Routed(Results, Consuming):
         await asyncio.to_thread(self.drain, timeout)
 
 
-def _drained(door: Door, until_s: float) -> None:
-    door.drain(None if until_s == float("inf") else max(0.0, until_s - time.monotonic()))
+def _drained(partition: Partition, until_s: float) -> None:
+    partition.drain(None if until_s == float("inf") else max(0.0, until_s - time.monotonic()))
 
 
 class _Once:
-    """A publish through one door after the other. Only the first may take its ids for new."""
+    """A publish through one partition after the other. Only the first may take its ids for new."""
 
     def __init__(self, publish: Publish) -> None:
         self._publish = publish
 
-    def __call__(self, door: Door) -> None:
+    def __call__(self, partition: Partition) -> None:
         publish, self._publish = self._publish, Publish(self._publish.drafts)
-        door.inner.publish(publish)
+        partition.inner.publish(publish)

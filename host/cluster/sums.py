@@ -20,14 +20,15 @@ from perdure.cluster.routing import of_text
 from perdure.events.errors import UnknownMessage
 from perdure.events.seconds import shown
 from perdure.operations.audit import Audit
-from perdure.operations.dead_letters import DeadLetters, DeadLetterStats
+from perdure.operations.dead_letter import DeadLetterStats
 from perdure.operations.metrics import HandlerInfo, Metrics, Totals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from perdure.cluster.acts.of_all import Partitioned
-    from perdure.operations.dead_letters import DeadLetter
+    from perdure.operations.dead_letter import DeadLetter
+    from perdure.operations.dead_letters import DeadLetters
     from perdure.operations.reading.record import Record
 
 __all__ = ["ClusterAdmin", "ClusterAudit", "ClusterDeadLetters"]
@@ -38,22 +39,22 @@ class ClusterAdmin(CancelsEverywhere):
 
     def metrics(self) -> Metrics:
         """Return the counts of all partitions, added up. They are not of one moment; `seq` is the number of events in all logs."""
-        each: list[Metrics] = self._each(lambda door: door.admin.metrics())
+        each: list[Metrics] = self._each(lambda partition: partition.admin.metrics())
         return _summed_metrics(each)
 
     def handlers(self) -> dict[str, HandlerInfo]:
         """Return each handler over all partitions: counts added up, times of the slowest partition."""
         found: dict[str, list[HandlerInfo]] = {}
-        for handlers in self._each(lambda door: door.admin.handlers()):
+        for handlers in self._each(lambda partition: partition.admin.handlers()):
             for name, info in handlers.items():
                 found.setdefault(name, []).append(info)
         return {name: _summed_handler(infos) for name, infos in found.items()}
 
-    def scale(self, type: str | type, n: int) -> None:  # noqa: A002 - the front door's name
+    def scale(self, type: str | type, n: int) -> None:
         """Set how many messages of a type each process handles at once; as `Admin.scale`."""
-        self._each(lambda door: door.admin.scale(type, n))
+        self._each(lambda partition: partition.admin.scale(type, n))
 
-    def configure(self, type: str | type, **options: Any) -> None:  # noqa: A002 - the front door's name
+    def configure(self, type: str | type, **options: Any) -> None:
         """Change options of a handler in all partitions; as `Admin.configure`. A rate is the whole queue's, and is divided.
 
         Raises:
@@ -64,29 +65,29 @@ class ClusterAdmin(CancelsEverywhere):
         rate = check_changes({"rate": options["rate"]})["rate_per_s"] if options.get("rate") is not None else None
         if rate:
             options = {**options, "rate": rate / self._cluster.count}
-        self._each(lambda door: door.admin.configure(type, **options))
+        self._each(lambda partition: partition.admin.configure(type, **options))
 
-    def run_now(self, id: str | None = None, *, schedule: str | None = None) -> str:  # noqa: A002 - the front door's name
+    def run_now(self, id: str | None = None, *, schedule: str | None = None) -> str:
         """Have a delayed message, or a tick of a schedule, handled now, in the partition that has it; as `Admin.run_now`.
 
         Raises:
             UnknownMessage, InvalidMessage: as `Admin.run_now`.
         """
         number = of_text(schedule, self._cluster.count) if schedule is not None else self._cluster.home_of(id) if id else 0
-        ident: str = self._cluster.through(number, lambda door: door.admin.run_now(id, schedule=schedule))
+        ident: str = self._cluster.through(number, lambda partition: partition.admin.run_now(id, schedule=schedule))
         return ident
 
-    def pause(self, type: str | type | None = None) -> None:  # noqa: A002 - the front door's name
+    def pause(self, type: str | type | None = None) -> None:
         """Start no more deliveries of a type, or of all types, in all partitions; as `Admin.pause`."""
-        self._each(lambda door: door.admin.pause(type))
+        self._each(lambda partition: partition.admin.pause(type))
 
-    def resume(self, type: str | type | None = None) -> None:  # noqa: A002 - the front door's name
+    def resume(self, type: str | type | None = None) -> None:
         """Continue deliveries in all partitions; as `Admin.resume`."""
-        self._each(lambda door: door.admin.resume(type))
+        self._each(lambda partition: partition.admin.resume(type))
 
     def snapshot(self) -> dict[int, int]:
         """Take a snapshot of each partition now; return the sequence number of the last event in it, by partition."""
-        return dict(enumerate(self._each(lambda door: door.admin.snapshot())))
+        return dict(enumerate(self._each(lambda partition: partition.admin.snapshot())))
 
     @contextmanager
     def hold_history(self) -> Iterator[None]:
@@ -96,7 +97,7 @@ class ClusterAdmin(CancelsEverywhere):
             PerdureError: another process owns one of them.
         """
         with ExitStack() as stack:
-            for held in self._each(lambda door: door.admin.hold_history()):
+            for held in self._each(lambda partition: partition.admin.hold_history()):
                 stack.enter_context(held)
             yield
 
@@ -107,7 +108,7 @@ class ClusterDeadLetters(ActsEverywhere):
     def list(
         self,
         *,
-        type: str | type | None = None,  # noqa: A002 - the front door's name
+        type: str | type | None = None,
         reason: str | None = None,
         limit: int | None = None,
         before: str | None = None,
@@ -121,19 +122,21 @@ class ClusterDeadLetters(ActsEverywhere):
             check_whole("limit", limit, 0)
         older = None if before is None else self.get(before)
         found: list[DeadLetter[Any]] = []
-        for letters in self._each(lambda door: door.dead_letters.list(type=type, reason=reason, limit=None if older else limit)):
+        for letters in self._each(
+            lambda partition: partition.dead_letters.list(type=type, reason=reason, limit=None if older else limit)
+        ):
             found += letters
         found.sort(key=_age, reverse=True)
         if older is not None:
             found = [letter for letter in found if _age(letter) < _age(older)]
         return found if limit is None else found[:limit]
 
-    def get(self, id: str) -> DeadLetter[Any]:  # noqa: A002 - the front door's name
+    def get(self, id: str) -> DeadLetter[Any]:
         """Return one dead letter; as `DeadLetters.get`."""
         letter: DeadLetter[Any] = self._of(id, lambda letters: letters.get(id))
         return letter
 
-    def replay(self, id: str, reset_retries: bool = True, *, message: Any = None) -> None:  # noqa: A002, FBT001, FBT002 - as `DeadLetters`
+    def replay(self, id: str, reset_retries: bool = True, *, message: Any = None) -> None:  # noqa: FBT001, FBT002 - as `DeadLetters`
         """Return one dead letter to its partition's queue; as `DeadLetters.replay`."""
         self._of(id, lambda letters: letters.replay(id, reset_retries, message=message))
 
@@ -141,7 +144,7 @@ class ClusterDeadLetters(ActsEverywhere):
         home = self._cluster.home_of(ident)
         for number in (home, *(number for number in range(self._cluster.count) if number != home)):
             try:
-                return self._cluster.through(number, lambda door: call(door.dead_letters))
+                return self._cluster.through(number, lambda partition: call(partition.dead_letters))
             except UnknownMessage:
                 continue
         raise UnknownMessage(f"message {shown(ident)} is not a dead letter; `dead_letters.list()` shows those that are.")
@@ -149,28 +152,28 @@ class ClusterDeadLetters(ActsEverywhere):
     def replay_all(
         self,
         *,
-        type: str | type | None = None,  # noqa: A002 - the front door's name
+        type: str | type | None = None,
         reason: str | None = None,
         reset_retries: bool = True,
         dry_run: bool = False,
     ) -> int:
         """Return all matching dead letters to their queues and return how many; as `DeadLetters.replay_all` in each partition."""
         chosen: dict[str, Any] = {"type": type, "reason": reason, "reset_retries": reset_retries, "dry_run": dry_run}
-        return sum(self._each(lambda door: door.dead_letters.replay_all(**chosen)))
+        return sum(self._each(lambda partition: partition.dead_letters.replay_all(**chosen)))
 
     def purge(
         self,
         older_than: dt.timedelta | dt.datetime | float | None = None,
         *,
-        type: str | type | None = None,  # noqa: A002 - the front door's name
+        type: str | type | None = None,
         reason: str | None = None,
     ) -> int:
         """Remove the matching dead letters for good and return how many; as `DeadLetters.purge` in each partition."""
-        return sum(self._each(lambda door: door.dead_letters.purge(older_than, type=type, reason=reason)))
+        return sum(self._each(lambda partition: partition.dead_letters.purge(older_than, type=type, reason=reason)))
 
     def stats(self) -> DeadLetterStats:
         """Return the dead letters' counts over all partitions, and the times of the oldest and the newest."""
-        each: list[DeadLetterStats] = self._each(lambda door: door.dead_letters.stats())
+        each: list[DeadLetterStats] = self._each(lambda partition: partition.dead_letters.stats())
         by_type, by_reason = Counter[str](), Counter[str]()
         for stats in each:
             by_type.update(stats.by_type)

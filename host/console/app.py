@@ -1,6 +1,6 @@
 """The console as an ASGI application: which address shows which page, and which form does what.
 
-Not here: checks of requests (`guard.gate`), contents of pages (`pages`), acts (`deeds`).
+Not here: checks of requests (`guard.gate`), contents of pages (`pages`), acts (`console_acts`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from perdure.console import deeds
+from perdure.console import console_acts
 from perdure.console.drawing.charts import sparkline
 from perdure.console.guard.gate import LOOPBACK, Gate
 from perdure.console.guard.rights import Permits
@@ -162,11 +162,11 @@ class _Pages:
         name, form = request.path_params["name"], request.scope["form"]
         session = request.scope["session"]
         root = request.scope.get("root_path", "")
-        if name not in deeds.DEEDS:
+        if name not in console_acts.ACTS:
             return PlainTextResponse("there is no such act\n", NOT_FOUND)
-        deed = deeds.Deed(self._console, session, self._rights(request), form)
+        asked = console_acts.ActRequest(self._console, session, self._rights(request), form)
         try:
-            session.notice = await run_in_threadpool(deeds.do, name, deed)
+            session.notice = await run_in_threadpool(console_acts.do, name, asked)
         except NotAllowed as error:
             return PlainTextResponse(f"{error}\n", FORBIDDEN)
         except (PerdureError, ValueError, TypeError, TimeoutError, OSError) as error:

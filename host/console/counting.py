@@ -1,6 +1,6 @@
 """`Count`: what a bulk act would change, counted by the owner in a thread of its own, so that no page waits for it.
 
-Not here: the act itself (`deeds`), and which counts a browser has (`guard/sessions`).
+Not here: the act itself (`console_acts`), and which counts a browser has (`guard/sessions`).
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class Consuming(Asking):
 
     def checkout(
         self,
-        type: type | str,  # noqa: A002 - the front door's name
+        type: type | str,
         *,
         lease: float = 30.0,
         retries: int | None = None,

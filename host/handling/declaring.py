@@ -52,7 +52,7 @@ class Declaring(ABC):
     @shows(HandlerKeywords, defaults=DEFAULTS)
     def handler(
         self,
-        type: type[M],  # noqa: A002 - the front door's name
+        type: type[M],
         *,
         replace: bool = False,
         **options: Unpack[HandlerKeywords],
@@ -97,7 +97,7 @@ class Declaring(ABC):
     @shows(BatchHandlerKeywords, defaults=DEFAULTS)
     def batch_handler(
         self,
-        type: type[M],  # noqa: A002 - the front door's name
+        type: type[M],
         *,
         size: int = 100,
         wait: float | dt.timedelta = 0.0,

@@ -1,7 +1,7 @@
 """`InnerSystem`: what a System offers the other rooms of host/, beside what it offers an application.
 
 The cluster, whose partitions are Systems, uses most of it; `processes/roles` changes what a shared System stands on. What a Client
-offers too is in `publishing/inner_door`.
+offers too is in `publishing/inner_calls`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from perdure.publishing.inner_door import InnerDoor
+from perdure.publishing.inner_calls import InnerCalls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -32,7 +32,7 @@ __all__ = ["InnerSystem"]
 
 
 @attrs.frozen(eq=False, kw_only=True)
-class InnerSystem(InnerDoor):
+class InnerSystem(InnerCalls):
     """How a room makes a System one part of something larger. Only what says so may be called in any thread."""
 
     store: EventStore

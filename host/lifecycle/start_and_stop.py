@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 import attrs
@@ -22,6 +21,7 @@ from perdure.lifecycle.inner_system import InnerSystem
 from perdure.operations.audit import Audit
 from perdure.runtime.hook_mark import check_outside_hooks
 from perdure.runtime.process import live_systems
+from perdure.runtime.process.starting_apart import started_apart
 from perdure.runtime.process.step_thread import StepThread
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class StartAndStop(EngineOrMember):
     def _inner_system(self) -> InnerSystem:
         """Return what this System offers the other rooms of host/."""
         return InnerSystem(
-            **attrs.asdict(self._inner_door(), recurse=False),
+            **attrs.asdict(self._inner_calls(), recurse=False),
             store=self._store,
             registered=self._registered,
             run=lambda: self._engine,
@@ -224,29 +224,15 @@ class StartAndStop(EngineOrMember):
 
         Coroutine handlers and hooks run on this loop, unless the system was given another; see `loop`.
         """
-        cancelled = threading.Event()
-
-        def begin() -> None:
-            if not cancelled.is_set():
-                self.start()
-                if cancelled.is_set():
-                    self.stop(0.0)
-
-        loop = asyncio.get_running_loop()
-        self._entered_on = loop
-        starting = loop.run_in_executor(None, copy_context().run, begin)
+        self._entered_on = asyncio.get_running_loop()
         try:
-            await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            cancelled.set()
-            self._beginning.given_up = True  # ends the wait for a start hook
-            await asyncio.wait([starting])
-            if starting.exception() is None:
-                await asyncio.to_thread(self.stop, 0.0)
-            raise
+            await started_apart(self.start, lambda: self.stop(0.0), self._give_up_start)
         finally:
             self._entered_on = None
         return self
+
+    def _give_up_start(self) -> None:
+        self._beginning.given_up = True  # ends the wait for a start hook
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Stop without blocking the event loop; see `stop`."""

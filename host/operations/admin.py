@@ -111,7 +111,7 @@ class Admin(CancelsWhere):
             )
         return found
 
-    def scale(self, type: str | type, n: int) -> None:  # noqa: A002 - the front door's name
+    def scale(self, type: str | type, n: int) -> None:
         """Set the number of workers of a handler; running work is not interrupted. The setting outlives restarts.
 
         Args:
@@ -127,7 +127,7 @@ class Admin(CancelsWhere):
         self._system.ask("dispatcher", rules.Scale(name, parallelism, new_act("scale", name)))
 
     @shows(ChangeableKeywords, defaults={})
-    def configure(self, type: str | type, **options: Unpack[ChangeableKeywords]) -> None:  # noqa: A002 - the front door's name
+    def configure(self, type: str | type, **options: Unpack[ChangeableKeywords]) -> None:
         """Change `timeout`, `lease`, `renew`, `retries` or `rate` of a handler, as in `System.handler`, from its next delivery on.
 
         The log records the change. It outlives restarts until the code registers the handler with other options than before.
@@ -144,7 +144,7 @@ class Admin(CancelsWhere):
         self._system.permit("configure", lambda: [name])
         self._system.ask("dispatcher", rules.Configure(name, check_changes(options), new_act("configure", name)))
 
-    def pause(self, type: str | type | None = None) -> None:  # noqa: A002 - the front door's name
+    def pause(self, type: str | type | None = None) -> None:
         """Start no more deliveries of a type, or of all types. Running handlers and publishing go on. A pause outlives restarts.
 
         Args:
@@ -157,7 +157,7 @@ class Admin(CancelsWhere):
         self._system.permit("pause", lambda: [name])
         self._system.ask("dispatcher", rules.Pause(name, new_act("pause", name)))
 
-    def resume(self, type: str | type | None = None) -> None:  # noqa: A002 - the front door's name
+    def resume(self, type: str | type | None = None) -> None:
         """Continue deliveries of a type, or of all types, which also ends the pauses of single types.
 
         Raises:
@@ -167,7 +167,7 @@ class Admin(CancelsWhere):
         self._system.permit("resume", lambda: [name])
         self._system.ask("dispatcher", rules.Resume(name, new_act("resume", name)))
 
-    def run_now(self, id: str | None = None, *, schedule: str | None = None) -> str:  # noqa: A002 - the front door's name
+    def run_now(self, id: str | None = None, *, schedule: str | None = None) -> str:
         """Have a delayed message handled now, or a tick of a schedule; return the id of the message.
 
         A tick comes beside the schedule's own ticks, which go on as they would. The schedule must be registered in the process that

@@ -10,20 +10,18 @@ from typing import TYPE_CHECKING
 
 from perdure.actors.journal.log_fold import fold_log
 from perdure.arguments.choices import check_callable
-from perdure.arguments.moments import Point, checked_id, moment, not_a_time, point
+from perdure.arguments.moments import Point, checked_id, not_a_time, point
 from perdure.arguments.parts import check_folder, check_has
 from perdure.events import vocabulary as ev
-from perdure.events.codec.wire import decode_runs
-from perdure.events.errors import HistoryDropped, InvalidMessage, UnknownMessage
+from perdure.events.errors import InvalidMessage, UnknownMessage
 from perdure.events.public_names import public
-from perdure.events.runs import count, expand
 from perdure.events.seconds import shown
 from perdure.operations.metrics import Metrics, from_counts
 from perdure.operations.reading.acts import OperatorAct, act_of
 from perdure.operations.reading.dropped_history import MessageDropped, check_kept, is_publication
 from perdure.operations.reading.explanation import explain
 from perdure.operations.reading.identities import Identities
-from perdure.operations.reading.record import Record
+from perdure.operations.reading.records import records_of, seq_of_moment
 from perdure.operations.reading.search import found_in, search_of
 from perdure.payloads.codecs import MessagePack
 from perdure.payloads.type_names import name_of
@@ -35,6 +33,7 @@ if TYPE_CHECKING:
 
     from perdure.arguments.moments import Moment
     from perdure.events.codec.snapshot import States
+    from perdure.operations.reading.record import Record
     from perdure.operations.reading.search import Found
     from perdure.store import LogReader
 
@@ -75,7 +74,7 @@ class Audit:
         *,
         since: Moment | None = None,
         until: Moment | None = None,
-        type: str | type | None = None,  # noqa: A002 - the front door's name
+        type: str | type | None = None,
         message_id: str | None = None,
     ) -> Iterator[Record]:
         """Return an iterator over the events in the order of the log, one record each.
@@ -99,11 +98,11 @@ class Audit:
         about = None if message_id is None else checked_id("message_id", message_id)
         if (first_seq := self.first_seq) > 1:
             moments = first.at_us is not None or last.at_us is not None
-            first_us = next((at_us for _, _, at_us in self._records(0, first_seq)), None) if moments else None
+            first_us = next((at_us for _, _, at_us in records_of(self._log, 0, first_seq)), None) if moments else None
             check_kept("since", first, first_seq, first_us)
             check_kept("until", last, first_seq, first_us)
             if about is not None:
-                own = (record.event for record, _, _ in self._records(0, None) if record.message_id == about)
+                own = (record.event for record, _, _ in records_of(self._log, 0, None) if record.message_id == about)
                 if not is_publication(next(own, None)):
                     raise MessageDropped(about, first_seq)
         return self._within(first, last, _wanted(type), about)
@@ -123,7 +122,7 @@ class Audit:
         after = first.seq - 1 if first.seq else 0
         # The message of an event is known only if the publications before it were read.
         seen_from = 0 if message_id is not None or wanted is not None else after
-        for record, kind, at_us in self._records(seen_from, last.seq):
+        for record, kind, at_us in records_of(self._log, seen_from, last.seq):
             if record.seq <= after or (first.at_us is not None and at_us < first.at_us):
                 continue
             if last.at_us is not None and at_us > last.at_us:
@@ -138,7 +137,7 @@ class Audit:
         self,
         wait: Callable[[], object],
         *,
-        type: str | type | None = None,  # noqa: A002 - the front door's name
+        type: str | type | None = None,
         message_id: str | None = None,
     ) -> Iterator[Record | None]:
         """Return an iterator over all events, and then over those that are written later; it never ends.
@@ -156,31 +155,12 @@ class Audit:
         """
         wanted, about, last = _wanted(type), Identities(), 0
         while True:
-            for record, kind, _ in self._records(last, None, about):
+            for record, kind, _ in records_of(self._log, last, None, about):
                 last = record.seq
                 if (message_id is None or record.message_id == message_id) and (wanted is None or wanted(record.event, kind)):
                     yield record
             yield None
             wait()
-
-    def _records(self, after: int, until: int | None, about: Identities | None = None) -> Iterator[tuple[Record, str | None, int]]:
-        """Yield records, each with the type of its message and its time in microseconds since the epoch.
-
-        `about`: the messages that records before `after` were about.
-        """
-        about = Identities() if about is None else about
-        for frame in self._log.frames(after, until):
-            seq = frame.first_seq
-            for at_us, events in decode_runs(frame.body, frame.count):
-                at = moment(at_us)
-                for run in events:
-                    about.see(run)
-                    for event in expand((run,)):
-                        if seq > after and (until is None or seq <= until):
-                            ident, kind = about.of(event)
-                            yield Record(seq, at, event.DECIDER, event, ident), kind, at_us
-                        seq += 1
-                    about.forget(run)
 
     def timeline(self, message_id: str, *, progress: Callable[[int], None] | None = None) -> list[Record]:
         """Return all events about a message in order, across restarts, with the publications that it caused directly or indirectly.
@@ -198,7 +178,7 @@ class Audit:
         message_id = checked_id("message_id", message_id)
         family = {message_id}
         records: list[Record] = []
-        for read, (record, _, _) in enumerate(self._records(0, None)):
+        for read, (record, _, _) in enumerate(records_of(self._log, 0, None)):
             if progress is not None and not read % PROGRESS_EVERY:
                 progress(read)
             event = record.event
@@ -226,25 +206,8 @@ class Audit:
             StoreCorrupt: the log is damaged before that point.
         """
         at = self._point("when", when) if when is not None else point("when", None)
-        states, _ = fold_log(self._log, at.seq if at.at_us is None else self._seq_at(at.at_us))
+        states, _ = fold_log(self._log, at.seq if at.at_us is None else seq_of_moment(self._log, at.at_us))
         return counts_of(states)
-
-    def _seq_at(self, at_us: int) -> int:
-        """Return the number of the last event at or before a moment; reads all, as the clock may have been put back."""
-        last, earliest_us = 0, None
-        for frame in self._log.frames():
-            seq = frame.first_seq
-            for batch_us, events in decode_runs(frame.body, frame.count):
-                seq += count(events)
-                earliest_us = batch_us if earliest_us is None else min(batch_us, earliest_us)
-                if batch_us <= at_us:
-                    last = seq - 1
-        if earliest_us is None:
-            return self.first_seq - 1  # a snapshot holds all that came before
-        if not last and self.first_seq > 1:
-            msg = f"history before {moment(earliest_us)} (sequence {self.first_seq}) was dropped or archived"
-            raise HistoryDropped(msg)
-        return last
 
     def explain(self, message_id: str, *, at: Moment | None = None, progress: Callable[[int], None] | None = None) -> str:
         """Return one paragraph: where a message is, what it waits for, since when, and what comes next.
@@ -276,7 +239,7 @@ class Audit:
             As `state_at`.
         """
         found = self._point(field, when)
-        return found.seq if found.seq is not None else self._seq_at(found.at_us or 0)
+        return found.seq if found.seq is not None else seq_of_moment(self._log, found.at_us or 0)
 
     def search(self, expression: str, *, since: Moment | None = None, until: Moment | None = None) -> Iterator[Found]:
         """Return an iterator over the messages that an expression means: `type=Order payload.customer=7 error~timeout`.

@@ -1,12 +1,12 @@
 """The operator's view of the dead letters: list, replay, purge.
 
-Not here: the rules for which message becomes a dead letter and which may return; they are in `events/queue`.
+Not here: what one of them is (`dead_letter`), and which message becomes one and which may return (`events/queue`).
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import attrs
 
@@ -16,13 +16,13 @@ from perdure.arguments.moments import checked_id, moment, moment_us
 from perdure.events.commands import Purge, Replay
 from perdure.events.commit_size import measure
 from perdure.events.errors import DuplicateKey, InvalidMessage, PerdureError, UnknownMessage
-from perdure.events.public_names import public, with_public_names
-from perdure.events.queue.dead_letters import Letter, death, full_reason, replay_item
+from perdure.events.queue.dead_letters import Letter, death, replay_item
 from perdure.events.queue.searching.expression import search_of
 from perdure.events.queue.searching.letter_search import Selection, Stats
 from perdure.events.seconds import checked_seconds, shown
 from perdure.events.vocabulary import Extras, Replayed
 from perdure.operations.bulk.acts_where import ActsWhere, checked_expression
+from perdure.operations.dead_letter import DeadLetter, DeadLetterStats, entry_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from perdure.events.commands import ReplayItem
     from perdure.operations.running_system import RunningSystem
 
-__all__ = ["DeadLetter", "DeadLetterStats", "DeadLetters", "Failure"]
+__all__ = ["DeadLetters"]
 
 M = TypeVar("M")
 
@@ -40,53 +40,6 @@ REPLAY_COMMIT_MAX = 1_000
 """Dead letters that one commit replays."""
 REPLAY_COMMIT_BYTES = 8 << 20
 """Bytes that the letters of one replay commit take in the log; a larger letter gets a commit of its own."""
-
-
-@attrs.frozen
-class Failure:
-    """One failed attempt."""
-
-    at: dt.datetime
-    attempt: int
-    exception: str
-    message: str
-
-
-@public
-@attrs.frozen
-class DeadLetter(Generic[M]):
-    """One dead letter. `message` is the decoded object, or the raw payload bytes where they can no longer be decoded."""
-
-    id: str
-    type: str
-    message: M
-    key: str | None
-    reason: str
-    """Why no attempt followed, in one line, with the beginning of the last exception's message."""
-    exception: str
-    """The qualified type name of the last exception, for example `perdure.Reject`."""
-    error: str
-    """The last exception's message."""
-    traceback: str
-    attempts: int
-    failed_at: dt.datetime
-    failures: tuple[Failure, ...]
-    """Every failed attempt, oldest first (the last 32)."""
-    correlation_id: str
-    causation_id: str | None
-    headers: dict[str, str]
-
-
-@attrs.frozen
-class DeadLetterStats:
-    """Counts of the dead letters, with the times of the oldest and the newest."""
-
-    total: int
-    by_type: dict[str, int]
-    by_reason: dict[str, int]
-    """Counted by reason, without the exception's message, which may differ in each letter. `list(reason=...)` finds the letters."""
-    oldest: dt.datetime | None
-    newest: dt.datetime | None
 
 
 class DeadLetters(ActsWhere):
@@ -126,7 +79,7 @@ class DeadLetters(ActsWhere):
     def list(
         self,
         *,
-        type: str | type | None = None,  # noqa: A002 - the front door's name
+        type: str | type | None = None,
         reason: str | None = None,
         limit: int | None = None,
         before: str | None = None,
@@ -153,9 +106,9 @@ class DeadLetters(ActsWhere):
         letters = self._select(
             Selection(type=self._type_name(type), reason=_text(reason), limit=limit, older_than=older, where=where)
         )
-        return [self._entry(letter) for letter in letters]
+        return [entry_of(letter, self._system.drafts) for letter in letters]
 
-    def get(self, id: str) -> DeadLetter[Any]:  # noqa: A002 - the front door's name
+    def get(self, id: str) -> DeadLetter[Any]:
         """Return one dead letter.
 
         Raises:
@@ -163,9 +116,9 @@ class DeadLetters(ActsWhere):
         """
         letter = self._one(id)
         self._system.permit("reveal", lambda: [letter.event.published.type])
-        return self._entry(letter)
+        return entry_of(letter, self._system.drafts)
 
-    def replay(self, id: str, reset_retries: bool = True, *, message: Any = None) -> None:  # noqa: A002, FBT001, FBT002 - the front door's names
+    def replay(self, id: str, reset_retries: bool = True, *, message: Any = None) -> None:  # noqa: FBT001, FBT002 - the front door's names
         """Return one dead letter to the queue.
 
         Args:
@@ -196,7 +149,7 @@ class DeadLetters(ActsWhere):
     def replay_all(
         self,
         *,
-        type: str | type | None = None,  # noqa: A002 - the front door's name
+        type: str | type | None = None,
         reason: str | None = None,
         reset_retries: bool = True,
         dry_run: bool = False,
@@ -241,7 +194,7 @@ class DeadLetters(ActsWhere):
         self,
         older_than: dt.timedelta | dt.datetime | float | None = None,
         *,
-        type: str | type | None = None,  # noqa: A002 - the front door's name
+        type: str | type | None = None,
         reason: str | None = None,
     ) -> int:
         """Remove the matching dead letters for good.
@@ -300,30 +253,6 @@ class DeadLetters(ActsWhere):
 
     def _type_name(self, kind: str | type | None) -> str | None:
         return None if kind is None else self._system.drafts.names.of(kind)
-
-    def _entry(self, letter: Letter) -> DeadLetter[Any]:
-        event = letter.event
-        published = event.published
-        try:
-            message = self._system.drafts.load(published)
-        except InvalidMessage:
-            message = published.payload
-        return DeadLetter(
-            id=published.id,
-            type=published.type,
-            message=message,
-            key=published.key,
-            reason=with_public_names(full_reason(event)),
-            exception=with_public_names(event.exception),
-            error=event.message,
-            traceback=event.traceback,
-            attempts=event.attempts,
-            failed_at=moment(letter.failed_us),
-            failures=tuple(Failure(moment(f.at_us), f.attempt, with_public_names(f.exception), f.message) for f in event.failures),
-            correlation_id=published.correlation_id or published.id,
-            causation_id=published.causation_id,
-            headers=dict(published.headers or {}),
-        )
 
 
 def _portions(items: Iterable[ReplayItem]) -> Iterator[list[ReplayItem]]:

@@ -120,7 +120,7 @@ class Client(Results, Consuming, Connected):
         self._closing = weakref.finalize(self, _close_dropped, self._connection)
         self.dead_letters = DeadLetters(self)
         self.admin = Admin(self)
-        self.inner = self._inner_door()
+        self.inner = self._inner_calls()
         _clients.add(self)
 
     @property

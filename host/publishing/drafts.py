@@ -103,7 +103,7 @@ class Drafts(StoredPayloads):
         key: str | None = None,
         correlation_id: str | None = None,
         causation_id: str | None = None,
-        id: str | None = None,  # noqa: A002 - the front door's name
+        id: str | None = None,
         delay: float | None = None,
         at: dt.datetime | float | None = None,
         priority: int = 0,

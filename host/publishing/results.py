@@ -22,7 +22,7 @@ from perdure.events.public_names import with_public_names
 from perdure.events.publish_options import DEFAULTS, PublishOptions
 from perdure.events.queue.lookup import is_fate
 from perdure.events.seconds import seconds_or_none, wait_seconds
-from perdure.publishing.inner_door import InnerDoor
+from perdure.publishing.inner_calls import InnerCalls
 from perdure.publishing.message_state import MessageState
 from perdure.publishing.publish_future import PublishFuture
 from perdure.publishing.publisher import Publishing
@@ -44,9 +44,9 @@ LOOK_S = 0.01
 class Results(Publishing):
     """The part of `System` that waits for results; `call` publishes as well, so it stands on that part."""
 
-    def _inner_door(self) -> InnerDoor:
+    def _inner_calls(self) -> InnerCalls:
         """Return what this front door offers the other rooms of host/."""
-        return InnerDoor(
+        return InnerCalls(
             check_running=self._check_running,
             pending=lambda: self._pending,
             room=self._room,
@@ -155,7 +155,7 @@ class Results(Publishing):
                 raise _not_ended(ident, wait_s) from None
         return self._result_of(kept)
 
-    def result(self, id: str, *, timeout: float | None = None) -> Any:  # noqa: A002 - the front door's name
+    def result(self, id: str, *, timeout: float | None = None) -> Any:
         """Return what the handler of a message returned, once the message has ended; for messages published with `keep_result`.
 
         Asking again gives the same answer for as long as the result is kept.
@@ -215,7 +215,7 @@ class Results(Publishing):
             pending.forget(request)
             raise
 
-    def state(self, id: str) -> MessageState:  # noqa: A002 - the front door's name
+    def state(self, id: str) -> MessageState:
         """Return where a message is now, without waiting. An unknown id is no error: the state has `known` False.
 
         Raises:
@@ -227,7 +227,7 @@ class Results(Publishing):
         self.permit("look", lambda: [str(looked.type)])
         return MessageState.of(ident, looked)
 
-    async def astate(self, id: str) -> MessageState:  # noqa: A002 - the front door's name
+    async def astate(self, id: str) -> MessageState:
         """As `state`, from a coroutine; does not block the event loop.
 
         Raises:
@@ -255,7 +255,7 @@ class Results(Publishing):
         msg = f"message {kept.id} ended without a result: {exception}: {kept.message}"
         raise HandlerFailed(msg, kept.id, exception, kept.message)
 
-    def cancel(self, id: str, reason: str = "cancelled by the host") -> bool:  # noqa: A002 - the front door's name
+    def cancel(self, id: str, reason: str = "cancelled by the host") -> bool:
         """Cancel a message that waits or runs; return False where it had ended already, or is unknown.
 
         A running handler sees `ctx.cancelled`; a coroutine is cancelled; a process is killed if it has not ended within a second.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from perdure.actors.services.succession import Succession
     from perdure.actors.sessions.server import Server
     from perdure.runtime.actor_shutdown import ActorShutdown
-    from perdure.runtime.database.channel_door import ChannelDoor
+    from perdure.runtime.database.channel_server import ChannelServer
     from perdure.runtime.hook_mark import Hooks
     from perdure.runtime.process.interpreter_settings import InterpreterSettings
     from perdure.runtime.spool_intake import SpoolIntake
@@ -36,7 +36,7 @@ class Ending:
     runtime: Runtime
     server: Server | None
     """Answers other processes, where the folder is shared or they come through a database."""
-    door: ChannelDoor | None
+    channels: ChannelServer | None
     """Where they come through a database."""
     _store: EventStore
     _clock: Clock
@@ -118,8 +118,8 @@ class Ending:
         if self.server is not None:
             pid = self.runtime.executor.pid()
             self.server.close(NotRunning(f"process {pid} has stopped, and hands the folder over") if self._hands_over else why)
-        if self.door is not None:
-            self.door.close()
+        if self.channels is not None:
+            self.channels.close()
 
     def discard_after_fork(self, why: NotRunning) -> None:
         """Make the copy of a run in a forked child refuse all calls; the parent's files and locks are left alone."""
@@ -129,8 +129,8 @@ class Ending:
         self._spool.close()
         if self.server is not None:
             self.server.discard_after_fork()
-        if self.door is not None:
-            self.door.discard_after_fork()
+        if self.channels is not None:
+            self.channels.discard_after_fork()
         self.runtime.pending.discard_after_fork(why)
 
     def shut_down(self, why: NotRunning, hooks_s: float = 0.0) -> None:

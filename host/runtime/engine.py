@@ -28,13 +28,13 @@ from perdure.events.queue.invariants import contradictions
 from perdure.payloads.type_names import namesakes
 from perdure.runtime.actor_shutdown import ActorShutdown
 from perdure.runtime.asking import ASK_TIMEOUT_S, asked
-from perdure.runtime.database.channel_door import ChannelDoor
+from perdure.runtime.database.channel_server import ChannelServer
 from perdure.runtime.ending import Ending
 from perdure.runtime.process.interpreter_settings import InterpreterSettings
 from perdure.runtime.recovery_report import Recovery
 from perdure.runtime.registering import register
 from perdure.runtime.spool_intake import SpoolIntake
-from perdure.store.protocol import HasChannels
+from perdure.store.other_processes import HasChannels
 
 if TYPE_CHECKING:
     import asyncio
@@ -114,7 +114,7 @@ class Engine(Ending):
         self._hooks = hooks
         self._hands_over = False
         self.server: Server | None = None
-        self.door: ChannelDoor | None = None
+        self.channels: ChannelServer | None = None
         self.runtime.host.wants_loop = bool(hooks) and hooks.need_loop
         self._spool = SpoolIntake(store, self.runtime, publisher.under_policy, permit)
         self.runtime.pools.is_open = (self.runtime.hooks_started or not hooks) and not self._spool.is_waiting()
@@ -261,11 +261,11 @@ class Engine(Ending):
         """Answer other processes from now on."""
         if self.server is None and isinstance(self._store, HasChannels):
             self.server = Server(None)
-            self.door = ChannelDoor(self._store.channels(), self.server, self._spool.hurry)
+            self.channels = ChannelServer(self._store.channels(), self.server, self._spool.hurry)
         if self.server is not None:
             self.server.serve(owner)
-        if self.door is not None:
-            self.door.start()
+        if self.channels is not None:
+            self.channels.start()
 
     def ask(self, actor: str, command: Any, *, timeout_s: float = ASK_TIMEOUT_S) -> Any:
         """Ask an actor and return its answer. If the actor dies, its successor is asked again. Safe in any thread but an actor's.

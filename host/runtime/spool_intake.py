@@ -13,7 +13,7 @@ from perdure.events.errors import StoreUnavailable
 from perdure.events.loggers import GuardedLogger
 from perdure.runtime.database.ingress_source import IngressSource
 from perdure.runtime.spool_source import SpoolSource
-from perdure.store.protocol import HasIngress
+from perdure.store.other_processes import HasIngress
 from perdure.store.spool.spool_file import HasSpoolFolder
 
 if TYPE_CHECKING:

@@ -40,7 +40,7 @@ def roles(by_principal: Mapping[str, Authorize], default: Authorize | None = Non
         default: asked for all other principals; None refuses them.
     """
 
-    def authorize(principal: str, action: str, type: str) -> bool:  # noqa: A002 - the front door's name
+    def authorize(principal: str, action: str, type: str) -> bool:
         role = by_principal.get(principal, default)
         return role is not None and role(principal, action, type)
 

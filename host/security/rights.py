@@ -48,7 +48,7 @@ class Rights:
         """Whether there is anything to ask; False: all may do all."""
         return self._authorize is not None
 
-    def allow(self, principal: str, action: str, type: str = "") -> bool:  # noqa: A002 - the front door's name
+    def allow(self, principal: str, action: str, type: str = "") -> bool:
         """Return whether the principal may do it; for what is shown or hidden. An `authorize` that raises allows nothing."""
         if self._authorize is None:
             return True

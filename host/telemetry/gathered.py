@@ -60,7 +60,7 @@ def figures_of(system: System | Client | ClusterFront) -> Figures:
     if not isinstance(system, ClusterFront):
         return _of_one(system, system.options)
     options = system.options
-    return _summed([system.through(number, lambda door: _of_one(door, options)) for number in range(system.count)])
+    return _summed([system.through(number, lambda partition: _of_one(partition, options)) for number in range(system.count)])
 
 
 def counts_added(one: TypeCounts, other: TypeCounts) -> TypeCounts:

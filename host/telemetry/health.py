@@ -107,7 +107,7 @@ def _all_ready(cluster: ClusterFront, timeout_s: float) -> Health:
     reasons: list[str] = []
     for number in range(cluster.count):
         try:
-            of_one: Health = cluster.through(number, lambda door: ready(door, timeout=timeout_s))
+            of_one: Health = cluster.through(number, lambda partition: ready(partition, timeout=timeout_s))
         except (PerdureError, TimeoutError) as error:
             of_one = Health(ok=False, reasons=(_reason(error),))
         reasons += [f"partition {number}: {reason}" for reason in of_one.reasons]

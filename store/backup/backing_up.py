@@ -13,7 +13,7 @@ import attrs
 
 from perdure.events.errors import HistoryDropped, StoreCorrupt, StoreUnavailable
 from perdure.events.public_names import public
-from perdure.store.protocol import HasSpool
+from perdure.store.other_processes import HasSpool
 from perdure.store.spool.spool_file import HasSpoolFolder
 from perdure.store.survey import Stretch
 

@@ -13,7 +13,7 @@ import attrs
 
 from perdure.events.errors import HistoryDropped, StoreCorrupt, StoreUnavailable
 from perdure.events.public_names import public
-from perdure.store.protocol import TakesSpool
+from perdure.store.other_processes import TakesSpool
 from perdure.store.survey import Stretch
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from perdure.events.errors import HistoryDropped, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
 from perdure.store.disk.advice import with_advice
+from perdure.store.files import torn_or_damaged
 from perdure.store.files.frame_index import ReadIndex
 from perdure.store.files.listing.folder_conditions import folder_conditions
 from perdure.store.files.listing.folder_listing import FolderListing
@@ -203,7 +204,7 @@ class FolderReader(FolderListing):
             if proven and position.offset == began:
                 raise sg.damaged(path, position.offset, position.seq, position.problem)
             # The owner may have been writing this frame and be done by now: only what is read after the proof counts.
-            if following is None and not sg.proof_of_sync(self.disk, path, header, position):
+            if following is None and not torn_or_damaged.proof_of_sync(self.disk, path, header, position):
                 return position
             proven = True
         if following is None or last is None or position.seq > last:

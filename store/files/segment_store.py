@@ -19,21 +19,21 @@ from perdure.store.files.payload_spill import PayloadSpill
 from perdure.store.files.retention import unneeded_snapshots
 from perdure.store.files.segment_recovery import SegmentRecovery
 from perdure.store.format import snapshot_file
+from perdure.store.reading_through import ReadsThrough
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from perdure.events.errors import OwnershipLost
-    from perdure.store.survey import Damage, Stretch, SurveyedSnapshot, WholeFrame
-    from perdure.store.values import Frame, LogSize, Recovered, Snapshot
+    from perdure.store.values import Frame, Recovered, Snapshot
 
 __all__ = ["SegmentStore"]
 
 logger = GuardedLogger("perdure.store")
 
 
-class SegmentStore(SegmentRecovery):
+class SegmentStore(SegmentRecovery, ReadsThrough):
     """An `EventStore` in one folder of segment files and snapshots."""
 
     def __repr__(self) -> str:
@@ -126,10 +126,6 @@ class SegmentStore(SegmentRecovery):
             )
             raise StoreCorrupt(msg, file=str(path), seq=reached + 1)
 
-    def snapshots(self, at_most: int | None = None) -> Iterator[Snapshot]:
-        """See `LogReader.snapshots`."""
-        return self.reader.snapshots(at_most)
-
     def save_snapshot(self, snapshot: Snapshot) -> None:
         """See `EventStore.save_snapshot`."""
         if not self._lock.held:
@@ -198,43 +194,6 @@ class SegmentStore(SegmentRecovery):
     def address(self) -> str:
         """See `LogReader.address`: the folder's path."""
         return self.reader.address
-
-    @property
-    def first_seq(self) -> int:
-        """See `LogReader.first_seq`."""
-        return self.reader.first_seq
-
-    def check_readable(self) -> None:
-        """See `LogReader.check_readable`."""
-        self.reader.check_readable()
-
-    def snapshot_seqs(self) -> list[int]:
-        """See `LogReader.snapshot_seqs`."""
-        return self.reader.snapshot_seqs()
-
-    def size(self) -> LogSize:
-        """See `LogReader.size`."""
-        return self.reader.size()
-
-    def whole_frames(self, after: int = 0, *, synced: bool = True) -> Iterator[Stretch | WholeFrame]:
-        """See `LogReader.whole_frames`."""
-        return self.reader.whole_frames(after, synced=synced)
-
-    def survey(self) -> Iterator[Stretch | WholeFrame | Damage]:
-        """See `LogReader.survey`. It reads the folder that is open, whatever its name leads to by now."""
-        return self.reader.survey()
-
-    def survey_snapshot(self, seq: int) -> SurveyedSnapshot | None:
-        """See `LogReader.survey_snapshot`."""
-        return self.reader.survey_snapshot(seq)
-
-    def store_id(self) -> bytes | None:
-        """See `LogReader.store_id`."""
-        return self.reader.store_id()
-
-    def exposure(self) -> str | None:
-        """See `LogReader.exposure`."""
-        return self.reader.exposure()
 
     # --- closing ---------------------------------------------------------------------------------------------------------
 

@@ -154,35 +154,6 @@ def scan(
             yield parsed, Frame(parsed.first_seq, parsed.count, body), raw
 
 
-def _proves(whole: fr.Header, at: int, missing_seq: int) -> bool:
-    """Return whether a whole frame, `at` bytes behind the bad one, proves that the bad one was synced."""
-    return whole.first_seq >= missing_seq and (at == 0 or whole.first_seq == missing_seq or whole.synced_before > missing_seq)
-
-
 def _stray(parsed: fr.Header) -> fr.BadFrame:
     """Return the error for a whole frame that does not continue the one before it."""
     return fr.BadFrame(f"it does not follow the frame before it (it says sequence {parsed.first_seq})")
-
-
-def proof_of_sync(disk: Disk, path: Path, header: SegmentHeader, position: ScanPosition) -> bool:
-    """Return whether a later whole frame proves that the bad frame at `position` had been synced, and so is damaged, not torn.
-
-    Unsynced writes may reach the disk in any order, so a whole frame behind a torn one proves nothing by itself; a frame that was
-    written after a sync does. A frame that is whole but does not follow is damage in any case.
-    """
-    crc_seed = fr.seed(header.store_id)
-    with disk.open_read(path) as file:
-        file.seek(position.offset)
-        rest = file.read()
-    at = rest.find(fr.MAGIC)
-    while at >= 0:
-        try:
-            parsed = fr.parse(rest[at : at + fr.HEADER_BYTES])
-            stored = rest[at + fr.HEADER_BYTES : at + fr.HEADER_BYTES + parsed.stored_len]
-            fr.check(parsed, rest[at : at + fr.HEADER_BYTES], stored, crc_seed)
-        except fr.BadFrame:
-            parsed = None
-        if parsed is not None and _proves(parsed, at, position.seq):
-            return True
-        at = rest.find(fr.MAGIC, at + 1)
-    return False

@@ -13,7 +13,7 @@ import attrs
 from perdure.events.errors import HistoryDropped
 from perdure.events.seconds import shown
 from perdure.store.format.frame import chain_after
-from perdure.store.protocol import HasSpool
+from perdure.store.other_processes import HasSpool
 from perdure.store.survey import Damage, Stretch, WholeFrame
 
 if TYPE_CHECKING:

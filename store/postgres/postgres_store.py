@@ -31,14 +31,14 @@ from perdure.store.postgres.schema import check_schema, create_schema
 from perdure.store.postgres.traffic.channels import OwnersChannels
 from perdure.store.postgres.traffic.ingress import Ingress
 from perdure.store.postgres.traffic.watch import Watched, watched
+from perdure.store.reading_through import ReadsThrough
 from perdure.store.retention_hold import RetentionHold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    from perdure.store.survey import Damage, Stretch, SurveyedSnapshot, WholeFrame
-    from perdure.store.values import Frame, LogSize, Recovered, Snapshot
+    from perdure.store.values import Frame, Recovered, Snapshot
 
 __all__ = ["PostgresStore"]
 
@@ -64,7 +64,7 @@ ORDER BY first_seq, count LIMIT 1
 
 
 @public
-class PostgresStore(PartitionWriter):
+class PostgresStore(PartitionWriter, ReadsThrough):
     """An `EventStore` in PostgreSQL: one partition of a queue. For `System(store=...)`; needs `pip install perdure[postgres]`.
 
     Args:
@@ -165,10 +165,6 @@ class PostgresStore(PartitionWriter):
             msg = f"{self.address} ends at {reached}, though all up to {synced_seq} was synced. Restore the newest copy."
             raise StoreCorrupt(msg, self.address, -1, reached + 1)
 
-    def snapshots(self, at_most: int | None = None) -> Iterator[Snapshot]:
-        """See `LogReader.snapshots`."""
-        return self.reader.snapshots(at_most)
-
     def save_snapshot(self, snapshot: Snapshot) -> None:
         """See `EventStore.save_snapshot`."""
         if not self._is_open():
@@ -245,43 +241,6 @@ class PostgresStore(PartitionWriter):
     def address(self) -> str:
         """See `LogReader.address`; without a password."""
         return self.database.address.text
-
-    @property
-    def first_seq(self) -> int:
-        """See `LogReader.first_seq`."""
-        return self.reader.first_seq
-
-    def check_readable(self) -> None:
-        """See `LogReader.check_readable`."""
-        self.reader.check_readable()
-
-    def snapshot_seqs(self) -> list[int]:
-        """See `LogReader.snapshot_seqs`."""
-        return self.reader.snapshot_seqs()
-
-    def size(self) -> LogSize:
-        """See `LogReader.size`."""
-        return self.reader.size()
-
-    def whole_frames(self, after: int = 0, *, synced: bool = True) -> Iterator[Stretch | WholeFrame]:
-        """See `LogReader.whole_frames`."""
-        return self.reader.whole_frames(after, synced=synced)
-
-    def survey(self) -> Iterator[Stretch | WholeFrame | Damage]:
-        """See `LogReader.survey`."""
-        return self.reader.survey()
-
-    def survey_snapshot(self, seq: int) -> SurveyedSnapshot | None:
-        """See `LogReader.survey_snapshot`."""
-        return self.reader.survey_snapshot(seq)
-
-    def store_id(self) -> bytes | None:
-        """See `LogReader.store_id`."""
-        return self.reader.store_id()
-
-    def exposure(self) -> str | None:
-        """See `LogReader.exposure`."""
-        return self.reader.exposure()
 
     # --- closing ---------------------------------------------------------------------------------------------------------
 

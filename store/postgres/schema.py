@@ -84,7 +84,7 @@ def create_schema(database: Database) -> bool:
         if check_schema_within(connection):
             return False
         found = found_version_within(connection)
-        if found == 1:  # its parameters had other names, which cannot be changed in place
+        if found:  # their parameters had other names, which cannot be changed in place
             connection.execute(_DROP_FUNCTIONS)
         for script in (*TABLES[found:], *FUNCTIONS):
             connection.execute(_script(script))

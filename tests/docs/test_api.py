@@ -14,7 +14,8 @@ import pytest
 import perdure
 from perdure.events.actions import ACTIONS
 from perdure.operations.admin import Actors, Admin
-from perdure.operations.dead_letters import DeadLetters, DeadLetterStats, Failure
+from perdure.operations.dead_letter import DeadLetterStats, Failure
+from perdure.operations.dead_letters import DeadLetters
 from perdure.publishing.drafts import Drafts
 
 if TYPE_CHECKING:

@@ -37,7 +37,7 @@ from perdure.events.commands import (
     Tick,
 )
 from perdure.events.errors import DuplicateKey, LeaseLost, QueueFull
-from perdure.events.queue import deadlines, leasing
+from perdure.events.queue import deadlines, leasing, rates
 from perdure.events.queue import decisions as rules
 from perdure.events.queue.dead_letters import death
 from perdure.events.queue.folding.folds import evolve, evolve_all
@@ -253,7 +253,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert len(limited) <= 2, "a burst is bounded"
         self.take([*decided])
         if limited:
-            self.take([leasing.pace(self.live, self.subscribed[1], len(limited), self.now_us)])
+            self.take([rates.pace(self.live, self.subscribed[1], len(limited), self.now_us)])
 
     @precondition(lambda self: self.live.leased)
     @rule()
@@ -329,11 +329,11 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(step=st.sampled_from([1, 40, 200]))
     def time_passes(self, step: int) -> None:
         self.now_us += step
-        self.take(deadlines.tick(self.live, self.now_us))
+        self.take(deadlines.due(self.live, self.now_us))
         for message in list(deadlines.overdue(self.live, self.now_us)):
             assert message.lease is not None
             self.do(ExpireLease(message.number, message.published.id, message.lease.attempt, "overdue"))
-        self.take(deadlines.tick(self.live, self.now_us))  # what came back may have outlived its time
+        self.take(deadlines.due(self.live, self.now_us))  # what came back may have outlived its time
         assert deadlines.next_deadline_us(self.live) > self.now_us
 
     @rule()

@@ -1,4 +1,4 @@
-"""The validator of seconds, and that every door for a length of time uses it."""
+"""The validator of seconds, and that every argument for a length of time uses it."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_every_door_refuses_what_is_no_length_of_time(value: Any) -> None:
         system.publish(Job(1))
         delivery = system.checkout(Job)
         assert delivery is not None
-        doors: dict[str, Any] = {
+        calls: dict[str, Any] = {
             "delay": lambda: system.publish(Job(2), delay=value),
             "ttl": lambda: system.publish(Job(2), ttl=value),
             "dedup_window": lambda: system.publish(Job(2), key="k", dedup_window=value),
@@ -95,9 +95,9 @@ def test_every_door_refuses_what_is_no_length_of_time(value: Any) -> None:
         }
         with pytest.raises(perdure.InvalidMessage, match=r"^lease: "):
             delivery.extend(value)
-        for field, door in doors.items():
+        for field, call in calls.items():
             with pytest.raises(perdure.InvalidMessage, match=rf"^{field}: "):
-                door()
+                call()
         with pytest.raises(perdure.InvalidMessage, match=r"^timeout: "):
             system.result("x", timeout=value)
         with pytest.raises(perdure.InvalidMessage, match=r"^timeout: "):

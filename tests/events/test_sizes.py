@@ -34,6 +34,7 @@ from perdure.events.commands import (
 )
 from perdure.events.queue import dead_letters, deadlines, leasing
 from perdure.events.queue import decisions as rules
+from perdure.events.queue import rates as rate_rules
 from perdure.events.queue.dead_letters import DeadLettersState, death, replay_item
 from perdure.events.queue.folding.folds import evolve
 from perdure.events.queue.outcomes import complete_run
@@ -124,7 +125,7 @@ class Bench:
         leases: Any = leasing.deliver(self.queue, [subscription], self.now_us)
         self.take([*leases])
         if leases and interval_us:
-            self.take([leasing.pace(self.queue, subscription, 1, self.now_us)])
+            self.take([rate_rules.pace(self.queue, subscription, 1, self.now_us)])
         places = []
         for lease in expand(leases):
             assert isinstance(lease, ev.Leased)
@@ -139,7 +140,7 @@ class Bench:
             assert late.lease is not None
             if late.published.id != "head":
                 self.do(ExpireLease(late.number, late.published.id, late.lease.attempt, "late"))
-        self.take(deadlines.tick(self.queue, self.now_us, LIMITS))
+        self.take(deadlines.due(self.queue, self.now_us, LIMITS))
 
     def cancel(self, ident: str) -> None:
         assert self.do(Cancel(ident, "off"))

@@ -68,7 +68,7 @@ class Bench:
     def passes(self, us: int) -> None:
         self.now_us += us
         deadlines.next_deadline_us(self.state)
-        evolve_all(self.state, deadlines.tick(self.state, self.now_us, self.limits))
+        evolve_all(self.state, deadlines.due(self.state, self.now_us, self.limits))
         deadlines.overdue(self.state, self.now_us)
 
 

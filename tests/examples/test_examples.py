@@ -21,7 +21,7 @@ def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fastapi.testclient import TestClient  # noqa: PLC0415 - it takes long to import
+    from fastapi.testclient import TestClient
 
     monkeypatch.setenv("SHOP_DATA", str(tmp_path / "data"))
     spec = importlib.util.spec_from_file_location("shop", EXAMPLES / "shop.py")

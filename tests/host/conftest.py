@@ -121,7 +121,7 @@ def clock() -> perdure.ManualClock:
 @pytest.fixture
 def registry() -> svcs.Registry:
     """An empty registry of services."""
-    import svcs  # noqa: PLC0415 - it imports every web framework that is installed: a second, for a handful of tests
+    import svcs
 
     return svcs.Registry()
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from perdure.store.protocol import Ingress
+    from perdure.store.other_processes import Ingress
 
 
 POSTGRES = pytest.param("postgres", marks=pytest.mark.xdist_group("postgres"))

@@ -129,7 +129,7 @@ def test_a_durable_append_returns_after_the_flush_of_its_commit_and_another_befo
         assert isinstance(at, int)
         return at
 
-    body = random.Random(1).randbytes(5000)  # noqa: S311 - what cannot be compressed
+    body = random.Random(1).randbytes(5000)
     server.pause_wal_writer()
     try:
         before = flushed()
@@ -170,7 +170,7 @@ def test_sessions_are_ended_all_the_time(server: Server, store: perdure.Postgres
     over = threading.Event()
 
     def end_sessions() -> None:
-        rng = random.Random(7)  # noqa: S311 - a test
+        rng = random.Random(7)
         while not over.wait(rng.uniform(0, 0.1)):
             server.end_all_sessions()
 
@@ -224,7 +224,7 @@ def _unreachable() -> object:
 @pytest.fixture
 def lost_answer(store: perdure.PostgresStore, monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
     """Let the connection of the next append break: after the server has carried it out, or before it has seen it."""
-    import psycopg  # noqa: PLC0415 - only where it is installed
+    import psycopg
 
     def arm(is_carried_out: bool) -> None:
         session = store._session

@@ -41,7 +41,7 @@ def written(dsn: str, name: str) -> None:
 
 
 def test_tables_of_a_newer_version_are_refused_and_left_alone(database: str) -> None:
-    import psycopg  # noqa: PLC0415 - only where it is installed
+    import psycopg
 
     written(database, "orders")
     with psycopg.connect(database) as connection:
@@ -67,7 +67,7 @@ def test_queue_and_partition_may_be_left_out_where_there_is_one(database: str) -
 
 
 def test_an_owner_needs_no_right_to_write_the_tables_and_a_reader_none_to_call_anything(database: str) -> None:
-    import psycopg  # noqa: PLC0415 - only where it is installed
+    import psycopg
 
     written(database, "orders")
     owner, auditor = f"owner_{abs(hash(database))}", f"auditor_{abs(hash(database))}"
@@ -132,7 +132,7 @@ def test_names_and_numbers_are_checked(name: str, partition: int) -> None:
 
 
 def test_damage_in_the_tables_is_found_by_verify_and_stops_a_reader(database: str) -> None:
-    import psycopg  # noqa: PLC0415 - only where it is installed
+    import psycopg
 
     for _ in range(4):
         written(database, "orders")
@@ -148,7 +148,7 @@ def test_damage_in_the_tables_is_found_by_verify_and_stops_a_reader(database: st
 
 
 def test_tables_of_the_first_version_are_brought_up_to_date(database: str) -> None:
-    import psycopg  # noqa: PLC0415 - only where it is installed
+    import psycopg
 
     with psycopg.connect(database) as connection:
         connection.execute(files("perdure.store.postgres").joinpath("tables.sql").read_bytes())
@@ -162,9 +162,9 @@ def test_tables_of_the_first_version_are_brought_up_to_date(database: str) -> No
 
 
 def test_an_owner_that_finds_less_than_this_process_knew_to_be_durable_refuses(database: str) -> None:
-    import psycopg  # noqa: PLC0415 - only where it is installed
+    import psycopg
 
-    from perdure.store.postgres import high_water  # noqa: PLC0415 - as above
+    from perdure.store.postgres import high_water
 
     written(database, "orders")
     written(database, "orders")
@@ -186,9 +186,9 @@ def test_an_owner_that_finds_less_than_this_process_knew_to_be_durable_refuses(d
 
 
 def test_a_witness_that_comes_after_the_loss_was_accepted_learns_of_it(database: str) -> None:
-    import psycopg  # noqa: PLC0415 - only where it is installed
+    import psycopg
 
-    from perdure.store.postgres import high_water  # noqa: PLC0415 - as above
+    from perdure.store.postgres import high_water
 
     written(database, "orders")
     written(database, "orders")
@@ -209,8 +209,8 @@ def test_a_witness_that_comes_after_the_loss_was_accepted_learns_of_it(database:
 
 
 def test_a_client_that_gives_no_sign_of_life_is_forgotten_and_an_owner_before_answers_nothing(database: str) -> None:
-    from perdure.store.postgres.connecting.postgres_address import PostgresAddress  # noqa: PLC0415 - needs psycopg
-    from perdure.store.postgres.traffic.channels import ChannelEnd  # noqa: PLC0415 - as above
+    from perdure.store.postgres.connecting.postgres_address import PostgresAddress
+    from perdure.store.postgres.traffic.channels import ChannelEnd
 
     store = perdure.PostgresStore(database, name="orders")
     store.open()

@@ -27,7 +27,7 @@ HEADER = pack_header(SALT)
 
 def writer(disk: Disk, folder: Path = FOLDER) -> SpoolWriter:
     times = itertools.count(1)
-    rng = random.Random(1)  # noqa: S311 - to be repeated
+    rng = random.Random(1)
     return SpoolWriter(folder, disk, now_us=lambda: next(times), salt=lambda: rng.randbytes(8))
 
 
@@ -91,7 +91,7 @@ def test_what_was_acknowledged_survives_a_power_cut_at_every_operation() -> None
     disk = MemoryDisk()
     acknowledged: list[bytes] = []
     written: list[bytes] = []
-    cuts = PowerCuts(random.Random(3))  # noqa: S311 - to be repeated
+    cuts = PowerCuts(random.Random(3))
     states = 0
 
     def stop(_name: str) -> None:
@@ -124,7 +124,7 @@ def test_a_file_that_is_removed_is_gone_after_a_power_cut() -> None:
     file = claim(disk, FOLDER / name)
     assert file is not None
     file.remove()
-    cuts = PowerCuts(random.Random(1))  # noqa: S311 - to be repeated
+    cuts = PowerCuts(random.Random(1))
     assert all(names(state, FOLDER) == [] for state in cuts.states(disk))
 
 
@@ -136,7 +136,7 @@ def test_a_write_that_fails_publishes_nothing_and_the_next_goes_to_another_file(
     disk.faults.append(Fault(1, errno.ENOSPC, part=part, only="write"))
     with pytest.raises(StoreUnavailable, match="Nothing was published"):
         spool.write([b"second" * 10, b"third"])
-    cuts = PowerCuts(random.Random(1))  # noqa: S311 - to be repeated
+    cuts = PowerCuts(random.Random(1))
     assert all(held(state) == [b"first"] for state in cuts.states(disk))
     spool.write([b"fourth"])
     assert held(disk) == [b"first", b"fourth"]

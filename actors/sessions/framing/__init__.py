@@ -2,5 +2,5 @@
 
 `wire` has the frames, `objects` the plain objects in them, `weight` what they would weigh before they are made.
 
-Not here: which frames are sent when (`session`, `member_session`), and the sockets that they go through (`doors`).
+Not here: which frames are sent when (`session`, `member_session`), and the sockets that they go through (`listening`).
 """

@@ -169,7 +169,7 @@ def _id_run(elements: list[Any]) -> IdRun:
     match elements:
         case [str(prefix), int(start), int(n)] if len(prefix) <= 64 and 0 <= start < 1 << 63 and 0 <= n <= 1 << 20:  # noqa: PLR2004
             return IdRun(prefix, start, n)
-    msg = "a run of ids that is none"
+    msg = "a malformed run of ids"
     raise BadObject(msg)
 
 

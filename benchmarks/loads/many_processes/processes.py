@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from benchmarks.effort import Effort
 
-    Door = perdure.System | perdure.Client
+    Publisher = perdure.System | perdure.Client
 
 __all__ = ["loads"]
 
@@ -84,7 +84,7 @@ def _clients(folder: Path, load: str, seconds: float, processes: int) -> float:
         return sum(float(client.communicate()[0]) for client in clients)
 
 
-def _both(folder: Path, measure: Callable[[Door], float]) -> tuple[float, float]:
+def _both(folder: Path, measure: Callable[[Publisher], float]) -> tuple[float, float]:
     """Return what the owner reaches by itself, and what a client reaches."""
     with perdure.System(folder / "owner", options=perdure.Options(backlog_max=BACKLOG_MAX)) as system:
         own = measure(system)
@@ -92,40 +92,40 @@ def _both(folder: Path, measure: Callable[[Door], float]) -> tuple[float, float]
         return own, measure(client)
 
 
-def _one_by_one(door: Door, seconds: float, producers: int) -> float:
+def _one_by_one(publisher: Publisher, seconds: float, producers: int) -> float:
     def publish(i: int) -> int:
-        door.publish(job(i))
+        publisher.publish(job(i))
         return 1
 
     return together(producers, seconds, publish)
 
 
-def _pipelined(door: Door, seconds: float) -> float:
+def _pipelined(publisher: Publisher, seconds: float) -> float:
     futures: list[Future[str]] = []
     began = time.perf_counter()
     while time.perf_counter() < began + seconds and len(futures) < PIPELINED_MAX:
-        futures.append(door.submit(job(len(futures))))
+        futures.append(publisher.submit(job(len(futures))))
     ids = {future.result() for future in futures}
     return len(ids) / (time.perf_counter() - began)
 
 
-def _batches(door: Door, seconds: float) -> float:
+def _batches(publisher: Publisher, seconds: float) -> float:
     messages = [job(i) for i in range(500)]
-    return together(1, seconds, lambda _: len(door.publish_many(messages)))
+    return together(1, seconds, lambda _: len(publisher.publish_many(messages)))
 
 
-def _slow_ms(door: Door, seconds: float) -> float:
+def _slow_ms(publisher: Publisher, seconds: float) -> float:
     """Return the 99th percentile of the time that a publish takes, in milliseconds."""
     times: list[float] = []
     ends = time.perf_counter() + seconds
     while (began := time.perf_counter()) < ends:
-        door.publish(job(len(times)))
+        publisher.publish(job(len(times)))
         times.append(time.perf_counter() - began)
     return sorted(times)[len(times) * 99 // 100] * 1000
 
 
-LOADS: dict[str, Callable[[Door, float], float]] = {
-    "publish": lambda door, seconds: _one_by_one(door, seconds, 1),
+LOADS: dict[str, Callable[[Publisher, float], float]] = {
+    "publish": lambda publisher, seconds: _one_by_one(publisher, seconds, 1),
     "submit": _pipelined,
 }
 """By name, what a client in a process of its own does."""
@@ -135,7 +135,7 @@ def loads(effort: Effort) -> Sequence[Load]:
     """Return the loads of this group."""
     seconds = effort.seconds
 
-    def load(name: str, floor: str, measure: Callable[[Door], float]) -> Load:
+    def load(name: str, floor: str, measure: Callable[[Publisher], float]) -> Load:
         measures = tuple(Measure(f"{whose}: {name}", "messages/s", floor) for whose in ("owner", "client"))
         return Load(f"owner and client: {name}", measures, lambda folder: _both(folder, measure))
 
@@ -155,12 +155,14 @@ def loads(effort: Effort) -> Sequence[Load]:
 
     slowest = tuple(Measure(f"{whose}: publish, p99", "ms", SYNC) for whose in ("owner", "client"))
     return [
-        Load("owner and client: publish, p99", slowest, lambda folder: _both(folder, lambda door: _slow_ms(door, seconds))),
+        Load(
+            "owner and client: publish, p99", slowest, lambda folder: _both(folder, lambda publisher: _slow_ms(publisher, seconds))
+        ),
         together_load("publish, four at once", "publish", SYNC, 4, 4),
         together_load("submit, two clients", "submit", HAND_OFF, 1, 2),
-        load("publish, one producer", SYNC, lambda door: _one_by_one(door, seconds, 1)),
-        load("publish, 10 producers", SYNC, lambda door: _one_by_one(door, seconds, 10)),
-        load("submit, one producer", HAND_OFF, lambda door: _pipelined(door, seconds)),
-        load("publish_many of 500", HAND_OFF, lambda door: _batches(door, seconds)),
+        load("publish, one producer", SYNC, lambda publisher: _one_by_one(publisher, seconds, 1)),
+        load("publish, 10 producers", SYNC, lambda publisher: _one_by_one(publisher, seconds, 10)),
+        load("submit, one producer", HAND_OFF, lambda publisher: _pipelined(publisher, seconds)),
+        load("publish_many of 500", HAND_OFF, lambda publisher: _batches(publisher, seconds)),
         *takeover.loads(effort),
     ]

@@ -114,7 +114,7 @@ def search_of(text: str) -> Search:
     """Return the search that an expression asks for.
 
     Raises:
-        InvalidMessage: it is none; says which word is wrong, and what there is.
+        InvalidMessage: it cannot be read; says which word is wrong, and what there is.
     """
     if not isinstance(text, str):
         msg = f'where: an expression such as "type=Order error~timeout", not {shown(text)}'

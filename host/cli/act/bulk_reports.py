@@ -45,7 +45,7 @@ def check_choice(where: str | None, as_counted: str | None) -> None:
 
     Raises:
         BadChoice: `--counted` is not what a dry run prints, or stands without `--where`.
-        InvalidMessage: the expression is none.
+        InvalidMessage: the expression cannot be read.
     """
     if where is not None:
         search_of(where)

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from perdure.actors.sessions.doors.sockets import SOCKET_NAME
+from perdure.actors.sessions.listening.sockets import SOCKET_NAME
 from perdure.connecting import connect
 from perdure.events.errors import PerdureError
 from perdure.store import is_postgres, open_store

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from perdure.cluster.acts.of_all import Partitioned
-    from perdure.cluster.doors import Door
+    from perdure.cluster.partition_access import Partition
     from perdure.operations.bulk.acts_where import ActsWhere, BulkAct, CountedLetters
     from perdure.operations.bulk.cancels_where import CancelsWhere, CountedMessages
 
@@ -111,7 +111,7 @@ class CancelsEverywhere(OfAll):
         Raises:
             As `Admin.count_where`.
         """
-        return _counted(self._cluster, lambda door: door.admin, where, upto)
+        return _counted(self._cluster, lambda partition: partition.admin, where, upto)
 
     def cancel_where(
         self,
@@ -134,8 +134,8 @@ class CancelsEverywhere(OfAll):
         """
         counted = where if isinstance(where, CountedEverywhere) else self.count_where(where)
 
-        def begin(one: Any, door: Door) -> BulkAct:
-            return door.admin.cancel_where(one, timeout=0.0)
+        def begin(one: Any, partition: Partition) -> BulkAct:
+            return partition.admin.cancel_where(one, timeout=0.0)
 
         return _carried_out(self._cluster, "cancel", counted, begin, timeout, progress)
 
@@ -153,7 +153,7 @@ class ActsEverywhere(OfAll):
         Raises:
             As `DeadLetters.count_where`.
         """
-        return _counted(self._cluster, lambda door: door.dead_letters, where, upto)
+        return _counted(self._cluster, lambda partition: partition.dead_letters, where, upto)
 
     def replay_where(
         self,
@@ -172,8 +172,8 @@ class ActsEverywhere(OfAll):
             As `DeadLetters.replay_where`.
         """
 
-        def begin(one: Any, door: Door) -> BulkAct:
-            return door.dead_letters.replay_where(one, reset_retries=reset_retries, timeout=0.0)
+        def begin(one: Any, partition: Partition) -> BulkAct:
+            return partition.dead_letters.replay_where(one, reset_retries=reset_retries, timeout=0.0)
 
         return self._act("replay", where, begin, timeout, progress)
 
@@ -192,8 +192,8 @@ class ActsEverywhere(OfAll):
             As `DeadLetters.edit_where`.
         """
 
-        def begin(one: Any, door: Door) -> BulkAct:
-            return door.dead_letters.edit_where(one, changes, reset_retries=reset_retries, timeout=0.0)
+        def begin(one: Any, partition: Partition) -> BulkAct:
+            return partition.dead_letters.edit_where(one, changes, reset_retries=reset_retries, timeout=0.0)
 
         return self._act("edit", where, begin, timeout, progress)
 
@@ -210,12 +210,12 @@ class ActsEverywhere(OfAll):
             As `DeadLetters.purge_where`.
         """
 
-        def begin(one: Any, door: Door) -> BulkAct:
-            return door.dead_letters.purge_where(one, timeout=0.0)
+        def begin(one: Any, partition: Partition) -> BulkAct:
+            return partition.dead_letters.purge_where(one, timeout=0.0)
 
         return self._act("purge", where, begin, timeout, progress)
 
-    def bulk(self, id: str) -> BulkAct:  # noqa: A002 - the front door's name
+    def bulk(self, id: str) -> BulkAct:
         """Return the bulk act of one partition as it stands now; as `DeadLetters.bulk`.
 
         Raises:
@@ -224,7 +224,7 @@ class ActsEverywhere(OfAll):
         first = of_id(id, self._cluster.count)
         for number in (first, *(number for number in range(self._cluster.count) if number != first)):
             try:
-                act: BulkAct = self._cluster.through(number, lambda door: door.dead_letters.bulk(id))
+                act: BulkAct = self._cluster.through(number, lambda partition: partition.dead_letters.bulk(id))
             except UnknownMessage:
                 continue
             return act
@@ -232,13 +232,13 @@ class ActsEverywhere(OfAll):
 
     def bulks(self) -> dict[int, list[BulkAct]]:
         """Return the bulk acts that each partition knows, by its number; as `DeadLetters.bulks`."""
-        return dict(enumerate(self._each(lambda door: door.dead_letters.bulks())))
+        return dict(enumerate(self._each(lambda partition: partition.dead_letters.bulks())))
 
     def _act(
         self,
         action: str,
         where: str | CountedEverywhere,
-        begin: Callable[[Any, Door], BulkAct],
+        begin: Callable[[Any, Partition], BulkAct],
         timeout: float | None,
         progress: Callable[[BulkActs], object] | None,
     ) -> BulkActs:
@@ -247,7 +247,7 @@ class ActsEverywhere(OfAll):
 
 
 def _counted(
-    cluster: Partitioned, part: Callable[[Door], ActsWhere | CancelsWhere], where: str, upto: Mapping[int, int] | None
+    cluster: Partitioned, part: Callable[[Partition], ActsWhere | CancelsWhere], where: str, upto: Mapping[int, int] | None
 ) -> CountedEverywhere:
     """Return what each partition counts; where `upto` does not name one, nothing of it is meant."""
     found: dict[int, Any] = {}
@@ -261,7 +261,7 @@ def _carried_out(
     cluster: Partitioned,
     action: str,
     counted: CountedEverywhere,
-    begin: Callable[[Any, Door], BulkAct],
+    begin: Callable[[Any, Partition], BulkAct],
     timeout: float | None,
     progress: Callable[[BulkActs], object] | None,
 ) -> BulkActs:
@@ -291,9 +291,9 @@ def _carried_out(
                 acts[number] = cluster.through(number, partial(_looked_at, act.id))
 
 
-def _counted_in(part: Callable[[Door], ActsWhere | CancelsWhere], where: str, upto: int | None, door: Door) -> Any:
-    return part(door).count_where(where, upto=upto)
+def _counted_in(part: Callable[[Partition], ActsWhere | CancelsWhere], where: str, upto: int | None, partition: Partition) -> Any:
+    return part(partition).count_where(where, upto=upto)
 
 
-def _looked_at(ident: str, door: Door) -> BulkAct:
-    return door.dead_letters.bulk(ident)
+def _looked_at(ident: str, partition: Partition) -> BulkAct:
+    return partition.dead_letters.bulk(ident)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perdure.cluster.doors import Door
+    from perdure.cluster.partition_access import Partition
 
 __all__ = ["OfAll", "Partitioned"]
 
@@ -17,7 +17,7 @@ class Partitioned(Protocol):
 
     count: int
 
-    def through(self, number: int, call: Callable[[Door], Any]) -> Any:
+    def through(self, number: int, call: Callable[[Partition], Any]) -> Any:
         """Return what a call on a partition answers."""
 
     def home_of(self, ident: str) -> int:
@@ -38,5 +38,5 @@ class OfAll:
         """How many there are."""
         return self._cluster.count
 
-    def _each(self, call: Callable[[Door], Any]) -> list[Any]:
+    def _each(self, call: Callable[[Partition], Any]) -> list[Any]:
         return [self._cluster.through(number, call) for number in range(self._cluster.count)]

@@ -51,7 +51,7 @@ def parsed(text: str) -> Search | None:
     """Return the search that a text asks for; None for no text.
 
     Raises:
-        InvalidMessage: it is none; says which word is wrong.
+        InvalidMessage: it cannot be read; says which word is wrong.
     """
     return search_of(text) if text.strip() else None
 

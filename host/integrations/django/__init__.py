@@ -4,12 +4,12 @@
 publishes once the transaction has committed; `outbox` writes into the transaction. `manage.py perdure` runs the worker, and every
 command of perdure on the folder of the settings.
 
-`apps` is what Django finds. `door` has the functions, `management` the command, `connections` what keeps database connections
-clean, `migrations` the outbox's table.
+`apps` is what Django finds. `functions` has what a project calls, `management` the command, `connections` what keeps
+database connections clean, `migrations` the outbox's table.
 """
 
 from perdure.handling.handlers import Handlers
-from perdure.integrations.django.door import client, outbox, publish, system, use
+from perdure.integrations.django.functions import client, outbox, publish, system, use
 
 __all__ = ["client", "handlers", "outbox", "publish", "system", "use"]
 

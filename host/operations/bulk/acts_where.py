@@ -168,7 +168,7 @@ class ActsWhere:
         """
         return self._act("purge", where, timeout, progress)
 
-    def bulk(self, id: str) -> BulkAct:  # noqa: A002 - the front door's name
+    def bulk(self, id: str) -> BulkAct:
         """Return a bulk act as it stands now.
 
         Raises:
@@ -217,7 +217,7 @@ def carried_out(system: RunningSystem, plan: Plan, timeout: float | None, progre
 
     Raises:
         NotAllowed: the system's `authorize` refuses it.
-        InvalidMessage: the timeout is none.
+        InvalidMessage: the timeout is no length of time.
     """
     wait_s = wait_seconds("timeout", timeout)
     system.permit(plan.action, lambda: plan.by_type or ("",))
@@ -258,7 +258,7 @@ def checked_expression(where: str, search_of: Callable[[str], object]) -> str:
     """Return an expression as a plain text.
 
     Raises:
-        InvalidMessage: it is none; names the word.
+        InvalidMessage: it cannot be read; names the word.
     """
     text = plain(where) if isinstance(where, str) else where
     search_of(text)

@@ -57,7 +57,7 @@ def export(
     source: str | os.PathLike[str] | LogReader,
     output: str | os.PathLike[str],
     *,
-    format: Format = "jsonl",  # noqa: A002 - the option's name on the command line
+    format: Format = "jsonl",
     where: str | None = None,
     since: Moment | None = None,
     until: Moment | None = None,

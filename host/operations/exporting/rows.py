@@ -1,6 +1,6 @@
 """An event of the log as plain values: the columns of every export, and all fields of the event as JSON.
 
-Payloads are decoded as plain MessagePack; bytes that are none, or that no text can hold, become base64.
+Payloads are decoded as plain MessagePack; other bytes, and what no text can hold, become base64.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.threads.current_actor import CURRENT, begin
 from perdure.actors.requests.pending import PendingRequests
-from perdure.actors.sessions.doors.bell import Bell, Silence
-from perdure.actors.sessions.doors.loopback import Proof
+from perdure.actors.sessions.listening.loopback import Proof
+from perdure.actors.sessions.listening.waker import NoWaker, Waker
 from perdure.events.loggers import GuardedLogger
 from perdure.processes.role_rules import Event
 from perdure.processes.to_owner.exchange import Exchange
@@ -96,8 +96,8 @@ class Connection(Traffic):
         """The process that answers, or listens and does not."""
         self._link: Link | None = None
         self._leadership = Leadership(self._may_lead, self._lead, self._follow_up)
-        self._heard: Bell | None = Bell()
-        self._bell: Bell | Silence = self._heard
+        self._heard: Waker | None = Waker()
+        self._waker: Waker | NoWaker = self._heard
         self._watches = True
         self._last_error = ""
         """Why there is no owner."""
@@ -131,19 +131,19 @@ class Connection(Traffic):
         while self.pending.under_way > 0 and time.monotonic() < until_s and thread is not None and thread.is_alive():
             time.sleep(0.002)
         self._is_closing = True
-        self._bell.ring()
+        self._waker.wake()
         if thread is not None and thread is not threading.current_thread():
             thread.join(1.0)
         self.pending.abandon(why)
         self._hang_up("the client was closed")
         if self._spool is not None:
             self._spool.close()
-        self._bell, self._heard = Silence(), None
+        self._waker, self._heard = NoWaker(), None
 
     def leave(self) -> None:
         """End the connection, and leave all requests as they are: this process answers them itself from now on."""
         self._is_closing = True
-        self._bell.ring()  # its thread ends by itself: it may be in a pause, and the takeover is not to wait for that
+        self._waker.wake()  # its thread ends by itself: it may be in a pause, and the takeover is not to wait for that
         self._hang_up("this process owns the folder")
         if self._spool is not None:
             self._spool.end()  # from here on the files have all that was answered, and nothing that is not
@@ -168,9 +168,9 @@ class Connection(Traffic):
         is_connected = self._link is not None
         return self.way.why_no_answer(self.exchange.refusal, self._last_error, pid=self.pid, is_connected=is_connected)
 
-    def hears(self, bell: Bell) -> bool:
-        """Return whether it is still woken by a bell, and was not begun anew with another one."""
-        return self._heard is bell
+    def hears(self, waker: Waker) -> bool:
+        """Return whether it is still woken by a waker, and was not begun anew with another one."""
+        return self._heard is waker
 
     # --- the connection's own thread ---------------------------------------------------------------------------------------
 
@@ -197,7 +197,7 @@ class Connection(Traffic):
         return is_wanted
 
     def _attend(self, link: Link) -> None:
-        """Wait for the link or the bell, and do what is needed."""
+        """Wait for the link or the waker, and do what is needed."""
         exchange = self.exchange
         ready = self._wait(link)
         if ready & ~select.POLLOUT and not link.broken:
@@ -225,14 +225,14 @@ class Connection(Traffic):
     def _wait(self, link: Link) -> int:
         """Return what the link is ready for, as `select.poll` says it."""
         poll = select.poll()
-        bell = self._heard
-        if bell is not None:
-            poll.register(bell, select.POLLIN)
+        waker = self._heard
+        if waker is not None:
+            poll.register(waker, select.POLLIN)
         poll.register(link.sock, (select.POLLIN if self._watches else 0) | (select.POLLOUT if link.out else 0))
         fd = link.sock.fileno()
         ready = dict(poll.poll(self._patience_s() * 1000))
-        if bell is not None:
-            bell.hear()
+        if waker is not None:
+            waker.clear()
         return ready.get(fd, 0)
 
     def _patience_s(self) -> float:
@@ -278,13 +278,13 @@ class Connection(Traffic):
         self._pause_s = min(self.way.pause_max_s, 2 * self._pause_s)
 
     def _hear(self, seconds: float) -> None:
-        """Wait for the bell, for so long at most."""
-        bell = self._heard
-        if bell is not None:
+        """Wait for the waker, for so long at most."""
+        waker = self._heard
+        if waker is not None:
             poll = select.poll()
-            poll.register(bell, select.POLLIN)
+            poll.register(waker, select.POLLIN)
             poll.poll(seconds * 1000)
-            bell.hear()
+            waker.clear()
 
     def _hang_up(self, why: str) -> None:
         """The owner is gone, or this connection to it is: close it, once no thread reads or writes it."""
@@ -304,10 +304,10 @@ class Connection(Traffic):
         # Else a callback holds up the reader: the socket, which is shut down, is closed when that thread drops it.
 
 
-def _run(of: weakref.ref[Connection], bell: Bell) -> None:
-    """Take turns for a connection for as long as it is there, and is not begun anew with another bell."""
+def _run(of: weakref.ref[Connection], waker: Waker) -> None:
+    """Take turns for a connection for as long as it is there, and is not begun anew with another waker."""
     CURRENT.actor = NoActor()
-    while (connection := of()) is not None and connection.hears(bell):
+    while (connection := of()) is not None and connection.hears(waker):
         try:
             if not connection.turn():
                 return

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from perdure.actors.requests.request import Request
     from perdure.processes.to_owner.exchange import Exchange
     from perdure.processes.ways.way import Way
-    from perdure.store.protocol import Ingress
+    from perdure.store.other_processes import Ingress
 
 __all__ = ["DatabaseConnection"]
 

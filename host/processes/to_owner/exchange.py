@@ -223,7 +223,7 @@ class Exchange(Waiting):
         """Take a frame of the owner in.
 
         Raises:
-            BadFrame, ValueError, TypeError: it is none that an owner of this version sends.
+            BadFrame, ValueError, TypeError: no owner of this version sends it.
             ConnectionResetError: the owner has ended the connection.
         """
         taker = self.takers.get(kind)
@@ -240,7 +240,7 @@ class Exchange(Waiting):
             case [int(), dict() as facts]:
                 pass
             case _:
-                msg = "a welcome that is none"
+                msg = "a malformed welcome"
                 raise BadFrame(msg)
         try:
             self._on_facts(facts)
@@ -272,7 +272,7 @@ class Exchange(Waiting):
             case [bytes(body)]:
                 self.refusal = str(OBJECTS.object(body))
                 raise ConnectionResetError(self.refusal)
-        msg = "a farewell that is none"
+        msg = "a malformed farewell"
         raise BadFrame(msg)
 
     def _take_answers(self, elements: list[Any]) -> None:

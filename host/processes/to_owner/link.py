@@ -16,8 +16,8 @@ from perdure.actors.sessions.framing.wire import Assembler
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from perdure.actors.sessions.doors.loopback import Proof
     from perdure.actors.sessions.framing.wire import Kind
+    from perdure.actors.sessions.listening.loopback import Proof
 
 __all__ = ["Link"]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from perdure.actors.requests.pending import PendingRequests
     from perdure.actors.requests.request import Request
-    from perdure.actors.sessions.doors.bell import Bell, Silence
+    from perdure.actors.sessions.listening.waker import NoWaker, Waker
     from perdure.processes.to_owner.exchange import Exchange
     from perdure.processes.to_owner.leading import Leadership
     from perdure.processes.to_owner.link import Link
@@ -57,7 +57,7 @@ class Traffic(ABC):
     """An owner has said what a request must know of it."""
     _link: Link | None
     _leadership: Leadership
-    _bell: Bell | Silence
+    _waker: Waker | NoWaker
     _spool: Spooling | None
     _watch: Callable[[Event], None]
     _watches: bool
@@ -81,7 +81,7 @@ class Traffic(ABC):
         self._flush()
         exchange = self.exchange
         if (not exchange.is_up or exchange.is_silent) and (self._spool is not None or self.way.is_on_demand):
-            self._bell.ring()
+            self._waker.wake()
 
     def post(self, frame: bytes) -> None:
         """Send a frame that no answer comes to, if there is an owner; see `Exchange.post`. In any thread."""
@@ -103,13 +103,13 @@ class Traffic(ABC):
         while exchange.is_ripe(time.monotonic()):
             sending, link = self._sending, self._link
             if link is None or link.broken:
-                self._bell.ring()
+                self._waker.wake()
                 return
             if link.out or not sending.acquire(blocking=False):
                 if self._sender == threading.get_ident():
                     self._interrupted(link)
                 elif link.out:
-                    self._bell.ring()
+                    self._waker.wake()
                 return  # the thread that sends looks again when it has sent
             self._sender = threading.get_ident()
             try:
@@ -122,7 +122,7 @@ class Traffic(ABC):
         """A signal handler, or a finalizer, asks while this very thread sends: what is half sent cannot go on before it is over."""
         self._sending = threading.Lock()
         link.end("a frame was not written whole")
-        self._bell.ring()
+        self._waker.wake()
 
     def _send(self, exchange: Exchange, link: Link) -> None:
         """Write what is ready; with `_sending` held."""
@@ -136,14 +136,14 @@ class Traffic(ABC):
             link.write()
         except OSError as error:
             link.end(str(error))
-            self._bell.ring()
+            self._waker.wake()
         link.is_writing = False
 
     def _read(self, exchange: Exchange, link: Link) -> None:
         """Take in what has come; as the reader."""
         if link.is_reading:  # a thread was interrupted in it: it is unknown what was taken in
             link.end("a frame was not read whole")
-            self._bell.ring()
+            self._waker.wake()
             return
         link.is_reading, was_up = True, exchange.is_up
         actor, CURRENT.actor = CURRENT.actor, NoActor(stands_in=True)
@@ -152,7 +152,7 @@ class Traffic(ABC):
                 exchange.take(kind, elements, time.monotonic())
         except (OSError, ValueError, TypeError, KeyError) as error:  # what came is no frame, or none of this version
             link.end(str(error) or repr(error))
-            self._bell.ring()
+            self._waker.wake()
         finally:
             CURRENT.actor = actor
         link.is_reading = False
@@ -184,7 +184,7 @@ class Traffic(ABC):
     def _follow_up(self) -> None:
         """A leader has left, and none follows: the connection's own thread reads, if there is something to come."""
         if not self._watches and self.pending.outstanding:
-            self._bell.ring()
+            self._waker.wake()
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:

@@ -19,7 +19,7 @@ from perdure.processes.ways.way import Reached
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perdure.store.protocol import Channel
+    from perdure.store.other_processes import Channel
 
 __all__ = ["DatabaseWay"]
 

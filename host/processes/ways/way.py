@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from perdure.actors.sessions.doors.sockets import door_name, peer_of, reach
+from perdure.actors.sessions.listening.sockets import listener_name, peer_of, reach
 from perdure.processes.to_owner.no_owner import why_no_answer
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class FolderWay:
         try:
             sock, secret = reach(self._folder)
         except OSError as error:
-            raise ConnectionError(f"{self._folder / door_name()}: {error.strerror or error}") from error
+            raise ConnectionError(f"{self._folder / listener_name()}: {error.strerror or error}") from error
         return Reached(sock, secret, peer_of(sock)[0] or None)
 
     def why_no_answer(self, refusal: str, last_error: str, *, pid: int | None, is_connected: bool) -> NoAnswer:

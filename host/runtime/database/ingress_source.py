@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from perdure.actors.core.health import Health
-    from perdure.store.protocol import Ingress
+    from perdure.store.other_processes import Ingress
 
 __all__ = ["DATABASE", "IngressSource", "Permit"]
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from perdure.events import vocabulary as ev
 
 PASS_EVENTS = 6
-TICK = 4
+LOOK = 4
 
 
 @attrs.frozen
@@ -56,7 +56,7 @@ def too_long(_runtime: Any, _pool: Any, delivery: WorkerDelivery, _error: BaseEx
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decision_pass, "PASS_EVENTS", PASS_EVENTS)
-    monkeypatch.setattr(deadlines, "TICK_MAX", TICK)
+    monkeypatch.setattr(deadlines, "LOOK_MAX", LOOK)
 
 
 def batches(system: SimulatedSystem, after: int = 0) -> list[list[ev.Event]]:
@@ -101,11 +101,11 @@ def test_many_messages_that_wake_at_one_instant_come_in_order() -> None:
             system.publish(Job(n), at=at)
         system.advance(120.0)
         assert handled == list(range(100))
-        check(batches(system, before), TICK + 1)
+        check(batches(system, before), LOOK + 1)
 
 
 def test_publish_is_answered_while_much_falls_due(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deadlines, "TICK_MAX", 1)
+    monkeypatch.setattr(deadlines, "LOOK_MAX", 1)
     system = SimulatedSystem()
     with system:
         system.publish_many([Job(n) for n in range(200)], ttl=60.0)
@@ -194,7 +194,7 @@ def test_results_kept_past_a_lower_bound_are_dropped_at_the_start() -> None:
     with following as system:
         queue: Any = system.runtime.directory.actors["queue"]
         assert len(queue.state.results) == 7
-        check(batches(system)[-20:], TICK)
+        check(batches(system)[-20:], LOOK)
         assert not system.executor.crashes
 
 
@@ -235,7 +235,7 @@ def test_options_do_not_allow_a_batch_that_no_frame_takes() -> None:
 
 
 def test_what_the_queue_cannot_commit_is_refused_and_nothing_of_it_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of what gets past the door: one publish alone, beside others that came with it."""
+    """Of what gets past the front door: one publish alone, beside others that came with it."""
     monkeypatch.setattr(commit_size, "COMMIT_BYTES_MAX", 3_000)
     with SimulatedSystem() as system:
         name = system.drafts.names.name(Job)

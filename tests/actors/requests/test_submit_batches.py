@@ -109,7 +109,7 @@ def test_a_thread_that_dies_while_closing_leaves_that_to_the_next() -> None:
 @pytest.mark.long(seconds=2)
 def test_threads_that_add_and_threads_that_close_agree() -> None:
     """Every message is in exactly one batch, with all threads at once."""
-    rng = random.Random(7)  # noqa: S311 - a schedule, no secret
+    rng = random.Random(7)
     for _ in range(500):
         submit_batch = SubmitBatch("t", ids())
         begun = threading.Barrier(3)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from perdure.actors.sessions.doors.reach import _ACL, ENTER, USE, _list, let_in
+from perdure.actors.sessions.listening.reach import _ACL, ENTER, USE, _list, let_in
 
 if TYPE_CHECKING:
     from pathlib import Path

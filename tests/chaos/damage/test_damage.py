@@ -20,9 +20,8 @@ from perdure.chaos.disk.store_contract import Lost
 from perdure.events.codec.queue_snapshot import dump_queue
 from perdure.events.codec.snapshot import dump_dead_letters, dump_handlers
 from perdure.store import FolderReader, SegmentStore, open_reader, open_target, repair, verify
-from perdure.store.files import log_end
+from perdure.store.files import log_end, torn_or_damaged
 from perdure.store.format import frame as fr
-from perdure.store.format import segment as sg
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +54,7 @@ def test_each_bit_flipped(name: str) -> None:
     assert check.counts["damages"] == check.counts["found"] == 8 * sum(map(len, whole.files.values()))
     assert check.counts["refused"] > check.counts["damages"] // 4
     assert (check.counts["ran, with a shorter end"] > 0) == (name == "crashed")
-    print(f"{name}: {dict(check.counts)}")  # noqa: T201 - shown on request (-s), for docs/RELIABILITY.md
+    print(f"{name}: {dict(check.counts)}")
 
 
 @pytest.mark.long
@@ -67,7 +66,7 @@ def test_random_damages(name: str) -> None:
         check.random(seed)
     assert check.counts["found"] > check.counts["damages"] * 0.85
     assert check.counts["refused"] > check.counts["damages"] * 0.4
-    print(f"{name}: {dict(check.counts)}")  # noqa: T201 - as above
+    print(f"{name}: {dict(check.counts)}")
 
 
 @pytest.mark.long
@@ -77,7 +76,7 @@ def test_repair_of_random_damages(tmp_path: Path) -> None:
     lost = 0
     for seed in range(150 * TIMES):
         harm = HARMS[sorted(HARMS)[seed % len(HARMS)]]
-        files = harm(whole.files, random.Random(seed))  # noqa: S311 - to be repeated
+        files = harm(whole.files, random.Random(seed))
         old, new = tmp_path / f"old{seed}", tmp_path / f"new{seed}"
         old.mkdir()
         for name, data in files.items():
@@ -120,7 +119,7 @@ def test_systems_on_random_damages(tmp_path: Path) -> None:
     files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "owner.lock"}
     refused = ran = 0
     for seed in range(60 * TIMES):
-        rng = random.Random(seed)  # noqa: S311 - to be repeated
+        rng = random.Random(seed)
         damaged = tmp_path / str(seed)
         damaged.mkdir()
         for name, data in HARMS[rng.choice(sorted(HARMS))](files, rng).items():
@@ -143,14 +142,14 @@ def test_systems_on_random_damages(tmp_path: Path) -> None:
         shutil.rmtree(damaged)
     assert refused > 5 * TIMES
     assert ran > 5 * TIMES
-    print(f"{refused} starts refused, {ran} ran")  # noqa: T201 - as above
+    print(f"{refused} starts refused, {ran} ran")
 
 
 # --- planted bugs -----------------------------------------------------------------------------------------------------------
 
 
 def _cut_at_the_first_bad_frame(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(sg, "proof_of_sync", lambda *_: False)
+    patch.setattr(torn_or_damaged, "proof_of_sync", lambda *_: False)
 
 
 def _no_checksum(patch: pytest.MonkeyPatch) -> None:

@@ -145,7 +145,7 @@ def test_hostile_segments(data: bytes, behind: str) -> None:
 
 def test_valid_frame_of_hostile_events_is_refused_by_a_start_and_by_audit(tmp_path: Path) -> None:
     """Checksum and chain are valid, as written by an attacker with access to the folder; reading raises `StoreCorrupt`."""
-    import perdure  # noqa: PLC0415 - the front door, only here
+    import perdure
 
     for n, body in enumerate((b"\x91" * 5_000, b"", b"\xdd\xff\xff\xff\xff", msgspec.msgpack.encode([[1, [[1, 1, 1]]]]))):
         folder = tmp_path / str(n)

@@ -30,7 +30,7 @@ def make(folder: Path, frames: int = 12) -> list[bytes]:
     """Write a sealed log of several segments with snapshots. Return the bodies of its frames."""
     store = SegmentStore(folder, segment_bytes=4096)
     store.open()
-    bodies = [b"%d:" % n + random.Random(n).randbytes(900) for n in range(frames)]  # noqa: S311 - the same each time
+    bodies = [b"%d:" % n + random.Random(n).randbytes(900) for n in range(frames)]
     for n, body in enumerate(bodies):
         store.append(body, 1, expected_seq=n + 1)
         store.sync()
@@ -89,7 +89,7 @@ def test_random_damage(tmp_path: Path, harm: Callable[[bytes, random.Random], by
     """Opening raises documented errors or has everything; repair makes a folder that runs, and does not change the old one."""
     whole = tmp_path / "whole"
     bodies = make(whole)
-    rng = random.Random(harm.__name__)  # noqa: S311 - to be repeated
+    rng = random.Random(harm.__name__)
     for n in range(60):
         damaged = tmp_path / f"damaged{n}"
         shutil.copytree(whole, damaged)

@@ -51,7 +51,7 @@ def test_every_state_that_a_power_cut_leaves(name: str) -> None:
         check.run(WORKLOADS[name])
         states += check.states
     assert states > 200 * TIMES
-    print(f"{name}: {states:,} states")  # noqa: T201 - shown on request (-s), for docs/RELIABILITY.md
+    print(f"{name}: {states:,} states")
 
 
 @pytest.mark.long(seconds=20)
@@ -75,7 +75,7 @@ def test_each_operation_failing_once_and_the_power_cut_after_it(code: int) -> No
     else:
         pytest.fail("the workload never ended")
     assert at > 20
-    print(f"{errno.errorcode[code]}: up to operation {at - 1}, {states:,} states")  # noqa: T201 - as above
+    print(f"{errno.errorcode[code]}: up to operation {at - 1}, {states:,} states")
 
 
 @pytest.mark.long(seconds=10)
@@ -130,7 +130,7 @@ def test_every_state_that_a_power_cut_leaves_while_history_is_dropped(name: str)
         states += check.states
     gone = min(name for name in disk.contents() if name.endswith(".seg"))
     assert gone > "log-00000000000000000001.seg", "nothing was dropped, so nothing was tested"
-    print(f"dropping, {name}: {states:,} states")  # noqa: T201 - as above
+    print(f"dropping, {name}: {states:,} states")
 
 
 # --- planted bugs --------------------------------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ class Job:
 def publish(system: perdure.System, number: int, report: Report) -> bool:
     report(f"sent {number}")
     try:
-        system.publish(Job(number, random.Random(number).randbytes(BLOB_BYTES)), id=str(number))  # noqa: S311 - no secret
+        system.publish(Job(number, random.Random(number).randbytes(BLOB_BYTES)), id=str(number))
     except perdure.StoreUnavailable:
         report(f"refused {number}")
         return False

@@ -39,7 +39,7 @@ def test_power_cuts(mount: LoopFolder) -> None:
     sweep = PowerCutSweep(mount)
     sweep.run(MOST)
     assert sweep.cuts >= 16
-    print(f"{mount.filesystem}: {sweep.cuts} power cuts")  # noqa: T201 - shown on request (-s), for docs/RELIABILITY.md
+    print(f"{mount.filesystem}: {sweep.cuts} power cuts")
 
 
 class AcknowledgesUnsynced(SegmentStore):

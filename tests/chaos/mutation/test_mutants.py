@@ -32,7 +32,7 @@ def mutants() -> Iterator[Mutants]:
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 def test_planted_bug_is_noticed(mutants: Mutants, bug: Bug) -> None:
     verdict = mutants.verdict(bug)
-    print(f"{verdict.noticed or verdict.error or 'not noticed'} ({verdict.took_s:.1f} s)")  # noqa: T201 - shown on request (-rP)
+    print(f"{verdict.noticed or verdict.error or 'not noticed'} ({verdict.took_s:.1f} s)")
     assert verdict.dead, verdict.error or "not noticed"
 
 

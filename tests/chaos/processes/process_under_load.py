@@ -61,7 +61,7 @@ def main() -> None:
             note(acknowledged, system.publish(Job(ident), id=ident))
 
     with system:
-        print("started", system.recovery, flush=True)  # noqa: T201 - the parent waits for it
+        print("started", system.recovery, flush=True)
         if run == "poison":
             system.admin.pause()  # all are acknowledged before the first death
             messages: list[Poison | Job] = [Poison("poison"), *(Job(f"beside-{n}") for n in range(BESIDE))]
@@ -76,7 +76,7 @@ def main() -> None:
         for thread in threads:
             thread.join()
         system.drain(timeout=60.0)
-    print("drained", flush=True)  # noqa: T201 - as above
+    print("drained", flush=True)
 
 
 if __name__ == "__main__":

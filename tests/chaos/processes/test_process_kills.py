@@ -53,7 +53,7 @@ def notes(folder: Path, name: str) -> list[str]:
 @pytest.mark.long
 def test_process_is_killed_at_random_moments(tmp_path: Path, census: Census) -> None:
     """Scenarios 29 and 36: what `publish` returned survives any number of kills; no message and no number is there twice."""
-    rng = random.Random(29)  # noqa: S311 - a schedule, no secret
+    rng = random.Random(29)
     for n in range(ROUNDS):
         with start(tmp_path, str(n), TIMEOUT_S) as child:
             assert child.stdout is not None

@@ -57,7 +57,7 @@ def ran_in_new_process(request: pytest.FixtureRequest) -> bool:
     fresh = {**os.environ, "PERDURE_FRESH": "1"}
     done = subprocess.run(command, env=fresh, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    print(done.stdout)  # noqa: T201 - shown on request (-s)
+    print(done.stdout)
     return True
 
 
@@ -71,7 +71,7 @@ def test_killed_at_each_system_call(folder: Path) -> None:
     sweep = Sweep(folder)
     sweep.kill_at_calls()
     assert sweep.points > 100
-    print(f"killed at each of {sweep.points:,} system calls")  # noqa: T201 - shown on request (-s), for docs/RELIABILITY.md
+    print(f"killed at each of {sweep.points:,} system calls")
 
 
 @pytest.mark.long
@@ -82,7 +82,7 @@ def test_killed_at_lines_of_the_store(folder: Path, request: pytest.FixtureReque
     sweep = Sweep(folder)
     sweep.kill_at_lines(0 if WHOLE else 500, opcodes=WHOLE == "opcodes")
     assert sweep.points > 400
-    print(f"killed at {sweep.points:,} {'bytecodes' if WHOLE == 'opcodes' else 'lines'}")  # noqa: T201 - as above
+    print(f"killed at {sweep.points:,} {'bytecodes' if WHOLE == 'opcodes' else 'lines'}")
 
 
 @pytest.mark.long
@@ -93,7 +93,7 @@ def test_each_call_failing(folder: Path) -> None:
     sweep.fail_calls(0 if WHOLE else 100)
     assert sweep.points >= 100
     assert sweep.errors_reported > 50
-    print(f"{sweep.points:,} failing calls, {sweep.errors_reported:,} errors reported")  # noqa: T201 - as above
+    print(f"{sweep.points:,} failing calls, {sweep.errors_reported:,} errors reported")
 
 
 @pytest.mark.long
@@ -104,7 +104,7 @@ def test_each_call_failing_for_good(folder: Path) -> None:
     sweep.fail_calls(0 if WHOLE else 40, onward=True)
     assert sweep.points >= 40
     assert sweep.errors_reported > 100
-    print(f"{sweep.points:,} calls failing for good, {sweep.errors_reported:,} errors reported")  # noqa: T201 - as above
+    print(f"{sweep.points:,} calls failing for good, {sweep.errors_reported:,} errors reported")
 
 
 @pytest.mark.long(seconds=3)
@@ -114,7 +114,7 @@ def test_files_that_may_not_grow(folder: Path) -> None:
     sweep.limit_file_size(1 if WHOLE else 59)
     assert sweep.points > 40
     assert sweep.errors_reported >= sweep.points - 2  # the first and the last limit may have no effect
-    print(f"{sweep.points:,} limits, {sweep.errors_reported:,} errors reported")  # noqa: T201 - as above
+    print(f"{sweep.points:,} limits, {sweep.errors_reported:,} errors reported")
 
 
 @under_strace

@@ -55,7 +55,7 @@ def test_fresh_scenarios(part: int) -> None:
     """A failure names its seed; `perdure chaos simulate --seed N --keep FILE` writes a short plan for seeds.json."""
     first = first_fresh_seed()
     tally = run_part(list(range(first + part, first + FRESH, PARTS)))
-    print(f"{tally.scenarios:,} scenarios, {tally.turns:,} turns, {tally.simulated_s / 3600:,.0f} h; {tally.faults}")  # noqa: T201
+    print(f"{tally.scenarios:,} scenarios, {tally.turns:,} turns, {tally.simulated_s / 3600:,.0f} h; {tally.faults}")
     assert tally.failed == []
     assert tally.scenarios == len(range(part, FRESH, PARTS))
 
@@ -161,7 +161,7 @@ def test_failing_plan_is_shortened(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_kind_of_step_can_be_shortened(monkeypatch: pytest.MonkeyPatch) -> None:
     """The keywords of a step have any names."""
     monkeypatch.setattr(Scenario, "run", lambda _: 1 / 0)
-    rng = random.Random(1)  # noqa: S311 - to be repeated
+    rng = random.Random(1)
     for name, action in TABLE.items():
         failure = shrink(Plan(1, [{"workers": 1}], [Step(name, action.draw(rng))]), 30)
         assert failure is not None
@@ -172,6 +172,6 @@ PUBLISH = Step("publish", {"kind": "task", "how": "chained", "options": {"key": 
 
 
 def _done() -> type:
-    from perdure.events.commands import Done  # noqa: PLC0415 - used once
+    from perdure.events.commands import Done
 
     return Done

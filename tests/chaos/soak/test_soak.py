@@ -63,7 +63,7 @@ def test_soak_finds_a_leak_and_a_lost_message(tmp_path: Path, monkeypatch: pytes
 def test_numbers_seen_out_of_order_take_no_memory() -> None:
     seen = Seen()
     numbers = [*range(1, 500), *range(1, 500, 3)]
-    random.Random(1).shuffle(numbers)  # noqa: S311 - the same each time
+    random.Random(1).shuffle(numbers)
     for number in numbers:
         seen.add(number)
     assert (seen.floor, seen.beyond) == (499, set())
@@ -89,7 +89,7 @@ LEAKS: Series = {
 @pytest.mark.parametrize("n", [30, 60, 2_000])
 @pytest.mark.parametrize("name", [*SERIES, *LEAKS])
 def test_a_leak_is_distinguished_from_noise(name: str, n: int) -> None:
-    rng = random.Random(4)  # noqa: S311 - the same each time
+    rng = random.Random(4)
     series = (SERIES | LEAKS)[name]
     times = [600.0 * i / n for i in range(n)]
     found = trend(times, [series(i * 60 / n, rng) for i in range(n)])

@@ -88,7 +88,7 @@ def until(condition: Callable[[], object]) -> None:
 
 
 def run(folder: Path, seed: int, kills: int, census: Census, only: str | None = None) -> None:
-    rng = random.Random(seed)  # noqa: S311 - a schedule, no secret
+    rng = random.Random(seed)
     system = perdure.System(folder, seed=seed)
     load = Load(system, seed)
     load.register()

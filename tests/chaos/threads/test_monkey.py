@@ -43,7 +43,7 @@ def test_every_role_comes_back_and_nothing_is_lost(tmp_path: Path) -> None:
         assert {"queue", "journal", "dispatcher", "dead_letters", "timer", "snapshotter", "supervisor", "worker"} <= set(report)
         assert all(kill.back_after_s is not None for kill in monkey.kills if not kill.actor.startswith("worker"))
         for role, back in report.items():
-            print(f"{role}: {back.kills} kills, back after {back.median_s * 1000:.1f} ms, p99 {back.p99_s * 1000:.1f} ms")  # noqa: T201
+            print(f"{role}: {back.kills} kills, back after {back.median_s * 1000:.1f} ms, p99 {back.p99_s * 1000:.1f} ms")
 
 
 def test_monkey_beside_a_host(perdure_system: Callable[..., perdure.System], perdure_monkey: Callable[..., Monkey]) -> None:

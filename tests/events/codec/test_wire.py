@@ -128,7 +128,7 @@ def test_random_bytes_are_refused(body: bytes, count: int) -> None:
 
 def test_damaged_bytes_are_refused_or_read_whole() -> None:
     body = wire.encode([(5, [ev.Completed(n, 1) for n in range(50)]), (6, [ev.Purged(1, "x"), ev.Stopped("run")])])
-    rng = random.Random(1)  # noqa: S311 - to be repeated
+    rng = random.Random(1)
     for _ in range(3_000):
         harmed = bytearray(body)
         harmed[rng.randrange(len(body))] = rng.randrange(256)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from perdure.events import vocabulary as ev
 from perdure.events.commands import Draft, Orphan, Publish, Subscription
 from perdure.events.queue import decisions as rules
-from perdure.events.queue import leasing
+from perdure.events.queue import leasing, rates
 from perdure.events.queue.folding.folds import evolve, evolve_all
 from perdure.events.queue.state import FOREVER, QueueState
 from perdure.events.runs import expand
@@ -26,19 +26,19 @@ def deliver(state: QueueState, now_us: int) -> list[str]:
     numbers = [lease.number for lease in expand(leases) if isinstance(lease, ev.Leased)]
     ids = {1: "a", 2: "b", 3: "c"}
     if paced := [n for n in numbers if ids[n] != "c"]:
-        evolve(state, leasing.pace(state, PACED, len(paced), now_us))
+        evolve(state, rates.pace(state, PACED, len(paced), now_us))
     return [ids[number] for number in numbers]
 
 
 def test_next_look_is_when_the_rate_allows_the_next() -> None:
     state = QueueState()
-    assert leasing.next_pace_us(state, PACED, 1_000) == FOREVER, "there is nothing"
+    assert rates.next_pace_us(state, PACED, 1_000) == FOREVER, "there is nothing"
     do(state, Publish([Draft("a", "paced", b""), Draft("b", "paced", b"")]), 1_000)
     assert deliver(state, 1_000) == ["a"]
-    assert leasing.next_pace_us(state, PACED, 1_000) == 1_100
+    assert rates.next_pace_us(state, PACED, 1_000) == 1_100
     assert deliver(state, 1_099) == []
     assert deliver(state, 1_100) == ["b"]
-    assert leasing.next_pace_us(state, PACED, 1_100) == FOREVER
+    assert rates.next_pace_us(state, PACED, 1_100) == FOREVER
 
 
 def test_what_the_rate_allows_and_another_message_holds_up_is_not_waited_for_by_time() -> None:
@@ -49,4 +49,4 @@ def test_what_the_rate_allows_and_another_message_holds_up_is_not_waited_for_by_
         assert "c" in deliver(state, 1_000)
         do(state, Orphan(3, started=True), 1_000)  # may have killed its process: to run alone
     assert deliver(state, 5_000) == [], "it waits for `a` to end"
-    assert leasing.next_pace_us(state, PACED, 5_000) == FOREVER
+    assert rates.next_pace_us(state, PACED, 5_000) == FOREVER

@@ -25,7 +25,7 @@ EVENTS_EACH = 4
 
 @pytest.fixture(autouse=True)
 def few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deadlines, "TICK_MAX", 3)
+    monkeypatch.setattr(deadlines, "LOOK_MAX", 3)
 
 
 def publish(state: QueueState, drafts: list[Draft], now_us: int = 1) -> list[ev.Event]:
@@ -37,7 +37,7 @@ def publish(state: QueueState, drafts: list[Draft], now_us: int = 1) -> list[ev.
 def pass_time(state: QueueState, now_us: int) -> list[list[ev.Event]]:
     looks = []
     while deadlines.next_deadline_us(state) <= now_us:
-        decided = deadlines.tick(state, now_us, LIMITS)
+        decided = deadlines.due(state, now_us, LIMITS)
         evolve_all(state, decided)
         looks.append(decided)
         assert len(looks) < 1_000, "each look must come further"
@@ -55,7 +55,7 @@ message = st.tuples(
 @given(st.lists(message, min_size=1, max_size=40))
 def test_due_messages_end_in_bounded_decisions(messages: list[tuple[int, int, bool]]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(deadlines, "TICK_MAX", 3)
+        patch.setattr(deadlines, "LOOK_MAX", 3)
         state = QueueState()
         publish(
             state,
@@ -82,10 +82,10 @@ def test_nothing_wakes_or_goes_out_before_all_that_has_expired_is_known() -> Non
     publish(state, [Draft("lives", "t", b"", expires_us=50)])
     subscriptions = [Subscription("t", 30, 30, 5, 0)]
     while deadlines.next_deadline_us(state) <= 5:
-        assert not any(isinstance(event, ev.Awakened) for event in deadlines.tick(state, 5, LIMITS))
+        assert not any(isinstance(event, ev.Awakened) for event in deadlines.due(state, 5, LIMITS))
         handed = [lease.number for lease in leasing.deliver(state, subscriptions, 5) if isinstance(lease, ev.Leased)]
         assert handed == [21], "only what has time left"
-        evolve_all(state, deadlines.tick(state, 5, LIMITS))
+        evolve_all(state, deadlines.due(state, 5, LIMITS))
     assert state.live == 1
 
 

@@ -341,7 +341,7 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
 
     def settle(self) -> None:
         """Have the queue look at the clock, as its actor does after each pass."""
-        self.take(deadlines.tick(self.state, self.now_us, LIMITS))
+        self.take(deadlines.due(self.state, self.now_us, LIMITS))
         self.plain.time_passes(self.now_us)
 
     # --- agreement -------------------------------------------------------------------------------------------------------

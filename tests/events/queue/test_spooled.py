@@ -103,7 +103,7 @@ def test_a_run_of_plain_messages_is_published_once_and_overlapping_ones_add_what
 
 @pytest.mark.parametrize("seed", range(20))
 def test_a_run_that_is_taken_for_unknown_holds_no_known_id(seed: int) -> None:
-    rng = random.Random(seed)  # noqa: S311 - to be repeated
+    rng = random.Random(seed)
     index, past = IdIndex(), PastIds(kept_max=40)
     taken: set[int] = set()
     for number in range(1, 40):

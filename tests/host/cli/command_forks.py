@@ -38,7 +38,7 @@ def fork_for_each_line() -> None:
             sys.argv = ["perdure", *job["args"]]
             return
         _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201 - the fixture reads it
+        print(os.waitstatus_to_exitcode(status), flush=True)
     sys.exit()
 
 

@@ -143,7 +143,7 @@ def test_every_command_prints_them_inert(
 
 def test_every_console_of_the_commands_is_a_terminal() -> None:
     """Every command uses this console."""
-    from perdure.chaos.cli import commands, fault_commands, simulation_commands  # noqa: PLC0415 - the room that others must not import
+    from perdure.chaos.cli import commands, fault_commands, simulation_commands
 
     for module in (cli, cli_dead_letters, cli_config, commands, fault_commands, simulation_commands):
         assert isinstance(module.console, Terminal)

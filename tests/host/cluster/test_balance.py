@@ -38,7 +38,7 @@ def test_all_nodes_compute_the_same(nodes: set[str], partitions: int, rng: rando
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 7])
 def test_when_a_node_comes_most_partitions_stay(count: int) -> None:
     partitions, moved = 16, 0
-    rng = random.Random(3)  # noqa: S311 - a test
+    rng = random.Random(3)
     for _ in range(10):
         nodes = [f"host-{rng.random()}" for _ in range(count)]
         before, after = assigned(nodes, partitions), assigned([*nodes, "new"], partitions)
@@ -92,7 +92,7 @@ def test_the_routing_is_on_record_and_does_not_change() -> None:
 
 @pytest.mark.parametrize("partition", [0, 7, PARTITIONS_MAX - 1])
 def test_ids_tell_their_partition(partition: int) -> None:
-    ids = PartitionIds(SystemClock(), random.Random(1), partition)  # noqa: S311 - a test
+    ids = PartitionIds(SystemClock(), random.Random(1), partition)
     ids.begin(9)
     made = [ids.one(), *ids.run(3)]
     assert len(set(made)) == 4

@@ -168,10 +168,10 @@ def test_drain_waits_for_a_child_in_a_partition_that_was_empty_when_it_looked(mo
 
         drain_one = routed._drained
 
-        def drain(door: Any, until_s: float) -> None:
-            if door is cluster.partition(PARTITIONS - 1):
+        def drain(partition: Any, until_s: float) -> None:
+            if partition is cluster.partition(PARTITIONS - 1):
                 go_on.set()
-            drain_one(door, until_s)
+            drain_one(partition, until_s)
 
         monkeypatch.setattr(cluster, "_ingress_waits", look_once_the_child_is_taken_in)
         monkeypatch.setattr(routed, "_drained", drain)

@@ -277,7 +277,7 @@ def test_hosts_share_the_partitions_and_take_over_from_one_that_is_killed(hosts:
 
 
 def _handle_as_hosts_do(cluster: perdure.Cluster, hosts: Hosts) -> None:
-    import os  # noqa: PLC0415 - only here
+    import os
 
     file = os.open(hosts.file, os.O_WRONLY | os.O_APPEND)
 

@@ -50,7 +50,7 @@ def owners(cluster: perdure.Cluster) -> set[str]:
 
 @pytest.mark.long(seconds=20)
 def test_rounds_of_failures_lose_and_double_nothing(server: Server, hosts: Hosts, until: Until) -> None:
-    rng = random.Random(SEED)  # noqa: S311 - the order of faults
+    rng = random.Random(SEED)
     living = [hosts.start(), hosts.start()]
     faults = [*["sessions", "immediate"] * 3, "kill", "stop", "sessions", "leave"]
     with perdure.Cluster(server.dsn, name=hosts.name, partitions=PARTITIONS, lease=LEASE_S, ownership="never") as cluster:

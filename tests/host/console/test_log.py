@@ -27,7 +27,7 @@ YEAR_US = 365 * 86_400_000_000
 
 def test_past_moments_are_what_the_audit_says_in_any_order(shop: Shop) -> None:
     past, audit = Past(shop.console.reader), shop.system.audit
-    rng = random.Random(5)  # noqa: S311 - positions, no secrets
+    rng = random.Random(5)
     for seq in rng.sample(range(1, 200), 25):
         with past.lock:
             assert counts_of(past.at(seq, PATIENCE_S).states) == audit.state_at(seq)
@@ -36,7 +36,7 @@ def test_past_moments_are_what_the_audit_says_in_any_order(shop: Shop) -> None:
 
 def test_time_in_the_address_is_the_last_event_at_or_before_it(shop: Shop) -> None:
     records = list(shop.system.audit.events(until=200))
-    rng = random.Random(6)  # noqa: S311 - as above
+    rng = random.Random(6)
     for record in rng.sample(records, 12):
         with looked_at(shop.console, record.at.isoformat()) as view:
             assert view.seq == max(one.seq for one in records if one.at <= record.at) or view.seq > 200
@@ -68,7 +68,7 @@ def test_groups_are_the_same_event_by_event_and_all_at_once(shop: Shop) -> None:
 
 @pytest.mark.parametrize("grows", [True, False])
 def test_buckets_are_bounded_whatever_the_clock_does(grows: bool) -> None:
-    rng = random.Random(7)  # noqa: S311 - as above
+    rng = random.Random(7)
     buckets = Buckets(1_000_000, 100, grows=grows)
     for _ in range(2_000):
         buckets.at(rng.choice([5 * YEAR_US, rng.randrange(YEAR_US), 5 * YEAR_US + rng.randrange(60_000_000)])).published += 1

@@ -225,9 +225,9 @@ def test_expression_of_a_group_means_its_letters_and_no_others(browser: TestClie
 
 
 def test_folder_without_an_owner_is_only_looked_at(shop: Shop) -> None:
-    from perdure.console.console import Console  # noqa: PLC0415 - this test's alone
-    from perdure.security import Rights  # noqa: PLC0415 - as above
-    from perdure.store import open_reader  # noqa: PLC0415 - as above
+    from perdure.console.console import Console
+    from perdure.security import Rights
+    from perdure.store import open_reader
 
     alone = type(shop)(shop.system, Console(open_reader(str(shop.system.audit._log.address)), None, rights=Rights()))
     client = alone.client()
@@ -239,7 +239,7 @@ def test_folder_without_an_owner_is_only_looked_at(shop: Shop) -> None:
 
 
 def test_console_of_something_else_is_refused() -> None:
-    from perdure.console import asgi  # noqa: PLC0415 - this test's alone
+    from perdure.console import asgi
 
     with pytest.raises(TypeError, match=r"a perdure\.System or a perdure\.Client"):
         asgi("folder")

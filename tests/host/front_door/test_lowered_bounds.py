@@ -82,7 +82,7 @@ def test_without_handlers_each_new_letter_purges_two_until_the_bound_holds() -> 
 
 
 def test_leases_that_run_out_together_are_lost_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deadlines, "TICK_MAX", 5)
+    monkeypatch.setattr(deadlines, "LOOK_MAX", 5)
     system = SimulatedSystem()
     with system:
         system.publish_many([Job(i) for i in range(23)])

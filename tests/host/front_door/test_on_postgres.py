@@ -161,7 +161,7 @@ def test_nothing_that_was_acknowledged_is_lost_or_doubled_while_the_database_fai
         server.stop,
         server.end_all_sessions,
     ]
-    rng = random.Random(11)  # noqa: S311 - a test
+    rng = random.Random(11)
     with system:
         threads = [threading.Thread(target=publish, args=(number,)) for number in range(4)]
         for thread in threads:

@@ -100,7 +100,7 @@ def flask_module(monkeypatch: pytest.MonkeyPatch) -> Any:
     names = ("flask_app", "charging", "orders")
     for name in names:
         monkeypatch.delitem(sys.modules, name, raising=False)
-    import flask_app  # type: ignore[import-not-found]  # noqa: PLC0415 - found as of now
+    import flask_app  # type: ignore[import-not-found]
 
     yield SimpleNamespace(app=flask_app, orders=sys.modules["orders"])
     for name in names:
@@ -161,7 +161,7 @@ def test_systemd_is_told_through_its_socket(tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.parametrize("is_async", [False, True])
 def test_old_connections_of_django_are_closed_around_each_message(monkeypatch: pytest.MonkeyPatch, is_async: bool) -> None:
     pytest.importorskip("django")
-    from perdure.integrations.django import connections  # noqa: PLC0415 - where it is installed
+    from perdure.integrations.django import connections
 
     seen: list[str] = []
     monkeypatch.setattr(connections, "close_old_connections", lambda: seen.append("closed"))

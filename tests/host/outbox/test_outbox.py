@@ -94,8 +94,8 @@ def test_policy_of_the_handler_holds_for_the_outbox(folder: Path, database: Path
 
 @pytest.mark.parametrize("kind", ["connection", "session"])
 def test_sqlalchemy(folder: Path, database: Path, kind: str) -> None:
-    import sqlalchemy as sa  # noqa: PLC0415 - it takes long to import, and is for this test only
-    from sqlalchemy.orm import Session  # noqa: PLC0415 - as above
+    import sqlalchemy as sa
+    from sqlalchemy.orm import Session
 
     engine = sa.create_engine(f"sqlite:///{database}")
     scope: Any = engine.begin() if kind == "connection" else Session(engine)

@@ -45,7 +45,7 @@ def postgres() -> str:
 @pytest.fixture(params=["sqlite3", "psycopg", "sqlalchemy on sqlite3", "sqlalchemy on psycopg"])
 def connect(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Connect]:
     """Give connections of one driver to a database with an empty outbox."""
-    import sqlalchemy as sa  # noqa: PLC0415 - it takes long to import
+    import sqlalchemy as sa
 
     kind: str = request.param
     engine: sa.Engine | None = None
@@ -56,7 +56,7 @@ def connect(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Connect]
         made = engine.connect
     else:
         where: str = request.getfixturevalue("postgres")
-        import psycopg  # noqa: PLC0415 - only where it is installed
+        import psycopg
 
         if kind == "psycopg":
             made = lambda: psycopg.connect(where)  # noqa: E731

@@ -110,7 +110,7 @@ def rows_seen_by(connection: Any) -> int:
 def django_database(tmp_path: Path) -> Iterator[Path]:
     """A SQLite database that Django is connected to."""
     django_db = pytest.importorskip("django.db", reason="Django is not installed")
-    from django.conf import settings  # noqa: PLC0415 - where it is installed
+    from django.conf import settings
 
     path = tmp_path / "django.db"
     one = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": str(path)}}
@@ -128,7 +128,7 @@ def django_database(tmp_path: Path) -> Iterator[Path]:
 def test_on_djangos_connection_it_is_published_exactly_if_the_transaction_commits(
     folder: Path, django_database: Path, collected: Collected, until: Until
 ) -> None:
-    from django.db import connection, connections, transaction  # noqa: PLC0415 - as above
+    from django.db import connection, connections, transaction
 
     system = perdure.System(folder)
     system.handler(Shipped)(lambda message: collected.add(message.order))

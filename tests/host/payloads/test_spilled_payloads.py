@@ -27,7 +27,7 @@ class Bulky:
 
 
 def bulky(i: int) -> Bulky:
-    return Bulky(i, random.Random(i).randbytes(400))  # noqa: S311 - bytes that do not compress, the same each time
+    return Bulky(i, random.Random(i).randbytes(400))
 
 
 def spilled_bytes(system: perdure.System) -> int:

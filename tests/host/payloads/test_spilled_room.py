@@ -52,7 +52,7 @@ class Passing:
 
 
 def body(i: int, size: int = 300) -> bytes:
-    return random.Random(i).randbytes(size)  # noqa: S311 - bytes that do not compress, the same each time
+    return random.Random(i).randbytes(size)
 
 
 def spill_bytes(folder: Path) -> int:

@@ -182,7 +182,7 @@ def test_handler_that_its_process_cannot_load_fails_only_its_messages(folder: Pa
     module.write_text("def handle(job): return 1\n")
     sys.path.insert(0, str(tmp_path))
     try:
-        import gone_tomorrow  # type: ignore[import-not-found]  # noqa: PLC0415
+        import gone_tomorrow  # type: ignore[import-not-found]
 
         system = perdure.System(folder)
         system.handler(Job, isolation="process", retries=0)(gone_tomorrow.handle)

@@ -97,6 +97,6 @@ def crew(folder: str, log: str, options: dict[str, Any]) -> perdure.System:
 
 if __name__ == "__main__":
     with crew(sys.argv[1], sys.argv[2], json.loads(sys.argv[3])) as system:
-        print(f"up {system.role}", flush=True)  # noqa: T201 - the test waits for it
+        print(f"up {system.role}", flush=True)
         sys.stdin.readline()
-    print("down", flush=True)  # noqa: T201
+    print("down", flush=True)

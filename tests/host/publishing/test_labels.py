@@ -1,4 +1,4 @@
-"""Keys, ids and other names arrive as plain text, whatever kind of string they are; what no log can hold is refused at the door."""
+"""Keys, ids and other names arrive as plain text, whatever kind of string they are; what no log can hold is refused at once."""
 
 from __future__ import annotations
 

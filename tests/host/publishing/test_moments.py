@@ -38,7 +38,7 @@ def system() -> Iterator[perdure.System]:
         yield made
 
 
-def doors(system: perdure.System) -> dict[str, Callable[[Any], object]]:
+def calls(system: perdure.System) -> dict[str, Callable[[Any], object]]:
     """Return every call that takes a moment."""
     return {
         "since": lambda value: list(system.audit.events(since=value)),
@@ -49,21 +49,21 @@ def doors(system: perdure.System) -> dict[str, Callable[[Any], object]]:
     }
 
 
-@pytest.mark.parametrize("door", ["since", "until", "when", "at", "older_than"])
+@pytest.mark.parametrize("argument", ["since", "until", "when", "at", "older_than"])
 @pytest.mark.parametrize("value", NO_MOMENT, ids=range(len(NO_MOMENT)))
-def test_wrong_moment_is_refused_with_the_name_of_the_argument(system: perdure.System, door: str, value: Any) -> None:
-    if door == "older_than" and isinstance(value, dt.timedelta):
+def test_wrong_moment_is_refused_with_the_name_of_the_argument(system: perdure.System, argument: str, value: Any) -> None:
+    if argument == "older_than" and isinstance(value, dt.timedelta):
         return  # an age
-    with pytest.raises(ValueError, match=rf"^{door}: "):
-        doors(system)[door](value)
+    with pytest.raises(ValueError, match=rf"^{argument}: "):
+        calls(system)[argument](value)
     assert system.admin.metrics().published == 1
 
 
-@pytest.mark.parametrize("door", ["since", "until", "when", "at", "older_than"])
-def test_naive_datetime_is_refused_with_the_way_out(system: perdure.System, door: str) -> None:
+@pytest.mark.parametrize("argument", ["since", "until", "when", "at", "older_than"])
+def test_naive_datetime_is_refused_with_the_way_out(system: perdure.System, argument: str) -> None:
     with pytest.raises(perdure.InvalidMessage, match=r"no time zone.*UTC.*datetime\.now\(datetime\.UTC\).*astimezone"):
-        doors(system)[door](NAIVE)
-    doors(system)[door](NAIVE.replace(tzinfo=dt.timezone(dt.timedelta(hours=-5))))
+        calls(system)[argument](NAIVE)
+    calls(system)[argument](NAIVE.replace(tzinfo=dt.timezone(dt.timedelta(hours=-5))))
 
 
 def test_wrong_types_are_type_errors_too(system: perdure.System) -> None:
@@ -74,9 +74,9 @@ def test_wrong_types_are_type_errors_too(system: perdure.System) -> None:
 
 @pytest.mark.parametrize("unit", [1, 10**3, 10**6, 10**9])
 def test_time_given_as_a_sequence_number_is_refused_with_the_way_out(system: perdure.System, unit: int) -> None:
-    for door in ("since", "until", "when"):
-        with pytest.raises(perdure.InvalidMessage, match=rf"^{door}: an int is a sequence number.*datetime\.fromtimestamp"):
-            doors(system)[door](int(time.time()) * unit)
+    for argument in ("since", "until", "when"):
+        with pytest.raises(perdure.InvalidMessage, match=rf"^{argument}: an int is a sequence number.*datetime\.fromtimestamp"):
+            calls(system)[argument](int(time.time()) * unit)
 
 
 def test_number_past_the_end_that_is_not_a_time_stands_for_the_end(system: perdure.System) -> None:
@@ -84,9 +84,9 @@ def test_number_past_the_end_that_is_not_a_time_stands_for_the_end(system: perdu
     assert system.audit.state_at(10**9).published == 1
     assert list(system.audit.events(since=100)) == []
     assert len(list(system.audit.events(until=2**62))) == len(list(system.audit.events()))
-    for door in ("since", "until", "when"):
-        with pytest.raises(perdure.InvalidMessage, match=rf"^{door}: "):
-            doors(system)[door](-1)
+    for argument in ("since", "until", "when"):
+        with pytest.raises(perdure.InvalidMessage, match=rf"^{argument}: "):
+            calls(system)[argument](-1)
 
 
 NO_IDS: list[Any] = [None, 5, b"x", [], {}, ""]
@@ -94,7 +94,7 @@ NO_IDS: list[Any] = [None, 5, b"x", [], {}, ""]
 
 @pytest.mark.parametrize("value", NO_IDS, ids=range(len(NO_IDS)))
 def test_wrong_id_is_refused_with_the_name_of_the_argument(system: perdure.System, value: Any) -> None:
-    for door in (
+    for argument in (
         system.audit.timeline,
         lambda ident: system.result(ident, timeout=1.0),
         system.cancel,
@@ -102,7 +102,7 @@ def test_wrong_id_is_refused_with_the_name_of_the_argument(system: perdure.Syste
         system.dead_letters.replay,
     ):
         with pytest.raises(perdure.InvalidMessage, match=r"^(message_)?id: the id of a message"):
-            door(value)
+            argument(value)
     if value is not None:
         with pytest.raises(perdure.InvalidMessage, match=r"^message_id: "):
             system.audit.events(message_id=value)

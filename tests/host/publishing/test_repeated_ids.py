@@ -85,7 +85,7 @@ def test_an_id_of_the_hosts_is_known_or_new(folder: Path) -> None:
     """One that looks like perdure's, too: its time says nothing of when it was published here."""
     system, seen = a_system(folder)
     with system:
-        rng = random.Random(1)  # noqa: S311 - to be repeated
+        rng = random.Random(1)
         theirs = [str(UUID(int=(1 << 120) | (7 << 76) | (2 << 62) | rng.getrandbits(62))) for i in range(20)]
         for i, ident in enumerate(theirs[:10]):
             system.publish(Row(i), id=ident)

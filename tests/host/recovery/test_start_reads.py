@@ -56,7 +56,7 @@ class CountingDisk(Disk):
 
 def fill(store: SegmentStore, frames: int, size: int = 3000) -> None:
     for _ in range(frames):
-        store.append(random.Random(store.last_seq).randbytes(size), 1, expected_seq=store.last_seq + 1)  # noqa: S311
+        store.append(random.Random(store.last_seq).randbytes(size), 1, expected_seq=store.last_seq + 1)
     store.sync()
 
 
@@ -64,7 +64,7 @@ def fill(store: SegmentStore, frames: int, size: int = 3000) -> None:
 def sizes(folder: Path) -> dict[str, int]:
     """Write two segments of some hundred kilobytes each, and return their sizes."""
     with perdure.System(folder, options=perdure.Options(segment_bytes=300_000)) as system:
-        text = random.Random(1)  # noqa: S311
+        text = random.Random(1)
         for _ in range(260):
             system.publish({"text": text.randbytes(2000).hex()})
         system.admin.snapshot()

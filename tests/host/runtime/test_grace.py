@@ -181,7 +181,7 @@ def test_a_database_that_does_not_answer_does_not_hold_up_a_stop(folder: Path, r
 
 def test_an_interrupt_ends_the_grace_period(folder: Path, release: threading.Event) -> None:
     """Ctrl-C during a stop ends the grace period."""
-    import _thread  # noqa: PLC0415 - only here
+    import _thread
 
     handlers = Stubborn(release)
     system = perdure.System(folder)

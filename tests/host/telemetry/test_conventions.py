@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -19,6 +18,7 @@ from opentelemetry.trace import SpanKind
 import perdure
 from perdure.chaos import SimulatedSystem
 from perdure.telemetry import OpenTelemetry
+from tests.host.telemetry.messages import Letter, Placed, Receipt
 from tests.postgres_server import new_queue, shared_server
 
 if TYPE_CHECKING:
@@ -37,24 +37,6 @@ UNITS = {
     messaging_metrics.MESSAGING_CLIENT_CONSUMED_MESSAGES: "{message}",
 }
 NEVER_IN_METRICS = {"messaging.message.id", "messaging.message.conversation_id", "messaging.batch.message_count", "perdure.attempt"}
-
-
-@perdure.message(name="shop.Placed")
-@attrs.frozen
-class Placed:
-    number: int
-
-
-@perdure.message(name="shop.Receipt")
-@attrs.frozen
-class Receipt:
-    number: int
-
-
-@perdure.message(name="shop.Letter")
-@attrs.frozen
-class Letter:
-    number: int
 
 
 class Seen:

@@ -19,22 +19,11 @@ from opentelemetry.trace import SpanKind
 import perdure
 from perdure.chaos import SimulatedSystem
 from perdure.telemetry import OpenTelemetry
+from tests.host.telemetry.messages import Placed, Receipt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-
-@perdure.message(name="shop.Placed")
-@attrs.frozen
-class Placed:
-    number: int
-
-
-@perdure.message(name="shop.Receipt")
-@attrs.frozen
-class Receipt:
-    number: int
 
 
 class Watched:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import attrs
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
@@ -13,29 +12,12 @@ import perdure
 from perdure.chaos import SimulatedSystem
 from perdure.telemetry import PrometheusCollector
 from perdure.telemetry.prometheus import METRICS, OTHER
+from tests.host.telemetry.messages import Letter, Placed, Receipt
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from perdure.telemetry.prometheus import Collected
-
-
-@perdure.message(name="shop.Placed")
-@attrs.frozen
-class Placed:
-    number: int
-
-
-@perdure.message(name="shop.Receipt")
-@attrs.frozen
-class Receipt:
-    number: int
-
-
-@perdure.message(name="shop.Letter")
-@attrs.frozen
-class Letter:
-    number: int
 
 
 class Scraped:

@@ -5,29 +5,17 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import pytest
 from prometheus_client import CollectorRegistry
 
 import perdure
 from perdure.telemetry import PrometheusMiddleware
 from perdure.telemetry.prometheus_calls import DURATIONS, OTHER
+from tests.host.telemetry.messages import Letter, Placed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-
-@perdure.message(name="shop.Placed")
-@attrs.frozen
-class Placed:
-    number: int
-
-
-@perdure.message(name="shop.Letter")
-@attrs.frozen
-class Letter:
-    number: int
 
 
 def counted(registry: CollectorRegistry) -> dict[tuple[str, str, str], float]:

@@ -320,7 +320,7 @@ def on_disk(disk: MemoryDisk) -> BackupFolder:
 
 def test_a_power_cut_at_any_operation_leaves_the_last_complete_run_and_the_next_completes_it() -> None:
     store, disk = filled(5), MemoryDisk()
-    rng = random.Random(7)  # noqa: S311 - to be repeated
+    rng = random.Random(7)
     cuts = PowerCuts(rng, samples=1)
     completed = 0
 

@@ -96,7 +96,7 @@ def test_what_is_taken_in_while_a_run_copies_is_not_lost_between_the_log_and_the
 
 def test_a_power_cut_at_any_operation_loses_no_spooled_publish() -> None:
     log, disk = Log(), MemoryDisk()
-    cuts = PowerCuts(random.Random(7), samples=1)  # noqa: S311 - to be repeated
+    cuts = PowerCuts(random.Random(7), samples=1)
     log.write(3)
     log.spool[EARLY] = spooled(b"\x01", 1)
     back_up(log, to(disk))

@@ -16,7 +16,7 @@ def _open_files() -> int:
 
 
 def test_what_was_put_comes_back(tmp_path: Path) -> None:
-    rng = random.Random(5)  # noqa: S311 - the same each time
+    rng = random.Random(5)
     spill = PayloadSpill(tmp_path)
     boxes = [[rng.randbytes(rng.choice((0, 1, 7, 3000))) for _ in range(rng.randrange(1, 40))] for _ in range(30)]
     spilled = [spill.put(box) for box in boxes]

@@ -14,6 +14,7 @@ import pytest
 
 from perdure.events.errors import StoreCorrupt, StoreUnavailable
 from perdure.store import FolderReader, Frame, History, SegmentStore, Snapshot, open_reader, verify
+from perdure.store.files import torn_or_damaged
 from perdure.store.format import segment as sg
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def test_readers_beside_a_writer_see_a_prefix_that_grows(tmp_path: Path) -> None
     """Scenario 48: through rolls, seals and frames that are just being written."""
     store = SegmentStore(tmp_path, segment_bytes=200_000)
     store.open()
-    rng = random.Random(48)  # noqa: S311 - lengths, no secrets
+    rng = random.Random(48)
     bodies = [rng.randbytes(rng.randrange(30_000)) for _ in range(300)]
     done = threading.Event()
     failures: list[BaseException] = []
@@ -86,13 +87,13 @@ def test_a_frame_that_becomes_whole_while_it_is_read_is_no_damage(tmp_path: Path
     path = tmp_path / sg.file_name(1)
     whole = path.read_bytes()
     path.write_bytes(whole[: sg.HEADER_BYTES + 59 + 20])
-    look_for_proof = sg.proof_of_sync
+    look_for_proof = torn_or_damaged.proof_of_sync
 
     def finished_just_before(*args: object) -> bool:
         path.write_bytes(whole)
         return look_for_proof(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(sg, "proof_of_sync", finished_just_before)
+    monkeypatch.setattr(torn_or_damaged, "proof_of_sync", finished_just_before)
     assert list(FolderReader(tmp_path).frames()) == frames
 
 

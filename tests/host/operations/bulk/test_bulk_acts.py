@@ -159,7 +159,7 @@ def test_an_expression_that_is_none_is_refused(shop: Shop, where: str) -> None:
 def test_rights_are_asked_for_each_type_that_it_means(tmp_path: Path) -> None:
     asked: list[tuple[str, str]] = []
 
-    def authorize(principal: str, action: str, type: str) -> bool:  # noqa: A002 - the front door's name
+    def authorize(principal: str, action: str, type: str) -> bool:
         asked.append((action, type))
         return operator(principal, action, type)
 

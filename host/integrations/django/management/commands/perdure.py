@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import BaseCommand
 
 from perdure.cli.main import main
-from perdure.integrations.django.door import settings_of, system
+from perdure.integrations.django.functions import settings_of, system
 from perdure.integrations.systemd import notify
 
 if TYPE_CHECKING:

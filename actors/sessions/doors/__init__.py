@@ -1,6 +1,0 @@
-"""Where an owner is reached: `sockets` in the folder or on a port (`loopback`).
-
-`reach` says which users may open them, `bell` is the pipe that wakes the watching thread.
-
-Not here: what is said on them (`framing`, `session`).
-"""

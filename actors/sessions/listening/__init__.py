@@ -1,0 +1,6 @@
+"""Where an owner is reached: `sockets` in the folder or on a port (`loopback`).
+
+`reach` says which users may open them, `waker` is the pipe that wakes the watching thread.
+
+Not here: what is said on them (`framing`, `session`).
+"""

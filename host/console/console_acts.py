@@ -1,0 +1,243 @@
+"""What an operator can change from a page. Each act checks the right to it, then asks the system, under a name and a reason.
+
+The owner puts each on record, in the commit of its effect. Not here: forms (`templates`), what is decided (`perdure.events`).
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from perdure.arguments.acting import acting_as, new_act
+from perdure.console.counting import LETTERS, MESSAGES
+from perdure.events.errors import InvalidMessage, NotAllowed, NotRunning
+from perdure.events.handlers.registry import Note
+from perdure.publishing.given_message import json_object, json_value, message_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perdure.console.console import Console
+    from perdure.console.guard.rights import Permits
+    from perdure.console.guard.sessions import Session
+    from perdure.operations.bulk.acts_where import BulkAct
+
+__all__ = ["ACTS", "ActRequest", "do"]
+
+BULK_WAIT_S = 1.0
+"""How long a page waits for a bulk act, which goes on after that."""
+WORDS = {"none": None, "inf": math.inf}
+
+
+@attrs.frozen
+class ActRequest:
+    """One act that was asked for: who asks, and the fields of the form."""
+
+    console: Console
+    session: Session
+    rights: Permits
+    form: dict[str, str]
+
+    def field(self, name: str) -> str:
+        """Return a field of the form, empty where it has none."""
+        return self.form.get(name, "").strip()
+
+    def check(self, action: str, type_name: str = "") -> None:
+        """Check the right to an action.
+
+        Raises:
+            NotAllowed: the principal has none.
+            NotRunning: nothing is there that could do it.
+        """
+        if self.console.front is None:
+            msg = "nothing runs on this log, so nothing can be changed here: start its owner (or `perdure serve FOLDER`)"
+            raise NotRunning(msg)
+        self.rights.rights.require(self.rights.principal, action, [type_name])
+
+    @property
+    def front(self) -> Any:
+        """The system that acts."""
+        return self.console.front
+
+    def letter_type(self, ident: str) -> str:
+        """Return the type of a dead letter."""
+        return str(self.front.state(ident).type)
+
+
+def _pause(request: ActRequest) -> str:
+    kind = request.field("type")
+    request.check("pause", kind)
+    request.front.admin.pause(kind or None)
+    return f"{kind or 'All types'}: deliveries are paused"
+
+
+def _resume(request: ActRequest) -> str:
+    kind = request.field("type")
+    request.check("resume", kind)
+    request.front.admin.resume(kind or None)
+    return f"{kind or 'All types'}: deliveries go on"
+
+
+def _scale(request: ActRequest) -> str:
+    kind, workers = request.field("type"), request.field("workers")
+    request.check("scale", kind)
+    if not workers.isdecimal():
+        msg = f"workers: a whole number from 0 to 10,000, not {workers!r}"
+        raise InvalidMessage(msg)
+    request.front.admin.scale(kind, int(workers))
+    return f"{kind}: {int(workers):,} worker(s)"
+
+
+def _configure(request: ActRequest) -> str:
+    kind, option, value = request.field("type"), request.field("option"), request.field("value")
+    request.check("configure", kind)
+    try:
+        plain = WORDS[value.lower()] if value.lower() in WORDS else json_value(value)
+    except ValueError:
+        plain = value
+    request.front.admin.configure(kind, **{option: plain})
+    return f"{kind}: {option} is {value} from the next delivery on"
+
+
+def _snapshot(request: ActRequest) -> str:
+    request.check("snapshot")
+    return f"A snapshot holds everything up to event {request.front.admin.snapshot():,}"
+
+
+def _cancel(request: ActRequest) -> str:
+    ident = request.field("id")
+    request.check("cancel", request.field("type"))
+    state = request.front.state(ident)
+    request.check("cancel", state.type)
+    done = request.front.cancel(ident, request.field("reason") or "cancelled by an operator")
+    return f"{ident}: cancelled" if done else f"{ident}: had ended already"
+
+
+def _replay(request: ActRequest) -> str:
+    ident = request.field("id")
+    request.check("replay", request.letter_type(ident))
+    request.front.dead_letters.replay(ident)
+    return f"{ident}: back in the queue"
+
+
+def _edit(request: ActRequest) -> str:
+    ident = request.field("id")
+    kind = request.letter_type(ident)
+    request.check("edit", kind)
+    request.front.dead_letters.replay(ident, message=message_of(kind, json_object(request.field("payload"))))
+    return f"{ident}: edited, and back in the queue"
+
+
+def _publish(request: ActRequest) -> str:
+    kind = request.field("type")
+    request.check("publish", kind)
+    options: dict[str, Any] = {name: value for name in ("key", "group") if (value := request.field(name))}
+    ident = request.front.publish(message_of(kind, json_object(request.field("payload"))), **options)
+    return f"{kind} {ident}: published"
+
+
+def _reveal(request: ActRequest) -> str:
+    kind = request.field("type")
+    request.check("reveal", kind)
+    request.front.ask("dispatcher", Note(new_act("reveal", kind), kind))
+    request.session.reveal(kind)
+    return f"{kind}: payloads are shown to you for 15 minutes"
+
+
+def _kill(request: ActRequest) -> str:
+    name = request.field("actor")
+    request.check("kill")
+    system = request.console.system
+    if system is None:
+        msg = "actors are killed in their own process; this console is in another one"
+        raise NotRunning(msg)
+    system.ask("dispatcher", Note(new_act("kill", name)))
+    try:
+        system.actors.kill(name)
+    except KeyError as error:
+        msg = f"no actor is named {name!r} any more"
+        raise InvalidMessage(msg) from error
+    return f"{name}: killed; its supervisor starts another"
+
+
+def _bulk(request: ActRequest, action: str) -> str:
+    """Begin a bulk act on what was counted for this session, and nothing else."""
+    count = request.session.counts.get(request.field("counted"))
+    request.check(action)
+    if count is None or count.of != (MESSAGES if action == "cancel" else LETTERS):
+        msg = "the count is too old: count them again"
+        raise InvalidMessage(msg)
+    counted = count.counted()
+    for kind in counted.by_type:
+        if not request.rights.may("look", kind):
+            msg = "this means messages of types that you may not look at: name those that you may, as type=…"
+            raise NotAllowed(msg)
+        request.check(action, kind)
+    act = _begun(request, action, counted)
+    request.session.counts.pop(count.name, None)
+    done = f"{act.changed:,} of the {act.counted:,} {'message(s)' if action == 'cancel' else 'dead letter(s)'} that were counted"
+    return f"{action}: {done}" if act.is_over else f"{action} goes on, also without this page: {done} so far"
+
+
+def _begun(request: ActRequest, action: str, counted: Any) -> BulkAct:
+    letters = request.front.dead_letters
+    act: BulkAct
+    match action:
+        case "cancel":
+            act = request.front.admin.cancel_where(counted, timeout=BULK_WAIT_S)
+        case "purge":
+            act = letters.purge_where(counted, timeout=BULK_WAIT_S)
+        case "edit":
+            path, value = request.field("path"), request.field("value")
+            try:
+                plain = json_value(value)
+            except ValueError as error:
+                msg = f"the value is no JSON: {error}"
+                raise InvalidMessage(msg) from error
+            act = letters.edit_where(counted, {path: plain}, timeout=BULK_WAIT_S)
+        case _:
+            act = letters.replay_where(counted, timeout=BULK_WAIT_S)
+    return act
+
+
+def _run_now(request: ActRequest) -> str:
+    ident, schedule = request.field("id"), request.field("schedule")
+    request.check("run-now", schedule or str(request.front.state(ident).type))
+    if schedule:
+        return f"{schedule}: a tick runs now, as message {request.front.admin.run_now(schedule=schedule)}"
+    request.front.admin.run_now(ident)
+    return f"{ident}: is handled now"
+
+
+ACTS: dict[str, Callable[[ActRequest], str]] = {
+    "pause": _pause,
+    "resume": _resume,
+    "scale": _scale,
+    "configure": _configure,
+    "snapshot": _snapshot,
+    "cancel": _cancel,
+    "replay": _replay,
+    "edit": _edit,
+    "publish": _publish,
+    "reveal": _reveal,
+    "kill": _kill,
+    "run-now": _run_now,
+    "bulk-replay": partial(_bulk, action="replay"),
+    "bulk-edit": partial(_bulk, action="edit"),
+    "bulk-purge": partial(_bulk, action="purge"),
+    "bulk-cancel": partial(_bulk, action="cancel"),
+}
+
+
+def do(name: str, request: ActRequest) -> str:
+    """Do what was asked for, on record under the principal's name and reason; return a sentence that says what was done.
+
+    Raises:
+        NotAllowed: the principal has no right to it.
+        PerdureError, ValueError, TypeError: as the system's own calls.
+    """
+    with acting_as(request.rights.principal, reason=request.field("reason")):
+        return ACTS[name](request)
