@@ -9,11 +9,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.host.processes.test_spool import wait_until
 
 import perdure
 from perdure.actors.queue.consumers import origin_of
 from perdure.actors.sessions.departures.departed import RETURN_S, Departed, is_gone
+from tests.host.processes.spooling.test_spool import wait_until
 from tests.programs import Program
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.host.processes.test_faults import wait_until
 
 import perdure
 from tests.host.processes import crew as program
+from tests.host.processes.clients.test_faults import wait_until
 from tests.host.processes.crew import After, Job, noted
 from tests.programs import Program
 

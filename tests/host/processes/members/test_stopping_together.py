@@ -6,9 +6,9 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.host.processes.test_faults import wait_until
 
 import perdure
+from tests.host.processes.clients.test_faults import wait_until
 from tests.host.processes.crew import Job
 
 if TYPE_CHECKING:

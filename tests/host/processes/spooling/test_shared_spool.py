@@ -8,11 +8,11 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.host.processes.test_spool import spool_files, wait_until
-from tests.host.processes.test_takeover import role_of
 
 import perdure
 from tests.host.processes.shop import Nap, Order, Quote, shop
+from tests.host.processes.spooling.test_spool import spool_files, wait_until
+from tests.host.processes.takeovers.test_takeover import role_of
 from tests.programs import Program
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from tests.host.processes.test_faults import wait_until
 from typer.testing import CliRunner
 
 import perdure
@@ -20,6 +19,7 @@ from perdure.cli.main import app
 from perdure.processes.deputy import Deputy, warm_fold_of
 from perdure.store.format import frame
 from tests.actors.journal.test_warm_fold import Owner
+from tests.host.processes.clients.test_faults import wait_until
 from tests.host.processes.crew import Job, crew, noted
 from tests.programs import Program
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
-from tests.host.processes.test_spool import wait_until
 
 import perdure
 from perdure.actors.members.member_dispatcher import MemberDispatcher
 from perdure.actors.queue.queue import Queue
 from perdure.store.disk.folder_lock import live_owner
 from tests.host.processes.shop import Order, Quote, shop
+from tests.host.processes.spooling.test_spool import wait_until
 from tests.programs import Program, run
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def test_what_an_owner_that_hands_over_has_not_taken_in_of_the_spool_is_left_to_
 HANDS_OVER = """
 import sys, subprocess, time, perdure
 from tests.host.processes.shop import Order
-from tests.host.processes.test_spool import spool_files
+from tests.host.processes.spooling.test_spool import spool_files
 from pathlib import Path
 folder = Path(sys.argv[1])
 with perdure.connect(folder, spool=True) as client:

@@ -10,11 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.host.processes.test_faults import suspend, wait_until
 
 import perdure
 from perdure.store.disk.folder_lock import live_owner
 from tests.host.processes.bookkeeper import Entry
+from tests.host.processes.clients.test_faults import suspend, wait_until
 from tests.programs import Program
 
 KILLS = int(os.environ.get("PERDURE_TEST_KILLS", "20"))

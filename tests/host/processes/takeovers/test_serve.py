@@ -7,12 +7,11 @@ import subprocess
 import threading
 from typing import TYPE_CHECKING
 
-from tests.host.processes.test_faults import wait_until
-from tests.host.processes.test_takeover import role_of
-
 import perdure
 from perdure.store.disk.folder_lock import live_owner
+from tests.host.processes.clients.test_faults import wait_until
 from tests.host.processes.shop import Order, Quote, shop
+from tests.host.processes.takeovers.test_takeover import role_of
 from tests.programs import Program
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.host.processes.test_faults import forked, suspend, wait_until
 
 import perdure
+from tests.host.processes.clients.test_faults import forked, suspend, wait_until
 from tests.host.processes.shop import Nap, Order, Quote, shop
 
 if TYPE_CHECKING:
