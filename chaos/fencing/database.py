@@ -1,4 +1,4 @@
-"""A database of one partition, whose transactions run step by step: the locks and checks of `store/postgres/functions.sql`.
+"""A database of one partition, whose transactions run step by step: the locks and checks of `store/postgres/sql/functions.sql`.
 
 A transaction is a generator that yields while it waits or another may run, and ends with its answer. It goes on when the process
 that sent it is gone: its answer is lost then, and its commit late.

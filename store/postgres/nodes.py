@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Held", "Leases", "Node", "NodeSession", "View", "owners_on_record", "partitions_on_record"]
 
 _NODE_CLASS = 0x70646E6E
-"""The class of the advisory locks of nodes, as in cluster.sql; the object is the node's id."""
+"""The class of the advisory locks of nodes, as in sql/cluster.sql; the object is the node's id."""
 CHANNEL = "perdure_cluster"
 
 

@@ -24,7 +24,7 @@ logger = GuardedLogger("perdure.store")
 
 VERSION = 3
 TABLES = ("tables.sql", "tables_2.sql", "tables_3.sql")
-"""The script that leads to each version from the one before."""
+"""The scripts, in `sql`, that lead to each version from the one before."""
 FUNCTIONS = ("functions.sql", "traffic.sql", "cluster.sql", "high_water.sql")
 """Scripts that replace what is there; each version runs all of them. Functions that an older version calls stay."""
 SERVER_MIN = 130000
@@ -109,4 +109,4 @@ def found_version_within(connection: psycopg.Connection[Any]) -> int:
 
 
 def _script(name: str) -> bytes:
-    return files("perdure.store.postgres").joinpath(name).read_bytes()
+    return files("perdure.store.postgres").joinpath("sql", name).read_bytes()

@@ -151,7 +151,7 @@ def test_tables_of_the_first_version_are_brought_up_to_date(database: str) -> No
     import psycopg
 
     with psycopg.connect(database) as connection:
-        connection.execute(files("perdure.store.postgres").joinpath("tables.sql").read_bytes())
+        connection.execute(files("perdure.store.postgres").joinpath("sql", "tables.sql").read_bytes())
         connection.execute("INSERT INTO perdure.version VALUES (1)")
         connection.execute(  # as it was named then, which cannot be changed in place
             "CREATE FUNCTION perdure.renew(p integer, who text, seconds double precision, durable boolean) RETURNS boolean "
