@@ -2,7 +2,8 @@
 
 `postgres_store` is the owner's `EventStore` on top of `partition_writer` and `partition_owner`, `postgres_reader` the `LogReader`,
 `postgres_copy` the `LogTarget`. Below them: `ownership` (claiming and keeping a partition), `partition_reader`,
-`partition_snapshots`, `schema` (tables and functions; the scripts lie in `sql`), `connecting` (connections, addresses and sessions).
+`partition_snapshots`, `schema` (tables and functions; the scripts lie in `sql`), `connecting` (connections, addresses and
+sessions).
 
 `history_hold` keeps history while it is copied, `high_water` remembers what was durable, `nodes` are those of a cluster, `traffic`
 is what others send to an owner, `spread_ingress` what goes to several.
