@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 
 __all__ = ["ReadsThrough"]
 
+R = TypeVar("R", bound="LogReader")
 
-class ReadsThrough:
+
+class ReadsThrough(Generic[R]):
     """Answers by its reader what needs no ownership. An owner adds `frames`, which also checks what it knows to be synced."""
 
-    reader: LogReader
+    reader: R
 
     @property
     def first_seq(self) -> int:

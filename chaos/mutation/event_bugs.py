@@ -137,7 +137,7 @@ EVENT_BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.events.queue.leasing",
-                "waits = state.leased or (subscription.interval_us and not _allowed(state, subscription, now_us))",
+                "waits = state.leased or (subscription.interval_us and not rates.allowed(state, subscription, now_us))",
                 "waits = state.leased",
             ),
         ),

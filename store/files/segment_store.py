@@ -33,7 +33,7 @@ __all__ = ["SegmentStore"]
 logger = GuardedLogger("perdure.store")
 
 
-class SegmentStore(SegmentRecovery, ReadsThrough):
+class SegmentStore(SegmentRecovery, ReadsThrough[FolderReader]):
     """An `EventStore` in one folder of segment files and snapshots."""
 
     def __repr__(self) -> str:

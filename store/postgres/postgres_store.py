@@ -64,7 +64,7 @@ ORDER BY first_seq, count LIMIT 1
 
 
 @public
-class PostgresStore(PartitionWriter, ReadsThrough):
+class PostgresStore(PartitionWriter, ReadsThrough[PostgresReader]):
     """An `EventStore` in PostgreSQL: one partition of a queue. For `System(store=...)`; needs `pip install perdure[postgres]`.
 
     Args:
