@@ -82,7 +82,7 @@ class PostgresCopy:
         if rows:
             columns = [[row[column] for row in rows] for column in range(3)]
             with self._database.session() as connection:
-                connection.execute("SELECT perdure.add_frames(%s, %s, %s, %s, %s)", [self._partition, self._who, *columns])
+                connection.execute("SELECT perdure.add_frames(%s, %s, %s, %s, %b)", [self._partition, self._who, *columns])
 
     def put_snapshot(self, snapshot: Snapshot) -> None:
         """See `LogTarget.put_snapshot`."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SpreadIngress"]
 
-_ADD = "SELECT perdure.add_to_ingress(%s, r.number, ARRAY[r.body]) FROM unnest(%s::integer[], %s::bytea[]) AS r (number, body)"
+_ADD = "SELECT perdure.add_to_ingress(%s, r.number, ARRAY[r.body]) FROM unnest(%s::integer[], %b::bytea[]) AS r (number, body)"
 
 
 class SpreadIngress:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Ingress", "add_rows"]
 
+_ADD = "SELECT perdure.add_to_ingress(%s, %s, %b)"
+"""Bodies go as they are (`%b`): as text, the driver's choice for lists, they are twice as long, and both ends convert them."""
 _READ = (
     "SELECT id, body FROM perdure.ingress WHERE queue = %s AND number = %s AND id > %s AND taken_by IS NULL ORDER BY id LIMIT %s"
 )
@@ -81,7 +83,7 @@ class Ingress:
             AppendInDoubt: no answer came; writing them again does no harm.
             StoreUnavailable: the database refuses them.
         """
-        add_rows(self._database, "SELECT perdure.add_to_ingress(%s, %s, %s)", [*self._of, [*bodies]])
+        add_rows(self._database, _ADD, [*self._of, [*bodies]])
 
     def read(self, after: int, most: int) -> list[tuple[int, bytes]]:
         """Return the oldest rows behind a row number.

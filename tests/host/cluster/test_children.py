@@ -12,7 +12,6 @@ import pytest
 
 import perdure
 from perdure.cluster import routed
-from perdure.cluster.across.children import derived_id
 from perdure.cluster.routing import of_id, of_text
 from perdure.store.postgres.spread_ingress import SpreadIngress
 from tests.host.cluster.conftest import LEASE_S, PARTITIONS
@@ -127,19 +126,6 @@ def test_a_batch_and_a_stop_let_children_through() -> None:
         cluster.drain(timeout=PATIENCE_S)
         published = Counter(record.message_id for _, record in cluster.audit.events(type="Published"))
     assert published.total() == len(published) == 5 + 5 * len(KEYS)
-
-
-def test_ids_of_children_tell_their_partition_and_differ_by_place_type_and_label() -> None:
-    said = ("parent", 1, "child", "key", 7)
-    others = [
-        ("other", 1, "child", "key", 7),
-        ("parent", 2, "child", "key", 7),
-        ("parent", 1, "x", "key", 7),
-        ("parent", 1, "child", "k", 7),
-    ]
-    assert derived_id(*said) == derived_id(*said)
-    assert of_id(derived_id(*said), 16) == 7
-    assert len({derived_id(*each) for each in [said, *others]}) == 5
 
 
 def test_drain_waits_for_a_child_in_a_partition_that_was_empty_when_it_looked(monkeypatch: pytest.MonkeyPatch) -> None:
