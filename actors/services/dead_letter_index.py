@@ -68,7 +68,7 @@ class DeadLetterIndex(Decider):
                 case Request(command=letter_search.NextLetters() as asked):
                     self._answer(message, partial(letter_search.next_letters, self.state, asked))
                 case Request():
-                    self.looks.add(message, partial(letter_search.summing, self.state))
+                    self._answer(message, partial(letter_search.stats, self.state))
         if self.looks and self.looks.go_on(self.pending.settle):
             self.directory.tell(self.name, Wake())  # behind what has come meanwhile
 

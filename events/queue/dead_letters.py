@@ -11,6 +11,7 @@ import attrs
 from perdure.events import vocabulary as ev
 from perdure.events.commands import Death, ReplayItem
 from perdure.events.commit_size import measure
+from perdure.events.structures.death_order import DeathOrder
 
 __all__ = ["DeadLettersState", "Letter", "death", "evolve", "full_reason", "letter_bytes", "replay_item"]
 
@@ -26,6 +27,8 @@ class Letter:
     failed_us: int
     seq: int = 0
     """The sequence number of the event."""
+    place: int = 0
+    """Its place among all that have died in this state."""
 
 
 @attrs.define(eq=False)
@@ -34,6 +37,12 @@ class DeadLettersState:
 
     letters: dict[int, Letter] = attrs.field(factory=dict)
     by_id: dict[str, int] = attrs.field(factory=dict)
+    in_order: DeathOrder[Letter] = attrs.field(factory=DeathOrder)
+    by_type: dict[str, DeathOrder[Letter]] = attrs.field(factory=dict)
+    by_reason: dict[str, int] = attrs.field(factory=dict)
+    """How many there are with each reason."""
+    deaths: int = 0
+    """The place of the last that died."""
     payload_bytes: int = 0
 
 
@@ -60,15 +69,42 @@ def evolve(state: DeadLettersState, event: ev.Event, at_us: int, seq: int = 0) -
     """Fold one event into the state in place, and return the state. `at_us`: when the event was decided; `seq`: its number."""
     match event:
         case ev.DeadLettered():
-            state.letters[event.number] = Letter(event, at_us, seq)
-            state.by_id[event.published.id] = event.number
-            state.payload_bytes += len(event.published.payload)
+            _add(state, event, at_us, seq)
         case ev.Replayed() | ev.Purged():
-            letter = state.letters.pop(event.number, None)
-            if letter is not None:
-                state.by_id.pop(letter.event.published.id, None)
-                state.payload_bytes -= len(letter.event.published.payload)
+            _remove(state, event.number)
     return state
+
+
+def _add(state: DeadLettersState, event: ev.DeadLettered, at_us: int, seq: int) -> None:
+    _remove(state, event.number)
+    published = event.published
+    state.deaths += 1
+    letter = Letter(event, at_us, seq, state.deaths)
+    state.letters[event.number] = letter
+    state.by_id[published.id] = event.number
+    state.in_order.add(letter)
+    if published.type not in state.by_type:
+        state.by_type[published.type] = DeathOrder()
+    state.by_type[published.type].add(letter)
+    state.by_reason[event.reason] = state.by_reason.get(event.reason, 0) + 1
+    state.payload_bytes += len(published.payload)
+
+
+def _remove(state: DeadLettersState, number: int) -> None:
+    letter = state.letters.pop(number, None)
+    if letter is None:
+        return
+    published, reason = letter.event.published, letter.event.reason
+    state.by_id.pop(published.id, None)
+    state.in_order.remove(letter)
+    of_type = state.by_type[published.type]
+    of_type.remove(letter)
+    if not of_type:
+        del state.by_type[published.type]
+    state.by_reason[reason] -= 1
+    if not state.by_reason[reason]:
+        del state.by_reason[reason]
+    state.payload_bytes -= len(published.payload)
 
 
 def replay_item(letter: Letter, *, reset_retries: bool) -> ReplayItem:

@@ -17,7 +17,7 @@ from perdure.events.queue import decisions as rules
 from perdure.events.queue.dead_letters import DeadLettersState, death
 from perdure.events.queue.dead_letters import evolve as evolve_letters
 from perdure.events.queue.folding.folds import evolve_all
-from perdure.events.queue.searching.letter_search import Selection, select
+from perdure.events.queue.searching.letter_search import NextLetters, Selection, next_letters, select, stats
 from perdure.events.queue.state import QueueState
 from perdure.events.runs import expand
 
@@ -207,19 +207,31 @@ def test_quarantined_messages_that_wait_do_not_slow_a_pass_down() -> None:
     assert counts[1] <= 1.3 * counts[0] + 100
 
 
-@pytest.mark.parametrize("page", ["newest", "next"])
-def test_a_page_of_dead_letters_costs_the_same_beside_many(page: str) -> None:
+LOOKS_AT_LETTERS: dict[str, Callable[[DeadLettersState], object]] = {
+    "newest page": lambda letters: select(letters, Selection(limit=5)),
+    "next page": lambda letters: select(letters, Selection(limit=5, older_than=[*letters.letters][10])),
+    "last page": lambda letters: select(letters, Selection(limit=5, older_than=[*letters.letters][2])),
+    "stats": stats,
+    "none of a type": lambda letters: select(letters, Selection(type="none")),
+    "few of a type": lambda letters: select(letters, Selection(type="rare")),
+    "page of a type": lambda letters: select(letters, Selection(type="t", limit=5)),
+    "next of a bulk act": lambda letters: next_letters(letters, NextLetters("type=t", 10, 90, 5, 1 << 20, 20)),
+}
+
+
+@pytest.mark.parametrize("look", LOOKS_AT_LETTERS)
+def test_a_look_at_dead_letters_costs_the_same_beside_many(look: str) -> None:
     counts = []
     for dead in (FEW, MANY):
         bench = Bench(lambda _: {"type": "t"}, dead, rules.Limits(dead_letters=2 * MANY))
         letters = DeadLettersState()
-        for seq in range(dead):
-            for place in bench.deliver():
+        bench.publish(type="rare")
+        for seq in range(dead + 1):
+            for place in bench.deliver("rare" if seq == dead // 2 else "t"):
                 for event in bench.do(Fail(*place, "E", "m", "t", 0, "never")):
                     evolve_letters(letters, event, 1, seq)
-        assert len(letters.letters) == dead
-        before = None if page == "newest" else list(letters.letters)[10]
-        counts.append(_lines(lambda _bench, _i: select(letters, Selection(limit=5, older_than=before)), bench))  # noqa: B023
+        assert len(letters.letters) == dead + 1
+        counts.append(_lines(lambda _bench, _i: LOOKS_AT_LETTERS[look](letters), bench))  # noqa: B023
     assert counts[1] <= 1.3 * counts[0] + 100
 
 

@@ -5,9 +5,6 @@ What a dead letter is, and the fold that keeps them, is in `dead_letters`.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from itertools import islice
-from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
@@ -39,7 +36,6 @@ __all__ = [
     "select",
     "selecting",
     "stats",
-    "summing",
 ]
 
 
@@ -77,7 +73,9 @@ def select(state: DeadLettersState, selection: Selection) -> list[Letter]:
 
 
 def selecting(state: DeadLettersState, selection: Selection) -> Look[list[Letter]]:
-    """Select in pieces the dead letters that are meant, newest first, of those that there are when it begins.
+    """Select in pieces the dead letters that are meant, newest first, of those that are there from its beginning to its end.
+
+    One that comes meanwhile is not among them; one that leaves may be.
 
     Raises:
         UnknownMessage: the dead letter `older_than` no longer exists; without this error, a pager would get the first page again.
@@ -102,14 +100,11 @@ def _candidates(state: DeadLettersState, selection: Selection) -> Iterator[Lette
     if selection.id is not None:
         number = state.by_id.get(selection.id)
         return iter(() if number is None else (state.letters[number],))
-    if selection.older_than is not None:
-        letters = list(state.letters.values())
-        end = bisect_left(letters, state.letters[selection.older_than].seq, key=attrgetter("seq"))
-        return map(letters.__getitem__, range(end - 1, -1, -1))
-    newest = reversed(state.letters.values())
-    takes_all = selection.type is None and selection.reason is None and selection.where is None and selection.before_us is None
-    most = selection.limit if takes_all else None  # a page needs no look at the letters behind it
-    return iter(list(islice(newest, most)))
+    among = state.in_order if selection.type is None else state.by_type.get(selection.type)
+    if among is None:
+        return iter(())
+    below = state.deaths + 1 if selection.older_than is None else state.letters[selection.older_than].place
+    return among.newest_first(below=below, before_us=selection.before_us)
 
 
 def _is_meant(letter: Letter, selection: Selection) -> bool:
@@ -192,9 +187,7 @@ def next_letters(state: DeadLettersState, asked: NextLetters) -> Portion:
     search = search_of(asked.where)
     found: list[Letter] = []
     at, size = asked.after, 0
-    letters = list(state.letters.values())
-    first = bisect_right(letters, asked.after, key=attrgetter("seq"))
-    for looks, letter in enumerate(islice(letters, first, None), 1):
+    for looks, letter in enumerate(state.in_order.oldest_first(after_seq=asked.after), 1):
         if letter.seq > asked.upto:
             break
         if search.means(letter.event, plain_payload):
@@ -221,22 +214,10 @@ class Stats:
 
 
 def stats(state: DeadLettersState) -> Stats:
-    """Count the dead letters by type and by reason."""
-    return whole(summing(state))
-
-
-def summing(state: DeadLettersState) -> Look[Stats]:
-    """Count in pieces, by type and by reason, the dead letters that there are when it begins."""
-    by_type: dict[str, int] = {}
+    """Return the counts by type and by reason, which the state keeps."""
     by_reason: dict[str, int] = {}
-    letters = list(state.letters.values())
-    for letter in in_pieces(letters):
-        if letter is None:
-            yield
-            continue
-        event = letter.event
-        by_type[event.published.type] = by_type.get(event.published.type, 0) + 1
-        reason = with_public_names(event.reason)
-        by_reason[reason] = by_reason.get(reason, 0) + 1
-    times = [letter.failed_us for letter in letters]
-    return Stats(len(times), by_type, by_reason, min(times, default=None), max(times, default=None))
+    for recorded, times in state.by_reason.items():
+        reason = with_public_names(recorded)
+        by_reason[reason] = by_reason.get(reason, 0) + times
+    by_type = {name: len(of_type) for name, of_type in state.by_type.items()}
+    return Stats(len(state.letters), by_type, by_reason, state.in_order.oldest_us, state.in_order.newest_us)

@@ -148,7 +148,7 @@ REQUESTS: dict[str, tuple[Any, str, Callable[[perdure.System], object]]] = {
     "pause": (handlers, "decide", lambda system: system.admin.pause(Job)),
     "resume": (handlers, "decide", lambda system: system.admin.resume(Job)),
     "list": (letter_search, "selecting", lambda system: system.dead_letters.list()),
-    "stats": (letter_search, "summing", lambda system: system.dead_letters.stats()),
+    "stats": (letter_search, "stats", lambda system: system.dead_letters.stats()),
     "cancel": (queue_rules, "decide", lambda system: system.cancel("an-id")),
     "checkout": (queue_rules, "decide", lambda system: system.checkout(Job)),
     "snapshot": (MemoryStore, "save_snapshot", lambda system: system.admin.snapshot()),
