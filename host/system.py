@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 from perdure.actors.core.clock import Clock, SystemClock
 from perdure.actors.core.executor import Threads
 from perdure.arguments.choices import check_one_of
-from perdure.arguments.parts import check_folder, check_has, check_is
+from perdure.arguments.parts import check_folder, check_has, check_is, fixed_path
 from perdure.config import load_handlers, trace
 from perdure.events.loggers import GuardedLogger
 from perdure.events.public_names import public
@@ -211,11 +211,12 @@ class System(StartAndStop):
         if folder is None:
             msg = "System needs a folder, or a store instead of one"
             raise TypeError(msg)
+        archive = self.options.history_folder
         made = SegmentStore(
-            folder,
+            fixed_path(folder),
             segment_bytes=self.options.segment_bytes,
             snapshots_kept=self.options.snapshots_kept,
-            history=History(self.options.history, self.options.history_folder),
+            history=History(self.options.history, archive and fixed_path(archive, "history_folder")),
             now_us=self.clock.now_us,
         )
         self._shared_store = made if self._shared else None

@@ -6,15 +6,17 @@ A wrong one is refused here, by its name, before it can fail in a thread of the 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perdure.arguments.labels import plain
+from perdure.events.errors import StoreUnavailable
 from perdure.events.seconds import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["check_folder", "check_has", "check_is"]
+__all__ = ["check_folder", "check_has", "check_is", "fixed_path"]
 
 
 def check_folder(folder: Any, field: str = "folder") -> str:
@@ -33,6 +35,19 @@ def check_folder(folder: Any, field: str = "folder") -> str:
         msg = f"{field}: a path of this operating system, not {shown(path)}; write '.' for the working directory"
         raise ValueError(msg)
     return path
+
+
+def fixed_path(path: str | os.PathLike[str], field: str = "folder") -> Path:
+    """Return a path that leads to the same place whatever the working directory becomes.
+
+    Raises:
+        StoreUnavailable: it is relative, and the working directory was removed.
+    """
+    try:
+        return Path(path).absolute()
+    except OSError as error:
+        msg = f"{field}: {shown(os.fspath(path))} is relative, and the working directory is gone ({error.strerror}). Name it whole."
+        raise StoreUnavailable(msg) from error
 
 
 def _is_encodable(path: str) -> bool:

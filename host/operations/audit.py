@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from perdure.actors.journal.log_fold import fold_log
 from perdure.arguments.choices import check_callable
 from perdure.arguments.moments import Point, checked_id, not_a_time, point
-from perdure.arguments.parts import check_folder, check_has
+from perdure.arguments.parts import check_folder, check_has, fixed_path
 from perdure.events import vocabulary as ev
 from perdure.events.errors import InvalidMessage, UnknownMessage
 from perdure.events.public_names import public
@@ -25,7 +25,7 @@ from perdure.operations.reading.records import records_of, seq_of_moment
 from perdure.operations.reading.search import found_in, search_of
 from perdure.payloads.codecs import MessagePack
 from perdure.payloads.type_names import name_of
-from perdure.store import Verification, open_reader, verify
+from perdure.store import Verification, is_postgres, open_reader, verify
 
 if TYPE_CHECKING:
     import os
@@ -59,7 +59,8 @@ class Audit:
             if folder is None:
                 msg = "Audit needs a folder or a store"
                 raise TypeError(msg)
-            store = open_reader(check_folder(folder))
+            address = check_folder(folder)
+            store = open_reader(address if is_postgres(address) else fixed_path(address))
             store.check_readable()
         check_has("store", store, "a store", ("check_readable", "frames"))
         self._log = store

@@ -6,7 +6,6 @@ the owner, and survive it, is in `connection`.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
 import sys
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from perdure.actors.core.clock import SystemClock
 from perdure.arguments.choices import check_flag
 from perdure.arguments.labels import check_label
-from perdure.arguments.parts import check_folder, check_has
+from perdure.arguments.parts import check_folder, check_has, fixed_path
 from perdure.events.errors import InvalidMessage, NotRunning
 from perdure.events.public_names import public
 from perdure.events.safe_text import inert
@@ -41,6 +40,7 @@ from perdure.publishing.confirming import check_confirm
 from perdure.publishing.drafts import Drafts
 from perdure.publishing.message_ids import Ids
 from perdure.publishing.results import Results
+from perdure.runtime.process.step_thread import completed
 from perdure.store import is_postgres, open_ingress
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Client(Results, Consuming, Connected):
             else:
                 self._connection = DatabaseConnection(ingress, way, timeout_s, program, take_facts)
         else:
-            path = Path(folder).absolute()
+            path = fixed_path(folder)
             self._address = str(path)
             spooling = Spooling(path) if spool else None
             equip = _named_by(self._facts.origin)
@@ -192,7 +192,7 @@ class Client(Results, Consuming, Connected):
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Close without blocking the event loop; see `close`."""
-        await asyncio.to_thread(self.close)
+        await completed(self.close)
 
     def begin_anew(self) -> None:
         """In a forked child: what waits here is the parent's; connect at the next call, with ids of its own."""
