@@ -6,6 +6,7 @@ class differs in these points. What is restarted, and when, is in `actors/servic
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,6 +14,7 @@ import pykka
 
 from perdure.actors.core.foreign_lines import left_out
 from perdure.actors.core.threads.async_exceptions import take_back, throw
+from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.actors.core.threads.current_actor import CURRENT, thread_starts
 from perdure.actors.core.threads.mailbox import PYKKA_ITEMS, Mailbox, stops
 
@@ -88,7 +90,7 @@ class Actor(pykka.ThreadingActor):
 
     def start_thread(self) -> None:
         """Run in a thread of its own."""
-        thread = threading.Thread(target=self._actor_loop, name=f"perdure-{self.name}", daemon=True)
+        thread = BackgroundThread(self._actor_loop, f"perdure-{self.name}")
         with thread_starts.lock:
             thread.start()
             self.thread = thread
@@ -179,7 +181,8 @@ class Actor(pykka.ThreadingActor):
             throw(thread.ident or 0, ActorKilled)
         self.rouse()
         # The exception may be raised in the very lines that report a death, so another thread reports it as well.
-        threading.Thread(target=self._reap, args=(thread,), name=f"perdure-reaper-{self.name}", daemon=True).start()
+        with contextlib.suppress(RuntimeError):  # none can be had: the dying thread alone reports it
+            BackgroundThread(self._reap, f"perdure-reaper-{self.name}", thread).start()
 
     def rouse(self) -> None:
         """End a wait at the mailbox."""

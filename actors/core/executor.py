@@ -6,12 +6,12 @@ Nothing is decided here. An actor's own part is `Actor.turn`, which every execut
 from __future__ import annotations
 
 import os
-import threading
 import time
 import traceback
 from typing import TYPE_CHECKING, Protocol
 
 from perdure.actors.core.threads.answer import Answer
+from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.actors.core.threads.current_actor import begin, check_may_wait
 
 if TYPE_CHECKING:
@@ -34,8 +34,14 @@ class Executor(Protocol):
     def runs(self, actor: Actor) -> bool:
         """Return whether an actor was started and has not ended."""
 
-    def beside(self, work: Callable[[], None], name: str) -> None:
-        """Run `work` in another thread, safe from exceptions thrown into the caller's; return at once. `name` names the thread."""
+    def beside(self, work: Callable[[], None], name: str) -> Callable[[], bool]:
+        """Run `work` in another thread, safe from exceptions thrown into the caller's; return at once. `name` names the thread.
+
+        The function that is returned tells whether that thread still lives.
+
+        Raises:
+            RuntimeError: no thread can be started; `work` does not run.
+        """
 
     def answer(self) -> Answer:
         """Return a new `Answer` for a request, to wait for.
@@ -73,9 +79,11 @@ class Threads:
         """See `Executor.runs`."""
         return actor.thread is not None and actor.thread.is_alive()
 
-    def beside(self, work: Callable[[], None], name: str) -> None:
+    def beside(self, work: Callable[[], None], name: str) -> Callable[[], bool]:
         """See `Executor.beside`."""
-        begin(threading.Thread(target=work, name=f"perdure-{name}", daemon=True))
+        thread = BackgroundThread(work, f"perdure-{name}")
+        begin(thread)
+        return thread.is_alive
 
     def answer(self) -> Answer:
         """See `Executor.answer`."""

@@ -127,7 +127,10 @@ class HandlerProcess:
             child.send_signal(CANCEL_SIGNAL)
         timer = threading.Timer(grace_s, self._stop, (number, 0.0))
         timer.daemon = True
-        begin(timer)
+        try:
+            begin(timer)
+        except RuntimeError:  # no thread can be had to wait for it
+            self._stop(number, 0.0)
 
     def call(self, message: Any, context: Attempt) -> Any:
         """Run one attempt in the child; return what the handler returned, or raise what it raised.

@@ -18,6 +18,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.actors.core.users import user_name
 from perdure.actors.sessions.crossing import OBJECTS, RIGHTS
 from perdure.actors.sessions.departures.departed import Departed
@@ -93,8 +94,9 @@ class Server:
         if self._listener is not None:
             self._selector.register(self._listener.sock, selectors.EVENT_READ, None)
         self._selector.register(self._heard, selectors.EVENT_READ, None)
-        self._thread = threading.Thread(target=self._run, name="perdure-sessions", daemon=True)
-        self._thread.start()
+        thread = BackgroundThread(self._run, "perdure-sessions")
+        thread.start()
+        self._thread = thread
 
     @property
     def has_members(self) -> bool:

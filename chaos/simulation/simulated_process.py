@@ -35,9 +35,9 @@ class SimulatedProcess:
         """See `Executor.runs`."""
         return self._executor.runs(actor)
 
-    def beside(self, work: Callable[[], None], name: str) -> None:
+    def beside(self, work: Callable[[], None], name: str) -> Callable[[], bool]:
         """See `Executor.beside`."""
-        self._executor.beside(work, name)
+        return self._executor.beside(work, name)
 
     def answer(self) -> Answer:
         """See `Executor.answer`."""

@@ -14,6 +14,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING
 
+from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.actors.execution.invocation import CALLER
 from perdure.cluster.on_record import check_fits
 from perdure.cluster.owning.keeper import Keeper
@@ -24,7 +25,7 @@ from perdure.events.loggers import GuardedLogger
 from perdure.events.seconds import checked_seconds
 from perdure.handling.including import Including
 from perdure.runtime.process import serving
-from perdure.runtime.process.starting_apart import started_apart
+from perdure.runtime.process.starting_apart import completed, started_apart
 from perdure.store.postgres.nodes import NodeSession
 from perdure.store.postgres.postgres_store import UNSAFE
 
@@ -112,7 +113,7 @@ class JoiningAndLeaving(Singular, Including):
         if not self._has_started or self._pid != os.getpid():
             return
         if CALLER.get() is not None:
-            threading.Thread(target=self._stop, args=(grace_s,), name="perdure-stop", daemon=True).start()
+            BackgroundThread(self._stop, "perdure-stop", grace_s).start()
             return
         self._stop(grace_s)
 
@@ -160,7 +161,7 @@ class JoiningAndLeaving(Singular, Including):
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Stop without blocking the event loop; see `stop`."""
-        await asyncio.to_thread(self.stop)
+        await completed(self.stop)
 
     def _changed(self) -> None:
         keeper = self._keeper

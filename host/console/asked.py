@@ -9,6 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.events.errors import PerdureError
 from perdure.events.loggers import GuardedLogger
 
@@ -50,7 +51,11 @@ class Asked(Generic[T]):
         with self._changed:
             if not self._is_asking and time.monotonic() - self._came_s > self._kept_s:
                 self._is_asking = True
-                threading.Thread(target=self._run, name=f"perdure console {self._what}", daemon=True).start()
+                try:
+                    BackgroundThread(self._run, f"perdure console {self._what}").start()
+                except RuntimeError as error:
+                    self._is_asking = False
+                    logger.warning("the console cannot ask for %s: %s", self._what, error)
             self._changed.wait_for(lambda: not self._is_asking, wait_s)
             return self._answer if time.monotonic() - self._came_s < OLD_S else None
 

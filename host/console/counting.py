@@ -10,6 +10,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.console.log.pace import StillReading
 from perdure.events.errors import PerdureError
 from perdure.events.loggers import GuardedLogger
@@ -50,7 +51,11 @@ class Count:
         self._counted: Counted | None = None
         self._failed: Exception | None = None
         self._done = threading.Event()
-        threading.Thread(target=self._run, name="perdure console count", daemon=True).start()
+        try:
+            BackgroundThread(self._run, "perdure console count").start()
+        except RuntimeError as error:
+            self._failed = error
+            self._done.set()
 
     def _run(self) -> None:
         try:

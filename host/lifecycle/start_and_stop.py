@@ -21,7 +21,7 @@ from perdure.lifecycle.inner_system import InnerSystem
 from perdure.operations.audit import Audit
 from perdure.runtime.hook_mark import check_outside_hooks
 from perdure.runtime.process import live_systems
-from perdure.runtime.process.starting_apart import started_apart
+from perdure.runtime.process.starting_apart import completed, started_apart
 from perdure.runtime.process.step_thread import StepThread
 
 if TYPE_CHECKING:
@@ -169,17 +169,20 @@ class StartAndStop(EngineOrMember):
                 return
             stopping = StepThread(self._executor, lambda: self._stop(grace_s, None), "stop")
             stopping.begin()
-            if CURRENT.actor is None and CALLER.get() is None and not self._is_on_its_loop():
+            if stopping.lacks_thread or (CURRENT.actor is None and CALLER.get() is None and not self._is_on_its_loop()):
                 stopping.wait()
         except Exception:
             raise
         except BaseException:
-            if (engine := self._engine) is not None:
-                engine.end_grace()
+            self._end_grace()
             stopping = stopping or StepThread(self._executor, lambda: self._stop(0.0, None), "stop")
             stopping.begin()
             stopping.wait()
             raise
+
+    def _end_grace(self) -> None:
+        if (engine := self._engine) is not None:
+            engine.end_grace()
 
     def _is_on_its_loop(self) -> bool:
         """Return whether the caller runs on the host's event loop; handlers and hooks need that loop in order to end."""
@@ -235,8 +238,11 @@ class StartAndStop(EngineOrMember):
         self._beginning.given_up = True  # ends the wait for a start hook
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Stop without blocking the event loop; see `stop`."""
-        await asyncio.to_thread(self.stop)
+        """Stop without blocking the event loop; see `stop`.
+
+        A cancelled await ends the grace period, and is raised once the folder is free.
+        """
+        await completed(self.stop, self._end_grace)
 
     def _in_a_forked_child(self, parent: int) -> None:
         """Take note, in a forked child, that the threads have stayed with the parent. For `live_systems`."""

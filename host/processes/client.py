@@ -40,7 +40,7 @@ from perdure.publishing.confirming import check_confirm
 from perdure.publishing.drafts import Drafts
 from perdure.publishing.message_ids import Ids
 from perdure.publishing.results import Results
-from perdure.runtime.process.step_thread import completed
+from perdure.runtime.process.starting_apart import completed
 from perdure.store import is_postgres, open_ingress
 
 if TYPE_CHECKING:

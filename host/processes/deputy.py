@@ -9,6 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.actors.core.threads.current_actor import begin
 from perdure.actors.journal.warm_fold import WarmFold
 from perdure.events.errors import PerdureError
@@ -62,8 +63,13 @@ class Deputy:
         if self._thread is None:
             self._over.clear()
             self._fold.drop()
-            self._thread = threading.Thread(target=self._run, name="perdure-deputy", daemon=True)
-            begin(self._thread)
+            thread = BackgroundThread(self._run, "perdure-deputy")
+            try:
+                begin(thread)
+            except RuntimeError as error:
+                logger.warning("this process is no deputy until it becomes a member anew, a takeover reads the log: %s", error)
+                return
+            self._thread = thread
 
     def end(self) -> WarmFold:
         """Follow the log no more; return what is folded."""

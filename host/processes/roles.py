@@ -13,6 +13,7 @@ import weakref
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Protocol
 
+from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.actors.core.threads.current_actor import begin
 from perdure.actors.sessions.crossing import OWNER
 from perdure.actors.sessions.handover import HandOver
@@ -142,8 +143,12 @@ class Roles:
                 self._take(self._events.get(timeout=LOOK_S))
             except Empty:
                 continue
-        self._thread = threading.Thread(target=_run, args=(self,), name="perdure-role", daemon=True)
-        begin(self._thread)
+        self._thread = BackgroundThread(_run, "perdure-role", self)
+        try:
+            begin(self._thread)
+        except RuntimeError:
+            self._thread = None  # `end` joins it
+            raise
 
     def _goes_on_without(self) -> bool:
         """Begin as a member of no owner, where publishes are spooled; return whether it does."""

@@ -111,8 +111,8 @@ class FolderReader(FolderListing):
                 self.disk.close(self.disk.create(path))
                 held = True
                 threading.Thread(target=self._keep_young, args=(path, ended), name="perdure-hold", daemon=True).start()
-        except OSError as error:
-            logger.debug("history of %s is not held: %s", self.path, error)
+        except (OSError, RuntimeError) as error:  # also where no thread can be had
+            logger.debug("history of %s is not held, or not for long: %s", self.path, error)
         try:
             yield
         finally:

@@ -23,6 +23,13 @@ exception may be waiting" is set: `CHECK_EVAL_BREAKER` in `DO_TRACING` goes back
 It is one flag for all threads, and only an exception that is raised resets it; the thread that it is meant for may sleep meanwhile.
 """
 
+TURNS = 1_000
+"""An exception that was thrown into this thread is raised at the first turn of a loop, or never will be.
+
+It never is where CPython 3.11 has failed to start a thread ("can't start new thread") from this one: what it leaves behind has this
+thread's id, and gets the exceptions in its place. Such an actor ends at its next message.
+"""
+
 
 def throw(thread_id: int, error: type[BaseException]) -> None:
     """Raise an exception in a thread at its next instruction, in place of one that was thrown and is not raised yet.
@@ -39,7 +46,7 @@ def throw(thread_id: int, error: type[BaseException]) -> None:
         # (`take_gil` in Python/ceval_gil.h), it sets the flag again for itself.
         _set(others, ctypes.py_object(error))
         _set(mine, own)
-        while True:
+        for _ in range(TURNS):
             pass  # it is raised here at the latest, which resets the flag
     except _TakenBack:
         pass
@@ -52,7 +59,7 @@ def take_back() -> None:
     """
     try:
         throw(threading.get_ident(), _TakenBack)
-        while True:
+        for _ in range(TURNS):
             pass  # it is raised here at the latest
     except _TakenBack:
         pass

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.events.errors import NotRunning, OwnershipLost, PerdureError, StoreLocked
 from perdure.events.loggers import GuardedLogger
 
@@ -116,8 +117,13 @@ class Hosting:
             except Exception as error:  # noqa: BLE001 - what the host gave may be wrong; `start` of the cluster tells it
                 self._not_opened(number, error)
                 return
-            hosted.thread = threading.Thread(target=self._open, args=(hosted,), name=f"perdure-open-{number}", daemon=True)
-            hosted.thread.start()
+            thread = BackgroundThread(self._open, f"perdure-open-{number}", hosted)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                self._not_opened(number, error)
+                return
+            hosted.thread = thread
 
     def _open(self, hosted: _Hosted) -> None:
         try:
@@ -151,10 +157,14 @@ class Hosting:
             if hosted is None or hosted.state is not State.OWNED:
                 return
             hosted.state = State.CLOSING
-            hosted.thread = threading.Thread(
-                target=self._close, args=(hosted, grace_s), name=f"perdure-close-{number}", daemon=True
-            )
-            hosted.thread.start()
+            thread = BackgroundThread(self._close, f"perdure-close-{number}", hosted, grace_s)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                logger.warning("partition %d is not closed yet: %s", number, error)
+                hosted.state = State.OWNED  # it is tried again, by the next look or by the stop
+                return
+            hosted.thread = thread
 
     def _close(self, hosted: _Hosted, grace_s: float | None) -> None:
         try:

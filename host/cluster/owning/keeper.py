@@ -11,6 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.cluster.owning.balance import Seen, plan
 from perdure.events.errors import PerdureError
 from perdure.events.loggers import GuardedLogger
@@ -59,7 +60,7 @@ class Keeper:
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
-        self._thread = threading.Thread(target=self._run, name="perdure-node", daemon=True)
+        self._thread = BackgroundThread(self._run, "perdure-node")
         self.view: View | None = None
         """What the database showed last."""
         self.failure: PerdureError | None = None
@@ -88,7 +89,8 @@ class Keeper:
         """End the thread and the connection."""
         self._has_ended = True
         self.wake()
-        self._thread.join(seconds)
+        if self._thread.ident is not None:  # else it could not be started
+            self._thread.join(seconds)
 
     def _run(self) -> None:
         try:

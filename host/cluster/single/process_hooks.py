@@ -6,12 +6,12 @@ The hooks of a single System are in `perdure.handling.hooks`, which this follows
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from concurrent.futures import Future
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
+from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.events.errors import PerdureError
 from perdure.events.loggers import GuardedLogger
 from perdure.handling.hooks import LOOK_S, LOOP_PATIENCE_S, STOP_LEAST_S, in_context
@@ -19,6 +19,7 @@ from perdure.handling.signatures import label_of
 from perdure.runtime.hook_mark import HookMark
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
     from contextvars import Context
 
@@ -57,8 +58,9 @@ class ProcessHooks:
             Whatever a hook raises; later hooks are not run.
         """
         if self._is_own:
-            self._thread = threading.Thread(target=self._run_loop, name="perdure-hooks", daemon=True)
-            self._thread.start()
+            thread = BackgroundThread(self._run_loop, "perdure-hooks")
+            thread.start()
+            self._thread = thread
         elif _running_loop() is self.loop:
             raise PerdureError("start: its hooks run on this very event loop, which a start would block; use `async with cluster:`")
         for hook in self._hooks.start:

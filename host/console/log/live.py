@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.actors.journal.log_fold import fold_log
 from perdure.console.log.groups import Groups
 from perdure.console.log.index import Index
@@ -232,7 +233,7 @@ class Live:
         if thread is None or not thread.is_alive():
             with self.lock:
                 if (self._thread is None or not self._thread.is_alive()) and not self._closed:
-                    self._thread = threading.Thread(target=self._run, name="perdure console", daemon=True)
+                    self._thread = BackgroundThread(self._run, "perdure console")
                     self._thread.start()
 
     def _open_or_fail(self) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.actors.journal.log_fold import advance, fold_log
 from perdure.console.log.groups import Groups
 from perdure.console.log.pace import Abandoned, Pace
@@ -102,8 +103,9 @@ class Past:
         while len(self._wanted) > WANTED_MAX:
             self._wanted.popitem(last=False)
         if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="perdure console past", daemon=True)
-            self._thread.start()
+            thread = BackgroundThread(self._work, "perdure console past")
+            thread.start()  # behind the lock that its work begins with
+            self._thread = thread
 
     # --- the thread --------------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.actors.core.threads.current_actor import CURRENT, begin
 from perdure.actors.requests.pending import PendingRequests
 from perdure.actors.sessions.listening.loopback import Proof
@@ -114,9 +115,7 @@ class Connection(Traffic):
         """Begin to look for an owner, unless that has begun."""
         with self._starting:
             if self._thread is None:
-                self._thread = threading.Thread(
-                    target=_run, args=(weakref.ref(self), self._heard), name="perdure-client", daemon=True
-                )
+                self._thread = BackgroundThread(_run, "perdure-client", weakref.ref(self), self._heard)
                 try:
                     begin(self._thread)
                 except RuntimeError:  # this process may have no more threads

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any, cast
 
 from perdure.actors.core.threads.answer import Answer
+from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.actors.requests.pending import PendingRequests
 from perdure.actors.requests.submit_batch import SubmitBatch
 from perdure.actors.sessions.crossing import OBJECTS
@@ -100,8 +101,9 @@ class DatabaseConnection:
     def _start_writing(self) -> None:
         with self._starting:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._write_all, name="perdure-ingress", daemon=True)
-                self._thread.start()
+                thread = BackgroundThread(self._write_all, "perdure-ingress")
+                thread.start()
+                self._thread = thread
 
     def no_owner(self) -> NotRunning:
         """Return the error of a request that no owner has taken in time."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
-import threading
 import weakref
 from typing import TYPE_CHECKING
 
+from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.events.loggers import GuardedLogger
 from perdure.processes.to_owner.no_owner import NoAnswer
 from perdure.processes.ways.way import Reached
@@ -58,7 +58,12 @@ class DatabaseWay:
         ours.setblocking(False)  # noqa: FBT003 - the library's signature
         tunnel = _Tunnel(channel, theirs)
         self._tunnels.add(tunnel)
-        threading.Thread(target=tunnel.run, name="perdure-tunnel", daemon=True).start()
+        try:
+            BackgroundThread(tunnel.run, "perdure-tunnel").start()
+        except RuntimeError as error:
+            ours.close()
+            theirs.close()
+            raise OSError(str(error)) from error
         return Reached(ours)
 
     def why_no_answer(self, refusal: str, last_error: str, *, pid: int | None, is_connected: bool) -> NoAnswer:  # noqa: ARG002 - as there

@@ -14,6 +14,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.actors.sessions.listening.waker import Waker
 from perdure.events.errors import OwnershipLost, PerdureError, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
@@ -71,7 +72,7 @@ class ChannelServer:
         self._pause_s = SOONEST_S
         self._stuck = 0
         """Up to which row none is waited for any more."""
-        self._thread = threading.Thread(target=self._run, name="perdure-channels", daemon=True)
+        self._thread = BackgroundThread(self._run, "perdure-channels")
         channels.watch(self._waker.wake)
 
     def start(self) -> None:

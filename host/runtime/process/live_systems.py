@@ -34,6 +34,8 @@ logger = GuardedLogger("perdure")
 
 STOP_WAIT_S = 10.0
 """How long a start waits for another run of this process on its store that is being stopped, beyond that run's grace period."""
+LOOK_S = 0.1
+"""How often a thread that waits for a stop looks whether the one that makes it still lives."""
 
 
 class Forked(Protocol):
@@ -72,6 +74,8 @@ class Run:
         self.is_ending = False
         self.ended = threading.Event()
         self._claim: dict[int, object] = {}
+        self._ender = threading.current_thread()
+        """The thread that makes the end, once it has begun."""
         self._dropped = weakref.finalize(system, _dropped, self)
         self._dropped.atexit = False
 
@@ -80,8 +84,10 @@ class Run:
         mark = object()
         self.is_ending = True
         if self._claim.setdefault(0, mark) is not mark:
-            self.ended.wait()
+            while not self.ended.wait(LOOK_S) and self._ender.is_alive():
+                pass
             return
+        self._ender = threading.current_thread()
         try:
             self._end_roles()
             self.engine.stop(grace_s, why)

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import attrs
 
 from perdure.actors.core.actor import FOREIGN_ERRORS
+from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.events.errors import NotRunning, PerdureError
 from perdure.events.loggers import GuardedLogger
 from perdure.events.seconds import checked_seconds
+from perdure.runtime.process.starting_apart import completed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -167,22 +169,12 @@ async def aserve(system: Served, life: Life, grace: float | None, started: Calla
                 except TimeoutError:
                     continue
         finally:
-            await _run_to_its_end(lambda: _end(system, started_parts, grace))
+            await completed(lambda: _end(system, started_parts, grace))
         _check_not_given_up(run)
     finally:
         for number in handled:
             loop.remove_signal_handler(number)
             signal.signal(number, before[number])
-
-
-async def _run_to_its_end(work: Callable[[], object]) -> None:
-    """Run work in a thread and wait for its end, also where the await is cancelled meanwhile."""
-    future = asyncio.get_running_loop().run_in_executor(None, work)
-    try:
-        await asyncio.shield(future)
-    except asyncio.CancelledError:
-        await asyncio.wait([future])
-        raise
 
 
 def _start_parts(system: Served, started_parts: list[Part]) -> None:
@@ -205,8 +197,12 @@ def _end(system: Served, started_parts: list[Part], grace: float | None) -> None
 def _stop_parts(started_parts: list[Part]) -> None:
     """Stop the parts, the last first. One that hangs, for example in a database that does not answer, is left behind."""
     for part in reversed(started_parts):
-        thread = threading.Thread(target=_stop_part, args=(part,), name="perdure-part", daemon=True)
-        thread.start()
+        thread = BackgroundThread(_stop_part, "perdure-part", part)
+        try:
+            thread.start()
+        except RuntimeError:  # no thread can be had: what follows is to be stopped all the same
+            _stop_part(part)
+            continue
         thread.join(1.0)
         if thread.is_alive():
             logger.warning("%r did not stop within a second and is left behind", part)
