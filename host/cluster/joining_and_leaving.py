@@ -9,7 +9,6 @@ import asyncio
 import atexit
 import os
 import socket
-import threading
 import time
 import uuid
 from typing import TYPE_CHECKING
@@ -30,6 +29,7 @@ from perdure.store.postgres.nodes import NodeSession
 from perdure.store.postgres.postgres_store import UNSAFE
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
     from types import TracebackType
     from typing import Self

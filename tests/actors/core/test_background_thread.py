@@ -21,7 +21,7 @@ def raises(*_: object) -> Any:
 def _restored() -> Iterator[None]:
     tracer, profiler = threading.gettrace(), threading.getprofile()
     yield
-    threading.settrace(tracer)  # type: ignore[arg-type]
+    threading.settrace(tracer)
     threading.setprofile(profiler)
 
 

@@ -42,7 +42,7 @@ def lack(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 
     def switch(on: bool) -> None:
         if request.param == "tracer":
-            threading.settrace(raises if on else tracer)  # type: ignore[arg-type]
+            threading.settrace(raises if on else tracer)
         else:
             monkeypatch.setattr(threading.Thread, "start", no_thread if on else start)
 
