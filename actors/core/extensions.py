@@ -9,12 +9,12 @@ import threading
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from perdure.events.commands import Draft, DraftRun
     from perdure.events.errors import InvalidMessage
 
-__all__ = ["Extensions", "Schedule", "Source", "Spool"]
+__all__ = ["Extensions", "Granted", "Schedule", "Source", "Spool"]
 
 
 class Schedule(Protocol):
@@ -36,7 +36,7 @@ class Schedule(Protocol):
 
 
 class Source(Protocol):
-    """One outbox, or the spool. Both methods are called in the relay's thread, and may raise whatever its database raises."""
+    """One outbox, or the spool. Its methods are called in the relay's thread, and may raise whatever its database raises."""
 
     @property
     def name(self) -> str:
@@ -49,6 +49,13 @@ class Source(Protocol):
     @property
     def is_spool(self) -> bool:
         """Whether its rows were promised to be published: one that is refused becomes a dead letter. Else it stays."""
+
+    @property
+    def shared_as(self) -> str | None:
+        """A name for what it reads that is the same in each process that reads it; empty: only this one does; None: not known yet."""
+
+    def find_out(self) -> None:
+        """Have `shared_as` known, if that is possible by now."""
 
     def read(self, after: int) -> Sequence[tuple[int, Draft | Sequence[Draft] | DraftRun | InvalidMessage]]:
         """Return the oldest rows behind this row number, up to a bound of its own.
@@ -71,6 +78,18 @@ class Spool(Source, Protocol):
         """Note that rows are published, or are dead letters, and remove those that are left."""
 
 
+class Granted:
+    """Which outboxes of a process its folder's owner, another process, has it relay. Safe in any thread.
+
+    Args:
+        hurry: tells the owner that some outbox has news, whichever process relays it.
+    """
+
+    def __init__(self, hurry: Callable[[], None]) -> None:
+        self.names: Collection[str] = ()
+        self.hurry = hurry
+
+
 class Extensions:
     """The schedules and outboxes of one run. Safe in any thread.
 
@@ -80,6 +99,10 @@ class Extensions:
     def __init__(self) -> None:
         self.schedules: dict[str, Schedule] = {}
         self.outboxes: dict[str, Source] = {}
+        self.is_shared = False
+        """Other processes may have the same outboxes."""
+        self.granted: Granted | None = None
+        """None: this process owns the folder, and relays all that it has."""
         self.has_bulks = False
         """A bulk act was begun, or was under way when the run began."""
         self._lock = threading.Lock()
@@ -103,3 +126,12 @@ class Extensions:
         """Remove an outbox."""
         with self._lock:
             self.outboxes = {known: source for known, source in self.outboxes.items() if known != name}
+
+    def shared(self) -> list[str]:
+        """Return the names of the outboxes that other processes may have too, as far as they are known."""
+        return [source.shared_as for source in self.outboxes.values() if source.shared_as]
+
+    def relays(self, source: Source) -> bool:
+        """Return whether this process relays an outbox: one that others have too is relayed by one of them."""
+        granted = self.granted
+        return granted is None or not source.shared_as or source.shared_as in granted.names

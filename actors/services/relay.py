@@ -124,6 +124,8 @@ class Relay(Actor):
         polling = progress.polling
         after = polling.begin(self.now_s(), source.every_s)
         try:
+            if not self._is_ours(source):
+                return
             read = source.read(after)
         except FOREIGN_ERRORS as error:  # a database that is down is no reason for an actor to die again and again
             self._failed(source, progress, error)
@@ -140,6 +142,11 @@ class Relay(Actor):
             self._publish(source, progress.drafts)
         else:
             polling.hurry()
+
+    def _is_ours(self, source: Source) -> bool:
+        if source.shared_as is None and self.extensions.is_shared:
+            source.find_out()
+        return self.extensions.relays(source)
 
     def _publish(self, source: Source, drafts: dict[int, Sequence[Draft] | DraftRun]) -> None:
         # Sent again until it is answered, whatever dies; an id that is known already adds nothing.

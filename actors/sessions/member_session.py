@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from perdure.actors.queue.reattaching import Reattach
+from perdure.actors.services.relayers import Relayers
 from perdure.actors.sessions.crossing import OBJECTS
 from perdure.actors.sessions.delivered import rows_of
 from perdure.actors.sessions.framing.wire import FRAME_MAX, BadFrame, Kind, pack
@@ -42,6 +43,8 @@ ASK_AGAIN_S = 0.5
 TYPES_MAX = 10_000
 BUCKETS_MAX = 1_000
 """Of `RunTimes`: its durations have 64 bits, and eight buckets for each."""
+OUTBOXES_MAX = 10_000
+OUTBOX_NAME_MAX = 512
 ASKED_MAX = 10_000
 DELIVER_BYTES = 4 << 20
 """Payload in one frame; a single message may have more."""
@@ -62,6 +65,7 @@ class MemberServices:
     pools: HandlerPools
     reporter: Reporter
     monotonic_s: Callable[[], float] = _monotonic_s
+    relayers: Relayers = attrs.field(factory=Relayers)
 
 
 class MemberSession:
@@ -193,11 +197,12 @@ class MemberSession:
         return []
 
     def take_ping(self, elements: list[Any]) -> list[bytes]:
-        """Answer a sign of life; note how long the member's handlers took, and up to where a deputy has folded the log.
+        """Answer a sign of life; note how long the member's handlers took, which outboxes it has, and how far a deputy is.
 
         Raises:
             BadFrame: it is malformed.
         """
+        outboxes: dict[str, int] = {}
         for item in elements:
             match item:
                 case [str(type_name), dict(runs), dict(waits)] if _are_counts(runs) and _are_counts(waits):
@@ -207,10 +212,17 @@ class MemberSession:
                         pool.waits.take(waits)
                 case [int(seq)] if seq >= 0:
                     self.deputy_seq = seq
+                case [str(name), int(news)] if 0 < len(name) <= OUTBOX_NAME_MAX and len(outboxes) < OUTBOXES_MAX:
+                    outboxes[name] = news
                 case _:
                     msg = "malformed times of handlers"
                     raise BadFrame(msg)
+        self._services.relayers.claim(self, outboxes)
         return [pack(Kind.PONG)]
+
+    def relayed(self) -> dict[str, int]:
+        """Return which outboxes the member relays; see `Relayers.granted`."""
+        return self._services.relayers.granted(self)
 
     def _subscribe(self, may_be_out: int, slots: int, version: int, registered: object) -> None:
         if not isinstance(registered, HandlerRegistered):
@@ -267,6 +279,7 @@ class MemberSession:
     def close(self) -> None:
         """The member is gone: settle what it had. What had begun counts, what had not does not."""
         self._is_gone = True
+        self._services.relayers.left(self)
         for pool in self._pools.values():
             pool.is_gone = True
             self.give_back(pool, list(pool.open.values()))

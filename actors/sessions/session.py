@@ -39,10 +39,12 @@ if TYPE_CHECKING:
     from perdure.actors.sessions.member_session import MemberServices
     from perdure.events.commands import Draft
 
-__all__ = ["SUBMITTED", "Ended", "Owner", "Session"]
+__all__ = ["RELAYS", "SUBMITTED", "Ended", "Owner", "Session"]
 
 UUID_CHARS = 36
 NAME_MAX = 100
+RELAYS = "relays"
+"""Among the facts for a member: which outboxes it relays."""
 SUBMITTED = 1
 """Behind a request to publish: its messages were submitted, each by itself, and need not be accepted as one."""
 
@@ -204,17 +206,21 @@ class Session:
         if isinstance(closed, NotRunning):
             raise Ended(closed)
         self._is_open = True
-        self._facts = self._owner.facts()
+        self._facts = self._facts_now()
         return pack(Kind.WELCOME, PROTOCOL, self._facts)
 
     def news(self) -> list[bytes]:
         """Return a frame with the facts where they have changed. Called several times a second."""
         if self.member is not None:
             self.member.look()
-        if not self._is_open or (facts := self._owner.facts()) == self._facts:
+        if not self._is_open or (facts := self._facts_now()) == self._facts:
             return []
         self._facts = facts
         return [pack(Kind.WELCOME, PROTOCOL, facts)]
+
+    def _facts_now(self) -> dict[str, Any]:
+        facts = self._owner.facts()
+        return facts if self.member is None else {**facts, RELAYS: self.member.relayed()}
 
     def _ask(self, item: object) -> None:
         match item:

@@ -13,6 +13,7 @@ SHARING = "tests/events/handlers/test_sharing.py"
 SESSIONS = "tests/actors/sessions/test_member_session.py"
 DELIVERED = "tests/actors/sessions/test_delivered.py"
 LOST_RUNS = "tests/actors/queue/test_lost_runs.py"
+RELAYERS = "tests/actors/services/test_relayers.py"
 SPENT = "tests/events/queue/test_spent_attempts.py"
 
 MEMBER_BUGS: tuple[Bug, ...] = (
@@ -203,6 +204,27 @@ MEMBER_BUGS: tuple[Bug, ...] = (
         "tests/events/queue/test_shared_numbers.py",
         0,
         (Edit("perdure.events.queue.consumer_reports", " and message.lease.holder != holder", " and not holder"),),
+    ),
+    Bug(
+        "each process reads the outbox that several have",
+        "relayers",
+        RELAYERS,
+        0,
+        (Edit("perdure.actors.services.relayers", "if name not in own and self._first(name) is process}", "}"),),
+    ),
+    Bug(
+        "an outbox is left to a process that hangs",
+        "relayers",
+        RELAYERS,
+        0,
+        (Edit("perdure.actors.services.relayers", " and process.is_heard(0.0)", ""),),
+    ),
+    Bug(
+        "an owner reads only the outboxes that the one before left to it",
+        "member",
+        "tests/host/processes/test_member_outboxes.py",
+        0,
+        (Edit("perdure.processes.member_outboxes", "self._runtime.extensions.granted = None  #", "pass  #"),),
     ),
     Bug(
         "a member says nothing of a lease that it does not have",

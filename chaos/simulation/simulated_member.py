@@ -72,7 +72,7 @@ class SimulatedMember(Member):
         """See `Member.connect_anew`."""
         pending = self.runtime.pending
         self.connection = SimulatedConnection(
-            self._executor, self._sessions, OWNER_WAIT_S, self.facts.take, pending=pending, equip=self._equip
+            self._executor, self._sessions, OWNER_WAIT_S, self.take_facts, pending=pending, equip=self._equip
         )
         pending.redirect(self._tell)
 

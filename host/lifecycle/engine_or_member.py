@@ -115,6 +115,7 @@ class EngineOrMember(Including, Results, Consuming, Running):
             clock=self.clock, rng=self._rng, publisher=self.drafts, tuning=self.options, run="", executor=self._executor
         )
         runtime.host.loop = self._host_loop()
+        runtime.extensions.is_shared = True
         runtime.budget.on_given_up = lambda: roles.tell(Event.GAVE_UP)
         versions = self.drafts.names.versions
         runtime.pools.version_of = lambda type_name: versions.get(type_name, 1)

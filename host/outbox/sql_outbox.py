@@ -18,16 +18,19 @@ import msgspec
 from perdure.actors.core.clock import SystemClock
 from perdure.actors.services.relay import REFUSALS
 from perdure.arguments.choices import check_callable
+from perdure.arguments.labels import check_label
 from perdure.arguments.parts import check_has, check_is
 from perdure.events.commands import Draft
 from perdure.events.errors import InvalidMessage
 from perdure.events.keyword_options import shows
+from perdure.events.loggers import GuardedLogger
 from perdure.events.public_names import public
 from perdure.events.publish_options import DEFAULTS, PublishOptions
 from perdure.events.seconds import checked_seconds, shown
 from perdure.events.vocabulary import Extras
 from perdure.middleware import around_publish, check_middleware
 from perdure.options import Options
+from perdure.outbox.dialect import TABLE, Sql
 from perdure.payloads.codecs import Codec, MessagePack
 from perdure.payloads.type_names import TypeNames
 from perdure.publishing.drafts import Drafts
@@ -44,7 +47,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Outbox", "OutboxRelay"]
 
-TABLE = "perdure_outbox"
+logger = GuardedLogger("perdure")
+
 BATCH = 500
 
 
@@ -71,46 +75,6 @@ class Publishing(Protocol):
 
     def look_at_outboxes(self) -> None:
         """Read all outboxes at once."""
-
-
-class _Sql:
-    """One connection's dialect: sqlite3, psycopg, Django's on either, or a SQLAlchemy connection or session on either."""
-
-    def __init__(self, connection: Any) -> None:
-        if hasattr(connection, "get_bind"):  # a SQLAlchemy session
-            connection = connection.connection()
-        self._connection = connection
-        if hasattr(connection, "exec_driver_sql"):
-            vendor = connection.dialect.name
-            self.mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
-            self._execute = connection.exec_driver_sql
-        elif hasattr(connection, "vendor") and hasattr(connection, "cursor"):  # Django's, or its proxy for this thread's
-            vendor = connection.vendor
-            self.mark = "%s"
-            self._execute = self._by_cursor
-        elif callable(getattr(connection, "execute", None)):
-            vendor = "sqlite" if any(cls.__module__ == "sqlite3" for cls in type(connection).__mro__) else "postgresql"
-            self.mark = "?" if vendor == "sqlite" else "%s"
-            self._execute = connection.execute
-        else:
-            msg = (
-                "connection: a sqlite3 or psycopg (3) connection, Django's `connection`, a SQLAlchemy connection or session, not "
-                f"{type(connection).__module__}.{type(connection).__qualname__}"
-            )
-            raise TypeError(msg)
-        if vendor not in ("sqlite", "postgresql"):
-            msg = f"connection: the outbox is written for SQLite and PostgreSQL, not for {vendor}"
-            raise ValueError(msg)
-        self.is_sqlite = vendor == "sqlite"
-
-    def _by_cursor(self, sql: str, parameters: tuple[Any, ...]) -> Any:
-        cursor = self._connection.cursor()
-        cursor.execute(sql, parameters)
-        return cursor
-
-    def run(self, sql: str, parameters: tuple[Any, ...] = ()) -> Any:
-        """Execute a statement written with `?`."""
-        return self._execute(sql.replace("?", self.mark), parameters)
 
 
 @public
@@ -144,7 +108,7 @@ class Outbox:
         check_is("options", options, Options)
         check_has("codec", codec, "a codec, for example perdure.MessagePack()", ("encode", "decode"))
         middleware = check_middleware(middleware)
-        self._sql = _Sql(connection)
+        self._sql = Sql(connection)
         if system is not None:
             if codec is not None or options is not None or middleware:
                 msg = "Outbox: a system says codec, options and middleware itself; give either it or them"
@@ -196,6 +160,12 @@ class OutboxRelay:
         connect: returns a new connection for the relay, as `Outbox` takes them (with `commit` and `close`); for Django
             `lambda: django.db.connections.create_connection("default")`.
         every_s: seconds between two reads; `notify` makes it read at once.
+        name: what it is called in the log, and what tells it from other outboxes where processes share a folder. Give it where
+            several processes read one table and cannot find out that it is one: by different paths, say. A name stands for one
+            table in all of them. Unless it is given, the database says which table it is.
+
+    Where several processes of a shared folder make a relay of one table, one of them reads it: the owner of the folder if it has
+    one, else the first that is heard. Another goes on when that one ends. `notify` reaches whichever it is.
 
     With a `Cluster`, make the relay in each process that runs handlers: the one that owns partition 0 relays, and each row goes to
     the partition that it belongs to. What is refused there becomes a dead letter.
@@ -209,7 +179,9 @@ class OutboxRelay:
 
     _names = itertools.count(1)
 
-    def __init__(self, system: Publishing, connect: Callable[[], Any], *, every_s: float = 0.5) -> None:
+    def __init__(
+        self, system: Publishing, connect: Callable[[], Any], *, every_s: float = 0.5, name: str | None = None
+    ) -> None:
         if system is None:
             msg = "system: the perdure.System or perdure.Cluster that publishes, not None"
             raise TypeError(msg)
@@ -219,7 +191,9 @@ class OutboxRelay:
         self._connect = connect
         self.is_spool = False
         self.every_s = checked_seconds("every_s", every_s, above_zero=True)
-        self.name = f"outbox-{next(self._names)}"
+        self.shared_as = None if name is None else check_label("name", name)
+        """See `Source.shared_as`."""
+        self.name = f"outbox-{next(self._names)}" if name is None else f"{name} ({next(self._names)})"
         self._at_work = threading.Lock()
         """Held while the database is used, so that no statement is under way when `stop` returns."""
         self._ended = True
@@ -303,6 +277,19 @@ class OutboxRelay:
                 refused[row] = error
         return refused
 
+    def find_out(self) -> None:
+        """See `Source.find_out`."""
+        with self._at_work:
+            if self._ended:
+                return
+            try:
+                with contextlib.closing(self._connect()) as connection:
+                    self.shared_as = Sql(connection).place()
+            except Exception as error:  # noqa: BLE001 - the host's database: one that is down says so once more
+                self._select(0)
+                logger.info("%s is read by each process that has it, as its database does not tell what it is: %s", self.name, error)
+                self.shared_as = ""
+
     def read(self, after: int) -> list[tuple[int, Draft | InvalidMessage]]:
         """See `Source.read`."""
         with self._at_work:
@@ -317,13 +304,13 @@ class OutboxRelay:
     def _select(self, after: int) -> list[tuple[int, Draft | InvalidMessage]]:
         sql = f"SELECT seq, draft FROM {TABLE} WHERE seq > ? ORDER BY seq LIMIT {BATCH}"  # noqa: S608
         with contextlib.closing(self._connect()) as connection:
-            found = _Sql(connection).run(sql, (after,)).fetchall()
+            found = Sql(connection).run(sql, (after,)).fetchall()
         return [(row, self._draft(row, bytes(body))) for row, body in found]
 
     def _delete(self, rows: list[int]) -> None:
         with contextlib.closing(self._connect()) as connection:
             marks = ", ".join("?" * len(rows))
-            _Sql(connection).run(f"DELETE FROM {TABLE} WHERE seq IN ({marks})", tuple(rows))  # noqa: S608
+            Sql(connection).run(f"DELETE FROM {TABLE} WHERE seq IN ({marks})", tuple(rows))  # noqa: S608
             connection.commit()
         self.published += len(rows)
 

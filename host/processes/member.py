@@ -18,6 +18,7 @@ from perdure.actors.sessions.crossing import OWNER
 from perdure.actors.sessions.figures import AskFigures
 from perdure.actors.workers.pools.pool import Pool
 from perdure.processes.connected import held_elsewhere
+from perdure.processes.member_outboxes import MemberOutboxes
 from perdure.processes.to_owner.connection import Connection
 from perdure.processes.to_owner.spooling import Spooling
 from perdure.processes.ways.way import FolderWay
@@ -92,6 +93,7 @@ class Member:
         self._alone_since_s = 0.0
         self._shutdown = ActorShutdown(runtime)
         self._handlers = MemberHandlers(runtime, self._post)
+        self._outboxes = MemberOutboxes(runtime, self._post)
         runtime.host.wants_loop = bool(hooks) and hooks.need_loop
         runtime.pools.is_open = runtime.hooks_started or not hooks
         self.connect_anew()
@@ -113,7 +115,7 @@ class Member:
             FolderWay(self._folder),
             OWNER_WAIT_S,
             f"{Path(sys.argv[0] or 'python').name} {os.getpid()}",
-            self.facts.take,
+            self.take_facts,
             equip=self._equip,
             spool=Spooling(self._folder) if self._spools else None,
             watch=self._watch,
@@ -124,7 +126,7 @@ class Member:
     def _equip(self, exchange: Exchange) -> None:
         handlers = self._handlers
         exchange.takers.update(handlers.takers)
-        exchange.first_frames.append(handlers.first_frames)
+        exchange.first_frames += [handlers.first_frames, self._outboxes.first_frames]
         exchange.is_local, exchange.crossing = handlers.is_local, handlers.crossing
         exchange.told_with_pings = self._told_with_pings
         exchange.descriptors = handlers.descriptors
@@ -133,7 +135,16 @@ class Member:
 
     def _told_with_pings(self) -> list[Any]:
         seq = self.deputy_seq()
-        return [*self._handlers.times(), *([] if seq is None else [[seq]])]
+        return [*self._handlers.times(), *self._outboxes.claims(), *([] if seq is None else [[seq]])]
+
+    def take_facts(self, facts: dict[str, Any]) -> None:
+        """Take what the owner says of itself, and which outboxes it has this process relay. Called in the connection's thread.
+
+        Raises:
+            ValueError: as `OwnersFacts.take`.
+        """
+        self.facts.take(facts)
+        self._outboxes.take(facts)
 
     def _tell(self, target: str, request: Any) -> None:
         if self._handlers.is_local(request):
@@ -161,6 +172,7 @@ class Member:
         if self._spools:
             pending.hold_publishes()
         self.connection.leave()
+        self._outboxes.leave()
         self.facts.are_known = True
         for request in list(pending.outstanding.values()) if self._spools else ():
             self.facts.have_policies(request.command)

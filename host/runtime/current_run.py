@@ -127,7 +127,10 @@ class Running(Asking):
 
     def look_at_outboxes(self) -> None:
         """Read all outboxes at once; for `OutboxRelay`."""
-        self.runtime.directory.tell("relay", Wake())
+        runtime = self.runtime
+        runtime.directory.tell("relay", Wake())
+        if (granted := runtime.extensions.granted) is not None:
+            granted.hurry()
 
     def end_relay(self, name: str) -> None:
         """Relay an outbox no more; for `OutboxRelay`."""

@@ -45,6 +45,7 @@ class SpoolSource:
     every_s = 1.0
     is_spool = True
     in_append = False
+    shared_as = ""
 
     def __init__(self, folder: Path, disk: Disk, under_policy: Callable[[Draft], Draft], health: Health) -> None:
         self._folder = folder
@@ -111,6 +112,9 @@ class SpoolSource:
         logger.error("the spool file %s holds what this version cannot read, and is kept: %s", name, problem)
         self._claimed[name] = self._claimed[name].with_problem(problem)
         return []
+
+    def find_out(self) -> None:
+        """See `Source.find_out`: only the owner of the folder reads it."""
 
     def delete(self, rows: list[int]) -> None:
         """See `Source.delete`.

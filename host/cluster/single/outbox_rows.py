@@ -34,12 +34,16 @@ class OutboxRows:
     """
 
     is_spool = False
+    shared_as = ""
 
     def __init__(self, outbox: Source, publish: Callable[[list[Draft]], None]) -> None:
         self._outbox = outbox
         self._publish = publish
         self.name = outbox.name
         self.every_s = outbox.every_s
+
+    def find_out(self) -> None:
+        """See `Source.find_out`: one process owns the first partition."""
 
     def read(self, after: int) -> Sequence[tuple[int, InvalidMessage]]:
         """Move the rows behind this one; return those that hold no message. See `Source.read`."""

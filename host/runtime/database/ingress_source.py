@@ -42,6 +42,7 @@ class IngressSource:
     name = "ingress"
     is_spool = True
     in_append = True
+    shared_as = ""
 
     def __init__(
         self, ingress: Ingress, under_policy: Callable[[Draft], Draft], health: Health, permit: Permit | None = None
@@ -52,6 +53,9 @@ class IngressSource:
         self._permit = permit
         self.every_s = SOONEST_S
         """See `Source.every_s`."""
+
+    def find_out(self) -> None:
+        """See `Source.find_out`: only the owner of the partition reads it."""
 
     def read(self, after: int) -> Sequence[tuple[int, Draft | Sequence[Draft] | DraftRun | InvalidMessage]]:
         """See `Source.read`.

@@ -1,0 +1,75 @@
+"""The SQL of an outbox on each kind of connection that a host may have, and the name of what it reads.
+
+The statements themselves are in `sql_outbox`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+__all__ = ["TABLE", "Sql"]
+
+TABLE = "perdure_outbox"
+
+
+class Sql:
+    """One connection's dialect: sqlite3, psycopg, Django's on either, or a SQLAlchemy connection or session on either."""
+
+    def __init__(self, connection: Any) -> None:
+        if hasattr(connection, "get_bind"):  # a SQLAlchemy session
+            connection = connection.connection()
+        self._connection = connection
+        if hasattr(connection, "exec_driver_sql"):
+            vendor = connection.dialect.name
+            self.mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
+            self._execute = connection.exec_driver_sql
+        elif hasattr(connection, "vendor") and hasattr(connection, "cursor"):  # Django's, or its proxy for this thread's
+            vendor = connection.vendor
+            self.mark = "%s"
+            self._execute = self._by_cursor
+        elif callable(getattr(connection, "execute", None)):
+            vendor = "sqlite" if any(cls.__module__ == "sqlite3" for cls in type(connection).__mro__) else "postgresql"
+            self.mark = "?" if vendor == "sqlite" else "%s"
+            self._execute = connection.execute
+        else:
+            msg = (
+                "connection: a sqlite3 or psycopg (3) connection, Django's `connection`, a SQLAlchemy connection or session, not "
+                f"{type(connection).__module__}.{type(connection).__qualname__}"
+            )
+            raise TypeError(msg)
+        if vendor not in ("sqlite", "postgresql"):
+            msg = f"connection: the outbox is written for SQLite and PostgreSQL, not for {vendor}"
+            raise ValueError(msg)
+        self.is_sqlite = vendor == "sqlite"
+
+    def _by_cursor(self, sql: str, parameters: tuple[Any, ...]) -> Any:
+        cursor = self._connection.cursor()
+        cursor.execute(sql, parameters)
+        return cursor
+
+    def run(self, sql: str, parameters: tuple[Any, ...] = ()) -> Any:
+        """Execute a statement written with `?`."""
+        return self._execute(sql.replace("?", self.mark), parameters)
+
+    def place(self) -> str | None:
+        """Return a name for the table that is the same in every process that reads it; None: it is not there.
+
+        Empty: it is in memory, where no other process reads it.
+        """
+        if self.is_sqlite:
+            where = "name = 'main' AND EXISTS (SELECT 1 FROM main.sqlite_master WHERE name = ?)"
+            found = self.run(f"SELECT file FROM pragma_database_list WHERE {where}", (TABLE,)).fetchone()  # noqa: S608
+            if found is None or not found[0]:
+                return found and ""
+            path = Path(found[0]).resolve()
+            stat = path.stat()  # two containers may have different files of this name
+            return _digest("sqlite", stat.st_dev, stat.st_ino, path)
+        server = "(SELECT system_identifier FROM pg_control_system())"
+        found = self.run(f"SELECT to_regclass(?)::oid, current_database(), {server}", (TABLE,)).fetchone()  # noqa: S608
+        return None if found[0] is None else _digest("postgresql", *found)
+
+
+def _digest(vendor: str, *place: object) -> str:
+    return f"{vendor} {hashlib.blake2b(repr(place).encode(), digest_size=16).hexdigest()}"
