@@ -52,7 +52,7 @@ class Source(Protocol):
 
     @property
     def shared_as(self) -> str | None:
-        """A name for what it reads that is the same in each process that reads it; empty: only this one does; None: not known yet."""
+        """A name for what it reads that all processes have for it; empty: only this one reads it; None: not known yet."""
 
     def find_out(self) -> None:
         """Have `shared_as` known, if that is possible by now."""

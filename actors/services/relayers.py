@@ -1,7 +1,7 @@
 """`Relayers`: which process relays each outbox that several processes of a folder have.
 
-The owner of the folder decides, in the thread of its sessions. Nothing depends on it but how often a database is read: a row that two
-processes relay for a moment, since one has just taken over, counts once by its id. The relay itself is in `relay`.
+The owner of the folder decides, in the thread of its sessions. Nothing depends on it but how often a database is read: a row that
+two processes relay for a moment, since one has just taken over, counts once by its id. The relay itself is in `relay`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Relayers:
         if outboxes or before:
             self._claims[process] = outboxes
         own = self._own()
-        if any(news > before.get(name, news) for name, news in outboxes.items() if name in own):
+        if any(news > before.get(name, 0) for name, news in outboxes.items() if name in own):
             self._look()
 
     def left(self, process: Process) -> None:
@@ -53,7 +53,8 @@ class Relayers:
         Of those that the owner does not have, the first process relays that has it and is heard.
         """
         own = self._own()
-        return {name: self._news(name) for name in self._claims.get(process, ()) if name not in own and self._first(name) is process}
+        claims = self._claims.get(process, ())
+        return {name: self._news(name) for name in claims if name not in own and self._first(name) is process}
 
     def _first(self, name: str) -> Process | None:
         return next((process for process, claims in self._claims.items() if name in claims and process.is_heard(0.0)), None)

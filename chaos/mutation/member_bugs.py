@@ -210,7 +210,7 @@ MEMBER_BUGS: tuple[Bug, ...] = (
         "relayers",
         RELAYERS,
         0,
-        (Edit("perdure.actors.services.relayers", "if name not in own and self._first(name) is process}", "}"),),
+        (Edit("perdure.actors.services.relayers", " if name not in own and self._first(name) is process}", "}"),),
     ),
     Bug(
         "an outbox is left to a process that hangs",

@@ -16,6 +16,7 @@ from perdure.events.commands import CheckOut, Fail
 from perdure.events.errors import InvalidMessage
 from perdure.events.seconds import checked_seconds, seconds_or_none, wait_seconds, whole_us
 from perdure.handling.manual_delivery import Delivery
+from perdure.payloads.type_names import unhandled
 from perdure.publishing.publish_future import PublishFuture
 from perdure.runtime.asking import Asking
 
@@ -96,7 +97,8 @@ class Consuming(Asking):
             timeout: seconds to wait; None waits as long as it takes.
 
         Raises:
-            TimeoutError: some still were after `timeout` seconds; the error says how many, and where.
+            TimeoutError: some still were after `timeout` seconds; the error says how many, and where, and which types no process
+                has a handler for.
             NotRunning: the system does not run, or stopped meanwhile.
             WouldDeadlock: a handler calls; its own message is in flight for as long as it waits.
         """
@@ -113,11 +115,14 @@ class Consuming(Asking):
             raise TimeoutError(self._not_idle(wait_s)) from None
 
     def _not_idle(self, timeout_s: float | None) -> str:
-        by_type = self.ask("queue", Report()).by_type.values()
-        places = {name: sum(getattr(counts, name) for counts in by_type) for name in ("ready", "delayed", "held", "in_flight")}
+        by_type = self.ask("queue", Report()).by_type
+        places = {
+            name: sum(getattr(counts, name) for counts in by_type.values()) for name in ("ready", "delayed", "held", "in_flight")
+        }
+        waiting = {name: counts.ready + counts.delayed + counts.held for name, counts in by_type.items()}
         return (
             f"after {timeout_s or 0.0:g} s there are still {places['ready']} ready, {places['delayed']} delayed, {places['held']} "
-            f"held and {places['in_flight']} in flight"
+            f"held and {places['in_flight']} in flight{unhandled(waiting, self.run_figures().handlers)}"
         )
 
     async def adrain(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as `drain`

@@ -5,9 +5,11 @@ Which of them, and when that changes, is decided in `perdure.processes.roles`; s
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING, Literal
 
+from perdure.actors.core.messages import Report
 from perdure.actors.execution.event_loop import CLOSED
 from perdure.actors.queue.orphans import REATTACH_US
 from perdure.actors.services.runtime import HandlerRuntime
@@ -18,6 +20,7 @@ from perdure.handling.consuming import Consuming
 from perdure.handling.including import Including
 from perdure.handling.options.handler_options import check_changed_fields
 from perdure.operations.audit import Audit
+from perdure.payloads.type_names import namesakes
 from perdure.processes.deputy import Deputy, warm_fold_of
 from perdure.processes.facts import OwnersFacts
 from perdure.processes.member import Member
@@ -193,6 +196,12 @@ class EngineOrMember(Including, Results, Consuming, Running):
         for spec in [*self._registered.specs.values()]:
             if spec.type not in member.runtime.pools.by_type:
                 member.add(spec)
+        with contextlib.suppress(PerdureError, TimeoutError):
+            waiting = {
+                name: counts.ready + counts.delayed + counts.held for name, counts in member.ask("queue", Report()).by_type.items()
+            }
+            for warning in namesakes(waiting, member.run_figures().handlers):
+                logger.warning("%s", warning)
 
     def _own(
         self, opened: Recovered, server: Server, member: Member, given_up: Callable[[], bool], warm: States | None = None
@@ -277,13 +286,16 @@ class EngineOrMember(Including, Results, Consuming, Running):
 
     def _as_owner(self, engine: Engine) -> Owner:
         """Return what the sessions of other processes need of this run."""
-        specs = self._registered.specs
+        specs, pools = self._registered.specs, engine.runtime.pools
         return owner_of(
             engine.runtime,
             self.options,
             codec=self.drafts.codec,
             policies=self.drafts.policies,
-            retries=lambda: {name: spec.retries for name, spec in list(specs.items())},
+            retries=lambda: {
+                **{pool.type: pool.registered.retries for pool in pools.elsewhere},
+                **{name: spec.retries for name, spec in list(specs.items())},
+            },
             figures=self.run_figures,
             check_changes=check_changed_fields,
             under_policy=self.drafts.under_policy,

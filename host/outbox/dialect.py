@@ -67,7 +67,7 @@ class Sql:
             stat = path.stat()  # two containers may have different files of this name
             return _digest("sqlite", stat.st_dev, stat.st_ino, path)
         server = "(SELECT system_identifier FROM pg_control_system())"
-        found = self.run(f"SELECT to_regclass(?)::oid, current_database(), {server}", (TABLE,)).fetchone()  # noqa: S608
+        found = self.run(f"SELECT to_regclass(?)::oid, current_database(), {server}", (TABLE,)).fetchone()
         return None if found[0] is None else _digest("postgresql", *found)
 
 

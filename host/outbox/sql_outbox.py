@@ -179,9 +179,7 @@ class OutboxRelay:
 
     _names = itertools.count(1)
 
-    def __init__(
-        self, system: Publishing, connect: Callable[[], Any], *, every_s: float = 0.5, name: str | None = None
-    ) -> None:
+    def __init__(self, system: Publishing, connect: Callable[[], Any], *, every_s: float = 0.5, name: str | None = None) -> None:
         if system is None:
             msg = "system: the perdure.System or perdure.Cluster that publishes, not None"
             raise TypeError(msg)
@@ -287,7 +285,9 @@ class OutboxRelay:
                     self.shared_as = Sql(connection).place()
             except Exception as error:  # noqa: BLE001 - the host's database: one that is down says so once more
                 self._select(0)
-                logger.info("%s is read by each process that has it, as its database does not tell what it is: %s", self.name, error)
+                logger.info(
+                    "%s is read by each process that has it, as its database does not tell what it is: %s", self.name, error
+                )
                 self.shared_as = ""
 
     def read(self, after: int) -> list[tuple[int, Draft | InvalidMessage]]:

@@ -20,13 +20,15 @@ from perdure.payloads.foreign_types import decode_hook, is_model, model_reader
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-__all__ = ["TypeNames", "message", "name_of", "namesakes", "upcast", "version_of"]
+__all__ = ["TypeNames", "message", "name_of", "namesake", "namesakes", "unhandled", "upcast", "version_of"]
 
 T = TypeVar("T")
 NAME_ATTRIBUTE = "__perdure_name__"
 VERSION_ATTRIBUTE = "__perdure_version__"
 VERSION_MAX = 10_000
 NAME_CHARS_MAX = 200
+SHOWN_MAX = 5
+"""Types that an error names."""
 
 
 @public
@@ -104,26 +106,52 @@ def name_of(cls: type) -> str:
     return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
 
 
-def namesakes(waiting: Mapping[str, int], handled: Collection[str]) -> list[str]:
-    """Return a warning for each type that waits without a handler while one of these handlers is for a class of the same name.
+def namesake(name: str, handled: Collection[str]) -> str:
+    """Return the type among those that are handled whose class has the same name as this one, which is not; empty if there is none.
 
     That is what a message becomes whose class was moved, or was published by the program that defines it: there its module is
     `__main__`, and elsewhere it is called by its own name.
+    """
+    own = name.rpartition(".")[2]
+    return "" if name in handled else min((other for other in handled if other.rpartition(".")[2] == own), default="")
+
+
+def namesakes(waiting: Mapping[str, int], handled: Collection[str]) -> list[str]:
+    """Return a warning for each type that waits without a handler while one of these handlers is for a class of the same name.
 
     Args:
         waiting: how many messages wait, by type name.
         handled: the names of the types that have a handler.
     """
-    warnings = []
-    for name, count in sorted(waiting.items()):
-        _, _, own = name.rpartition(".")
-        alike = sorted(other for other in handled if other.rpartition(".")[2] == own)
-        if count and alike and name not in handled:
-            warnings.append(
-                f"{count:,} message(s) of type {name} wait, and have no handler here; there is one for {alike[0]}. If that is the "
-                f'same class, give it a name that does not depend on its module: @perdure.message(name="{name}").'
+    return [
+        f"{count:,} message(s) of type {name} wait, and have no handler here; there is one for {alike}. If that is the same class, "
+        f'give it a name that does not depend on its module: @perdure.message(name="{name}").'
+        for name, count in sorted(waiting.items())
+        if count and (alike := namesake(name, handled))
+    ]
+
+
+def unhandled(waiting: Mapping[str, int], handled: Collection[str]) -> str:
+    """Return which types wait without a handler, and what to do, for the end of an error; empty where there are none.
+
+    Args:
+        waiting: how many messages wait, by type name.
+        handled: the names of the types that have a handler, in whatever process.
+    """
+    alone = sorted((name for name, count in waiting.items() if count and name not in handled), key=lambda name: -waiting[name])
+    if not alone:
+        return ""
+    listed = ", ".join(f"{name} ({waiting[name]:,})" for name in alone[:SHOWN_MAX])
+    more = f" and {len(alone) - SHOWN_MAX:,} other types" if len(alone) > SHOWN_MAX else ""
+    said = f". No handler is at work for {listed}{more}"
+    for name in alone:
+        if alike := namesake(name, handled):
+            return (
+                f"{said}; there is one for {alike}. If that is the class of {name}, give it a name that does not depend on its "
+                f'module, @perdure.message(name="{name}"), or import the module in the program that is run: a file that is run is '
+                "called __main__"
             )
-    return warnings
+    return f"{said}: start a process that has one, or import the module that registers it"
 
 
 def version_of(cls: type | None) -> int:
@@ -164,6 +192,8 @@ class TypeNames:
         self._names: dict[type, str] = {}
         self.versions: dict[str, int] = {}
         """The versions of the types that have more than one."""
+        self.noticed: Callable[[str], None] = lambda _: None
+        """Called with the name of each class that is used here for the first time."""
 
     def of(self, kind: str | type) -> str:
         """Return the name of a class; a name is returned as it is.
@@ -190,6 +220,7 @@ class TypeNames:
             self._classes[name] = cls
             if version_of(cls) > 1:
                 self.versions[name] = version_of(cls)
+            self.noticed(name)
         return name
 
     def find(self, name: str) -> type | None:

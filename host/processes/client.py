@@ -94,6 +94,7 @@ class Client(Results, Consuming, Connected):
         self.drafts = Drafts(TypeNames(), codec or MessagePack(), self.clock, ids, self.options, check_middleware(middleware))
         self._checked_out_types = set()
         self._facts = OwnersFacts(self.drafts, self.options)
+        self.drafts.names.noticed = self._facts.notice
         program = f"{inert(Path(sys.argv[0] or 'python').name)[:NAME_CHARS_MAX]} {os.getpid()}"
         own_name = check_label("name", program if name is None else name, NAME_CHARS_MAX + 20)
         self._spools = check_flag("spool", spool)

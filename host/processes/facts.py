@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from perdure.events.commands import DraftRun, Publish
+from perdure.events.loggers import GuardedLogger
+from perdure.events.safe_text import inert
+from perdure.payloads.type_names import namesake
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from perdure.publishing.drafts import Drafts
 
 __all__ = ["OwnersFacts", "without_policy_where_unknown"]
+
+logger = GuardedLogger("perdure")
 
 
 class OwnersFacts:
@@ -39,7 +44,8 @@ class OwnersFacts:
         self.are_known = False
         """An owner has told them, or this process became the owner."""
         self.handled: dict[str, int] = {}
-        """By type that has a handler: how often its messages are tried again."""
+        """By type that has a handler, in whatever process: how often its messages are tried again."""
+        self._noticed: set[str] = set()
 
     def take(self, facts: dict[str, Any]) -> None:
         """Take what the owner says of itself.
@@ -60,6 +66,23 @@ class OwnersFacts:
         drafts.policies.update(told)
         self.handled = facts["handlers"]
         self.are_known = True
+        for name in drafts.names.known():
+            self.notice(name)
+
+    def notice(self, type_name: str) -> None:
+        """Warn once of a type that this process uses and no process handles, where a class of the same name is handled."""
+        if not self.are_known or type_name in self._noticed or type_name in self._own:
+            return
+        if alike := namesake(type_name, self.handled):
+            self._noticed.add(type_name)
+            logger.warning(
+                "messages of type %s are handled by no process of this folder; there is a handler for %s. If that is the same "
+                'class, give it a name that does not depend on its module: @perdure.message(name="%s"). A file that is run is '
+                "called __main__.",
+                inert(type_name),
+                inert(alike),
+                inert(type_name),
+            )
 
     def knows_policy(self, type_name: str) -> bool:
         """Return whether it is known what becomes of a key of this type."""

@@ -221,7 +221,7 @@ class Engine(Ending):
     @property
     def handled(self) -> Collection[str]:
         """See `Run.handled`."""
-        return self.runtime.pools.by_type
+        return self.runtime.pools.handled()
 
     def run_figures(self) -> RunFigures:
         """See `Run.run_figures`."""

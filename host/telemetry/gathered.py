@@ -49,6 +49,9 @@ class Figures:
     handlers: dict[str, HandlerFigures]
     paused: dict[str, bool]
     latencies: dict[str, tuple[int, ...]]
+    deputies: int
+    deputy_behind: int | None
+    """How many events the deputy that is furthest has not folded; None: there is none."""
 
 
 def figures_of(system: System | Client | ClusterFront) -> Figures:
@@ -88,10 +91,12 @@ def _of_one(system: System | Client, options: Options) -> Figures:
         handlers=run.handlers,
         paused={name: is_paused for name, (_, is_paused) in paused.items()},
         latencies=run.latencies,
+        deputies=len(run.deputies),
+        deputy_behind=min((max(0, report.seq - deputy.seq) for deputy in run.deputies), default=None),
     )
 
 
-_SUMS = ("dead_letters", "late_results", "payload_bytes", "payload_bytes_max", "backlog_max", "spilled_bytes")
+_SUMS = ("deputies", "dead_letters", "late_results", "payload_bytes", "payload_bytes_max", "backlog_max", "spilled_bytes")
 
 
 def _summed(each: list[Figures]) -> Figures:
@@ -106,6 +111,7 @@ def _summed(each: list[Figures]) -> Figures:
         counters=dict(counters),
         handlers=_merged((one.handlers for one in each), _handler),
         paused=_merged((one.paused for one in each), lambda one, other: one or other),
+        deputy_behind=max((one.deputy_behind for one in each if one.deputy_behind is not None), default=None),
         latencies=_merged((one.latencies for one in each), lambda one, other: tuple(map(sum, zip(one, other, strict=True)))),
         **sums,
     )

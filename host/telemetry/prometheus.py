@@ -79,6 +79,8 @@ METRICS: dict[str, str] = {
     "perdure_handler_paused": "1 if deliveries of the type are paused.",
     "messaging_process_duration_seconds": "Seconds that a handler runs, at a quantile of the last attempts.",
     "perdure_wait_seconds": "Seconds from when a message could be handled to its first attempt, at a quantile.",
+    "perdure_deputies": "Processes that keep a fold of the log, so that they can take over at once.",
+    "perdure_deputy_behind_events": "Events that the deputy which is furthest has not folded; only where there is a deputy.",
     "perdure_commit_seconds": "Seconds from what is to be on record to its answer: encoding, writing and syncing.",
     "perdure_sync_seconds": "Seconds that a sync of the log takes.",
 }
@@ -140,6 +142,11 @@ class PrometheusCollector(Collector):
         yield self._gauge("perdure_backlog_max", found.backlog_max)
         yield self._gauge("perdure_backlog_fill_ratio", found.backlog_fill)
         yield self._gauge("perdure_spilled_bytes", found.spilled_bytes)
+        yield self._gauge("perdure_deputies", found.deputies)
+        behind = self._gauges("perdure_deputy_behind_events", [])
+        if found.deputy_behind is not None:
+            behind.add_metric([*self._labels.values()], found.deputy_behind)
+        yield behind
         for name, value in {"late_results": found.late_results, **{name: found.counters.get(name, 0) for name in COUNTERS}}.items():
             counter = self._counter(f"perdure_{name}_total", [])
             counter.add_metric([*self._labels.values()], value)

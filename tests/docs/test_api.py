@@ -43,7 +43,7 @@ INNER = {
     "Context": {"commit_bytes", "drafts", "drafts_bytes", "for_child", "process", "sent_away"},  # used by the worker
     "BatchItem": {"commit_bytes", "drafts", "drafts_bytes", "for_child", "process", "sent_away"},
     "Handlers": {"enter_into"},  # called by what includes them
-    "OutboxRelay": {"read", "delete", "name", "every_s"},  # called by the relay actor
+    "OutboxRelay": {"read", "delete", "find_out", "name", "every_s"},  # called by the relay actor
     "Batch": {"index", "count"},  # every sequence has them
 }
 """Attributes without an underscore that only perdure itself uses, by class."""

@@ -49,8 +49,9 @@ class Kind(enum.IntEnum):
     """Peer to owner: `[key, ...]` of requests whose answers it does not await any more."""
     PING = 6
     """Peer to owner: is it alive? From a member `[[type, runs, waits], ...]`: how long its handlers took, where that has changed;
-    each a map from the bucket of `RunTimes` to a count. And `[name, news]` for each outbox that other processes may have too, `news`
-    counting how often the host said that something was written into one; and `[seq]`, up to where a deputy has folded the log."""
+    each a map from the bucket of `RunTimes` to a count. And `[name, news]` for each outbox that other processes may have too:
+    `news` counts how often the host said that something was written into one. And `[seq]`, up to where a deputy has folded the
+    log."""
     PONG = 7
     """Owner to peer: it is."""
     JOIN = 8

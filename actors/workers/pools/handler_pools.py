@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from perdure.actors.workers.pools.result_waits import Waits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from perdure.actors.workers.pools.member_pool import MemberPool
     from perdure.actors.workers.pools.pool import Pool
@@ -51,6 +51,11 @@ class HandlerPools:
         """Return the pools of this process and of others."""
         yield from self.by_type.values()
         yield from self.elsewhere
+
+    def handled(self) -> Collection[str]:
+        """Return the types that have a handler in some process."""
+        others = self.elsewhere
+        return self.by_type.keys() | {pool.type for pool in others} if others else self.by_type
 
     def join(self, pool: MemberPool) -> None:
         """Add a pool of another process."""

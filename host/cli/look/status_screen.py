@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from perdure.arguments.moments import moment
+from perdure.cli.look.named_rows import Named, NamedRows
 from perdure.cli.look.sparkline import sparkline
 from perdure.cli.terminal import inert, one_line
 
@@ -78,18 +79,16 @@ def partitions_table(looks: Mapping[int, Status | None], owners: Mapping[int, Pa
     return table
 
 
-def handlers_table(handlers: dict[str, HandlerInfo]) -> Table:
+def handlers_table(handlers: dict[str, HandlerInfo]) -> NamedRows:
     """Return what the owner says of its handlers: how long messages wait and run, and in which processes."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("handler", overflow="fold", ratio=1)
-    for heading in ("wait p50", "p95", "p99", "run p50", "p95", "p99", "busy"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("processes", overflow="fold", ratio=1)
+    rows = []
     for name, info in handlers.items():
         times = (info.wait_p50_s, info.wait_p95_s, info.wait_p99_s, info.run_p50_s, info.run_p95_s, info.run_p99_s)
         places = ", ".join(f"{one.name or 'owner'} ({one.pid}): {one.active}/{one.workers}" for one in info.processes)
-        table.add_row(one_line(name, "cyan"), *map(_time, times), f"{info.active}/{info.workers}", one_line(places))
-    return table
+        figures = [*map(_time, times), f"{info.active}/{info.workers}"]
+        rows.append(Named(one_line(name, "cyan"), figures, one_line(places)))
+    headings = ("wait p50", "p95", "p99", "run p50", "p95", "p99", "busy")
+    return NamedRows("handler", headings, rows, "processes")
 
 
 def _time(seconds: float) -> str:
@@ -101,25 +100,23 @@ def size(n: int) -> str:
     return f"{n / 2**30:,.1f} GiB" if n >= 1 << 30 else f"{n / 2**20:,.1f} MiB"
 
 
-def _table(status: Status) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("type", overflow="fold", ratio=1)
-    for heading in ("ready", "oldest", "in flight", "delayed", "held", "dead", "done/s", "failed/s", "workers"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in status.types:
-        table.add_row(
-            one_line(row.type, "cyan"),
-            _number(row.ready),
-            "-" if row.oldest_ready_s is None else _age(row.oldest_ready_s),
-            _number(row.in_flight),
-            _number(row.delayed),
-            _number(row.held),
-            Text(_number(row.dead), style="red" if row.dead else ""),
-            f"{row.completed_per_s:,.1f}",
-            f"{row.failed_per_s:,.1f}",
-            _workers(row),
-        )
-    return table
+def _table(status: Status) -> NamedRows:
+    headings = ("ready", "oldest", "in flight", "delayed", "held", "dead", "done/s", "failed/s", "workers")
+    return NamedRows("type", headings, [Named(one_line(row.type, "cyan"), _figures(row)) for row in status.types])
+
+
+def _figures(row: TypeStatus) -> list[Text | str]:
+    return [
+        _number(row.ready),
+        "-" if row.oldest_ready_s is None else _age(row.oldest_ready_s),
+        _number(row.in_flight),
+        _number(row.delayed),
+        _number(row.held),
+        Text(_number(row.dead), style="red" if row.dead else ""),
+        f"{row.completed_per_s:,.1f}",
+        f"{row.failed_per_s:,.1f}",
+        _workers(row),
+    ]
 
 
 def _workers(row: TypeStatus) -> Text:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
+import pytest
 from typer.testing import CliRunner
 
 import perdure
+from perdure.cli.look.status_screen import handlers_table, screen
 from perdure.cli.main import app
-from perdure.operations.watch import Watch
+from perdure.cli.terminal import Terminal
+from perdure.operations.metrics import HandlerInfo, ProcessInfo
+from perdure.operations.watch import Status, TypeStatus, Watch
 from perdure.store import open_reader
 
 if TYPE_CHECKING:
@@ -96,3 +101,23 @@ def test_the_screen_is_drawn_until_it_is_interrupted(tmp_path: Path) -> None:
                     break
         os.close(ours)
         assert shown.returncode != 0
+
+
+@pytest.mark.parametrize("columns", [40, 80, 300])
+def test_names_of_types_are_never_broken(columns: int) -> None:
+    names = ["shop.Order", "a.long.package.of.the.application.billing.events.InvoiceWasSent", "x" * 100]
+    counts: dict[str, Any] = dict.fromkeys((field.name for field in attrs.fields(TypeStatus)), 0)
+    types = tuple(TypeStatus(**counts | {"type": name, "ready": 12_345, "oldest_ready_s": 75.0}) for name in names)
+    process = ProcessInfo(name="worker.py 17", pid=17, workers=4, active=1, processed=0, failed=0)
+    figures: dict[str, Any] = dict.fromkeys((field.name for field in attrs.fields(HandlerInfo)), 0) | {"processes": (process,) * 3}
+    handlers = {name: HandlerInfo(**figures) for name in names}
+    status = Status(seq=3, at_us=1, bytes=1, segments=1, snapshots=0, types=types)
+    out = io.StringIO()
+    Terminal(file=out, width=columns).print(screen("orders", status, {}, "", [handlers_table(handlers)]))
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    for name in names if columns > 100 else names[:2] if columns == 80 else names[:1]:
+        assert sum(name in line for line in lines) == 2, "of its messages, and of its handler"
+    if columns <= 100:
+        assert sum(line.startswith("xxx") and line.endswith("xxx") and "…" in line for line in lines) == 2
+    assert sum("12,345" in line and "1 min" in line for line in lines) == 3 or columns == 40
+    assert max(map(len, lines)) <= columns

@@ -1,6 +1,7 @@
 """A shared System as a program that relays an outbox: `python relayer.py FOLDER DATABASE LOG OPTIONS`.
 
-OPTIONS is JSON: `ownership`, `every_s`, `name`. Each line of the log is `what pid`: `look` at the table, or the id that was handled.
+OPTIONS is JSON: `ownership`, `every_s`, `name`. Each line of the log is `what pid`: a `look` at the table, or the id of what was
+handled.
 A line on standard input writes a row and tells the relay; its end stops the program.
 """
 
@@ -57,7 +58,7 @@ def connect(database: str, log: str) -> sqlite3.Connection:
 def main(folder: str, database: str, log: str, options: dict[str, Any]) -> None:
     """Relay and handle until standard input ends."""
     system = perdure.System(folder, shared=True, ownership=options.pop("ownership", "auto"))
-    system.handler(Shipped)(lambda _, ctx: note(log, ctx.id))
+    system.handler(Shipped, retries=5, backoff=0)(lambda _, ctx: note(log, ctx.id))
     with system, perdure.OutboxRelay(system, lambda: connect(database, log), **options) as relay:
         print(f"up {system.role}", flush=True)  # noqa: T201 - the test waits for it
         for line in sys.stdin:
@@ -66,4 +67,4 @@ def main(folder: str, database: str, log: str, options: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4], json.loads(sys.argv[4]))
+    main(sys.argv[1], sys.argv[2], sys.argv[3], json.loads(sys.argv[4]))

@@ -15,6 +15,7 @@ import attrs
 import pytest
 
 import perdure
+from perdure.outbox.dialect import Sql
 from tests.postgres_server import shared_server
 
 if TYPE_CHECKING:
@@ -75,6 +76,34 @@ def connect(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Connect]
 
 def _run(connection: Any, sql: str) -> Any:
     return connection.exec_driver_sql(sql) if hasattr(connection, "exec_driver_sql") else connection.execute(sql)
+
+
+def place(connect: Connect) -> str | None:
+    with contextlib.closing(connect()) as connection:
+        return Sql(connection).place()
+
+
+def test_each_connection_names_the_same_table(connect: Connect) -> None:
+    assert place(connect)
+    assert place(connect) == place(connect)
+    with contextlib.closing(connect()) as connection:
+        _run(connection, "DROP TABLE perdure_outbox")
+        connection.commit()
+    assert place(connect) is None
+
+
+def test_a_plain_user_of_postgres_is_told_which_table_it_reads(postgres: str) -> None:
+    import psycopg  # noqa: PLC0415 - only where it is installed
+
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        perdure.Outbox(connection).create_table()
+        connection.execute("DROP ROLE IF EXISTS plain")
+        connection.execute("CREATE ROLE plain LOGIN")
+        as_owner = Sql(connection).place()
+    plain = postgres.replace("user=perdure", "user=plain")
+    assert place(lambda: psycopg.connect(plain)) == as_owner
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute("DROP ROLE plain")
 
 
 def rows(connect: Connect) -> int:

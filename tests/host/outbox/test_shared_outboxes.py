@@ -111,16 +111,14 @@ def test_of_an_outbox_that_the_owner_does_not_have_one_member_takes_care(
         assert owner.admin.metrics().published == 101, "each row once"
 
 
-def test_a_process_whose_host_has_committed_tells_the_one_that_reads(
-    start: Start, log: Path, until: Until
-) -> None:
+def test_a_process_whose_host_has_committed_tells_the_one_that_reads(start: Start, log: Path, until: Until) -> None:
     owner = start("owner", every_s=3600.0)
     until(lambda: looks(log) == 1)
     member = start("member")
     assert member.stdin is not None
     for number in range(3):
         print(number, file=member.stdin, flush=True)
-        until(lambda number=number: number in handled(log))
+        until(lambda: number in handled(log))  # noqa: B023 - waits here
     assert lookers(log) == {owner.pid}
 
 

@@ -33,14 +33,16 @@ class Runtime:
 class Member:
     def __init__(self, shared_as: str | None) -> None:
         self.posted: list[bytes] = []
-        self.runtime: Any = Runtime()
-        self.source: Any = Source(shared_as)
-        self.runtime.extensions.add_outbox(self.source)
-        self.outboxes = MemberOutboxes(self.runtime, self.posted.append)
+        self.runtime = Runtime()
+        source: Any = Source(shared_as)
+        self.source = source
+        self.runtime.extensions.add_outbox(source)
+        runtime: Any = self.runtime
+        self.outboxes = MemberOutboxes(runtime, self.posted.append)
 
     @property
     def relays(self) -> bool:
-        return bool(self.runtime.extensions.relays(self.source))
+        return self.runtime.extensions.relays(self.source)
 
 
 def test_it_relays_what_the_owner_says_and_all_once_it_owns_the_folder() -> None:
@@ -69,6 +71,8 @@ def test_the_owner_is_told_of_outboxes_and_of_news_in_them() -> None:
     member = Member("orders")
     assert member.outboxes.claims() == [["orders", 0]]
     for _ in range(2):
-        member.runtime.extensions.granted.hurry()
+        granted = member.runtime.extensions.granted
+        assert granted is not None
+        granted.hurry()
     assert [*Assembler().feed(b"".join(member.posted))] == [(Kind.PING, [["orders", 1]]), (Kind.PING, [["orders", 2]])]
     assert member.outboxes.claims() == [["orders", 2]]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
 import perdure
@@ -18,6 +19,7 @@ from perdure.actors.journal.log_fold import fold_log
 from perdure.cli.main import app
 from perdure.processes.deputy import Deputy, warm_fold_of
 from perdure.store.format import frame
+from perdure.telemetry import PrometheusCollector
 from tests.actors.journal.test_warm_fold import Owner
 from tests.host.processes.clients.test_faults import wait_until
 from tests.host.processes.crew import Job, crew, noted
@@ -66,6 +68,10 @@ def test_all_processes_see_which_are_deputies_and_up_to_where_they_have_folded(h
         wait_until(lambda: [deputy.seq >= seen.seq for deputy in client.admin.metrics().deputies] == [True])
         (deputy,) = client.admin.metrics().deputies
         assert deputy.pid == pid
+        registry = CollectorRegistry()
+        PrometheusCollector(client, registry=registry)
+        assert registry.get_sample_value("perdure_deputies") == 1
+        wait_until(lambda: registry.get_sample_value("perdure_deputy_behind_events") == 0)
     told = CliRunner().invoke(app, ["status", str(folder), "--once"])
     assert f"({pid}): has folded the log up to event" in told.output
     figures = json.loads(CliRunner().invoke(app, ["status", str(folder), "--json"]).output)

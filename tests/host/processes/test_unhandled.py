@@ -1,0 +1,91 @@
+"""Messages that no process handles are named, and a handler in any process counts: a class may have two names by mistake."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import perdure
+from tests.host.processes.shop import Order, Quote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.host.conftest import Until
+    from tests.programs import Program
+
+PATIENCE_S = 30.0
+
+
+def named(name: str) -> Any:
+    return perdure.message(name=name)(dataclasses.make_dataclass("Parcel", [("number", int)]))
+
+
+RUN, IMPORTED, OTHER = named("__main__.Parcel"), named("post.Parcel"), named("post.Letter")
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+
+
+def test_a_drain_that_times_out_names_the_types_that_nothing_handles(folder: Path) -> None:
+    with perdure.System(folder) as system:
+        system.publish_many([OTHER(n) for n in range(3)])
+        with pytest.raises(
+            TimeoutError, match=r"still 3 ready, .* in flight\. No handler is at work for post\.Letter \(3\): start a"
+        ):
+            system.drain(0.01)
+        system.handler(RUN)(lambda _: None)
+        system.publish_many([IMPORTED(n) for n in range(2)])
+        with pytest.raises(TimeoutError) as told:
+            system.drain(0.01)
+        assert "No handler is at work for post.Letter (3), post.Parcel (2); there is one for __main__.Parcel." in str(told.value)
+        assert '@perdure.message(name="post.Parcel")' in str(told.value)
+
+
+def test_a_client_is_told_at_its_first_publish_and_by_drain(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    system = perdure.System(folder, shared=True)
+    system.handler(RUN)(lambda _: None)
+    with system, perdure.connect(folder) as client:
+        client.publish(RUN(0))
+        client.publish(OTHER(0))
+        assert warnings(caplog) == []
+        client.publish_many([IMPORTED(n) for n in range(2)])
+        client.publish(IMPORTED(2))
+        (warning,) = warnings(caplog)
+        assert warning.startswith(
+            "messages of type post.Parcel are handled by no process of this folder; there is a handler for __main__"
+        )
+        said = r"No handler is at work for post\.Parcel \(3\), post\.Letter \(1\); there is one for __main__\.Parcel"
+        with pytest.raises(TimeoutError, match=said):
+            client.drain(0.01)
+        with pytest.raises(TimeoutError, match=said):
+            asyncio.run(client.adrain(0.01))
+
+
+def test_a_member_is_told_when_it_joins(folder: Path, start: Callable[[], Program], caplog: pytest.LogCaptureFixture) -> None:
+    start()
+    with perdure.connect(folder) as client:
+        client.publish(IMPORTED(1))
+    member = perdure.System(folder, shared=True, ownership="never")
+    member.handler(RUN)(lambda _: None)
+    with member:
+        (warning,) = warnings(caplog)
+        assert warning.startswith("1 message(s) of type post.Parcel wait")
+        with pytest.raises(TimeoutError, match=r"No handler is at work for post\.Parcel \(1\); there is one for __main__\.Parcel"):
+            member.drain(0.01)
+
+
+def test_a_handler_of_any_process_answers_calls(folder: Path, start: Callable[[], Program], until: Until) -> None:
+    with perdure.System(folder, shared=True) as owner, perdure.connect(folder) as client:
+        start()
+        until(lambda: "shop.Quote" in owner.admin.handlers())
+        assert owner.call(Quote(4), timeout=PATIENCE_S) == 8
+        assert client.call(Quote(21), timeout=PATIENCE_S) == 42
+        client.publish(Order(1))
+        client.drain(PATIENCE_S)
