@@ -60,7 +60,7 @@ def main(folder: str, database: str, log: str, options: dict[str, Any]) -> None:
     system = perdure.System(folder, shared=True, ownership=options.pop("ownership", "auto"))
     system.handler(Shipped, retries=5, backoff=0)(lambda _, ctx: note(log, ctx.id))
     with system, perdure.OutboxRelay(system, lambda: connect(database, log), **options) as relay:
-        print(f"up {system.role}", flush=True)  # noqa: T201 - the test waits for it
+        print(f"up {system.role}", flush=True)
         for line in sys.stdin:
             write(database, int(line))
             relay.notify()

@@ -93,7 +93,7 @@ def test_each_connection_names_the_same_table(connect: Connect) -> None:
 
 
 def test_a_plain_user_of_postgres_is_told_which_table_it_reads(postgres: str) -> None:
-    import psycopg  # noqa: PLC0415 - only where it is installed
+    import psycopg
 
     with psycopg.connect(postgres, autocommit=True) as connection:
         perdure.Outbox(connection).create_table()
