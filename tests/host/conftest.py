@@ -5,6 +5,7 @@ No test and no message class lives here; message classes stand at the top of the
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import typer.main
+import typer.testing
 
 import perdure
 from tests.host import on_postgres
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
     import svcs
 
     Until = Callable[[Callable[[], object]], None]
+
+typer.testing._get_command = functools.cache(typer.main.get_command)  # type: ignore[attr-defined]
+"""The runner makes the parsers of all commands anew for each one that it runs, which takes longer than most of those do."""
 
 PATIENCE_S = 60.0
 COMMAND_FORKS = Path(__file__).parent / "cli" / "command_forks.py"

@@ -69,7 +69,7 @@ def fingerprint(seed: int) -> str:
     return f"{digest.hexdigest()} {scenario.steps} {len(scenario.sut.handler_log.calls)}"
 
 
-SEEDS = range(8)
+SEEDS = range(4)
 
 
 @pytest.mark.long(seconds=20)
@@ -151,7 +151,7 @@ def test_failing_plan_is_shortened(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the steps are left that the failure needs."""
     monkeypatch.setattr("perdure.events.queue.outcomes.done", lambda *_: [])  # no message is ever completed
     monkeypatch.setitem(__import__("perdure.events.queue.decisions", fromlist=["RULES"]).RULES, _done(), lambda *_: [])
-    plan = attrs.evolve(draw(3, steps=12, faults=False), steps=[*draw(3, steps=12, faults=False).steps, PUBLISH])
+    plan = attrs.evolve(draw(3, steps=6, faults=False), steps=[*draw(3, steps=6, faults=False).steps, PUBLISH])
     failure = shrink(plan, 25)
     assert failure is not None
     assert len(failure.plan.steps) < len(plan.steps)

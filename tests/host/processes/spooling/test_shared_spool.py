@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import perdure
+from tests.host.processes.clients.test_faults import suspend
 from tests.host.processes.shop import Nap, Order, Quote, shop
 from tests.host.processes.spooling.test_spool import spool_files, wait_until
 from tests.host.processes.takeovers.test_takeover import role_of
@@ -68,7 +69,7 @@ def test_what_it_spooled_is_taken_in_once_when_it_becomes_the_owner_itself(
     process = start()
     with shop(str(folder), spool=True) as member:
         assert role_of(member) == "member"
-        os.kill(process.pid, signal.SIGSTOP)
+        suspend(process.pid)
         futures = [member.submit(Order(n), group="in order") for n in range(50)]
         ids = [future.result(30) for future in futures]
         assert spool_files(folder), "an owner that is stopped does not hold up what is published"

@@ -13,6 +13,7 @@ import pytest
 
 import perdure
 from perdure.store.spool.spool_format import is_spool
+from tests.host.processes.clients.test_faults import suspend
 from tests.host.processes.shop import Order, Quote, shop
 from tests.programs import Program
 
@@ -75,7 +76,7 @@ def test_what_is_in_both_the_spool_and_the_log_counts_once(
     process = start()
     with perdure.connect(folder, spool=True) as client:
         client.publish(Order(1))
-        os.kill(process.pid, signal.SIGSTOP)
+        suspend(process.pid)
         ids = [client.publish(Order(2)), client.publish(Order(3), id="mine")]
         assert spool_files(folder), "a stopped owner does not hold up who spools"
         monkeypatch.setattr("perdure.processes.to_owner.waiting.SPOOL_SILENT_S", 3600.0)
