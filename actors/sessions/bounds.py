@@ -91,7 +91,7 @@ def _check_act(act: Act | None) -> None:
 def _check_publish(publish: commands.Publish, bounds: Bounds) -> None:
     drafts = publish.drafts
     if isinstance(drafts, commands.DraftRun):
-        sizes = [len(payload) for payload in drafts.payloads]
+        sizes, total = list(map(len, drafts.payloads)), drafts.payload_bytes()
         _label("type", drafts.type)
         _refuse_unless(len(drafts.ids) == len(sizes), "ids")
         if not isinstance(drafts.ids, IdRun):
@@ -99,12 +99,13 @@ def _check_publish(publish: commands.Publish, bounds: Bounds) -> None:
                 _label("id", ident)
     else:
         sizes = [len(draft.payload) for draft in drafts]
+        total = sum(sizes)
         for draft in drafts:
             _check_draft(draft)
     _refuse_unless(bool(sizes), "messages")
-    if max(sizes) > bounds.payload_bytes_max or len(sizes) > bounds.batch_max or sum(sizes) > bounds.batch_bytes_max:
+    if max(sizes) > bounds.payload_bytes_max or len(sizes) > bounds.batch_max or total > bounds.batch_bytes_max:
         msg = (
-            f"messages: {len(sizes):,} of {sum(sizes):,} bytes, the largest of {max(sizes):,}, are more than the owner takes: see "
+            f"messages: {len(sizes):,} of {total:,} bytes, the largest of {max(sizes):,}, are more than the owner takes: see "
             "its Options.payload_bytes_max, batch_max and batch_bytes_max"
         )
         raise PayloadTooLarge(msg)

@@ -6,6 +6,7 @@ When it is read and written is up to the `server`, what is said on it up to its 
 from __future__ import annotations
 
 import os
+import select
 import socket
 import time
 from collections import deque
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["READ_BYTES", "Peer"]
 
-READ_BYTES = 256 << 10
-"""Bytes read from one peer before the others have their turn."""
+READ_BYTES = 64 << 10
+"""Bytes read from one peer before the others have their turn. Much more costs as much as taking in a publish: the allocator maps
+and unmaps it each time."""
 OUT_BYTES_MAX = 128 << 20
 """Bytes that wait to be read by one peer."""
 
@@ -44,6 +46,8 @@ class Peer:
         self.is_known = False
         self.is_proven = True
         """It need not prove any more that it knows the owner's secret."""
+        self.awaits = select.POLLIN
+        """What its socket is watched for."""
         self.is_queued = False
         """It is among those that have answers. A thread that is killed before it puts the peer there costs it 0.25 s."""
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import selectors
+import select
 import threading
 import time
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.actors.core.users import user_name
@@ -73,7 +73,7 @@ class Server:
         self._heard = Waker()  # first, as it may fail
         self._listener: FolderListener | None = None if folder is None else FolderListener(folder, (allowed or {}).keys())
         self._adopted: deque[tuple[socket.socket, str, str]] = deque()
-        self._selector: selectors.BaseSelector = selectors.PollSelector()  # no state in the kernel that a fork would share
+        self._poll = select.poll()  # no state in the kernel that a fork would share
         self._waker: Waker | NoWaker = self._heard
         self._closing = threading.Lock()
         self._answered: deque[Peer] = deque()
@@ -92,8 +92,8 @@ class Server:
         """Begin to accept and answer."""
         self._owner = owner
         if self._listener is not None:
-            self._selector.register(self._listener.sock, selectors.EVENT_READ, None)
-        self._selector.register(self._heard, selectors.EVENT_READ, None)
+            self._poll.register(self._listener.sock, select.POLLIN)
+        self._poll.register(self._heard, select.POLLIN)
         thread = BackgroundThread(self._run, "perdure-sessions")
         thread.start()
         self._thread = thread
@@ -167,7 +167,6 @@ class Server:
             self._adopted.popleft()[0].close()
         if self._listener is not None:
             self._listener.sock.close()
-        self._selector.close()
         self._waker = NoWaker()
         del self._heard
 
@@ -189,13 +188,14 @@ class Server:
             self._drop(peer, self._why)
 
     def _turn(self, timeout_s: float) -> None:
-        for key, events in self._selector.select(timeout_s):
-            peer: Peer | None = key.data
+        for fd, events in self._poll.poll(timeout_s * 1000):
+            peer = self._peers.get(fd)
             if peer is not None:
                 self._guarded(peer, events)
-            elif self._listener is not None and key.fileobj is self._listener.sock:
+            elif fd == self._heard.fileno():
+                self._heard.clear()
+            elif self._listener is not None and fd == self._listener.sock.fileno():
                 self._accept(self._listener)
-        self._heard.clear()
         while self._adopted:
             sock, origin, principal = self._adopted.popleft()
             self._admit(Peer(sock, 0, time.monotonic()), RIGHTS, origin, principal)
@@ -252,7 +252,7 @@ class Server:
         assert self._owner is not None  # noqa: S101 - `serve` set it before the thread began
         peer.session = Session(self._owner, partial(self._has_answers, peer), rights, origin, principal)
         self._peers[peer.sock.fileno()] = peer
-        self._selector.register(peer.sock, selectors.EVENT_READ, peer)
+        self._poll.register(peer.sock, peer.awaits)
         if len(self._peers) > PEERS_MAX:
             self._drop(peer, NotRunning(f"{PEERS_MAX:,} processes are connected already, which is the most"))
 
@@ -267,7 +267,7 @@ class Server:
         if self._peers.get(peer.sock.fileno()) is not peer:
             return
         try:
-            if events & selectors.EVENT_READ:
+            if events & ~select.POLLOUT:
                 self._read(peer)
             peer.is_queued = False  # first: what is answered from here on queues it again
             for frame in peer.session.frames(FLOW_BYTES - peer.out_bytes):
@@ -312,10 +312,10 @@ class Server:
 
     def _write(self, peer: Peer) -> None:
         peer.send()
-        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if peer.out else 0)
-        key: Any = self._selector.get_key(peer.sock)
-        if key.events != wanted:
-            self._selector.modify(peer.sock, wanted, peer)
+        wanted = select.POLLIN | select.POLLOUT if peer.out else select.POLLIN
+        if peer.awaits != wanted:
+            peer.awaits = wanted
+            self._poll.modify(peer.sock, wanted)
 
     def _drop(self, peer: Peer, why: PerdureError | None) -> None:
         """End a connection; `why` is told to the peer where there is room for it."""
@@ -323,7 +323,7 @@ class Server:
             return
         peer.session.close()
         with contextlib.suppress(KeyError, ValueError):
-            self._selector.unregister(peer.sock)
+            self._poll.unregister(peer.sock)
         if peer.is_known:
             self._departed.left(peer.session.origin, peer.pid, time.monotonic())
             logger.info("process %d (%s) is connected no more; %d now", peer.pid, inert(peer.session.name), len(self._peers))

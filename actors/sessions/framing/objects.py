@@ -53,7 +53,13 @@ class Objects:
         shapes = {n: kind if isinstance(kind, tuple) else (kind, _fields(kind)) for n, kind in kinds.items()}
         self._number_of = {kind: number for number, (kind, _) in shapes.items()}
         self._fields = dict(shapes.values())
-        self._makers = {number: _Maker(kind, fields, namespace) for number, (kind, fields) in shapes.items()}
+        self._make: dict[int, Callable[[list[Any]], Any]] = {
+            **{number: _Maker(kind, fields, namespace).make for number, (kind, fields) in shapes.items()},
+            TUPLE: tuple,
+            ID_RUN: _id_run,
+            ERROR: self._error_of,
+        }
+        """By number, what makes an object of its fields."""
         self._errors: dict[str, type[BaseException]] = {
             **{
                 name: kind
@@ -129,20 +135,14 @@ class Objects:
 
     def _of_ext(self, number: int, data: memoryview) -> Any:
         elements = self._decoder.decode(data)
-        if not isinstance(elements, list):
+        if elements.__class__ is not list:
             msg = "an object without fields"
             raise BadObject(msg)
-        if number == TUPLE:
-            return tuple(elements)
-        if number == ID_RUN:
-            return _id_run(elements)
-        if number == ERROR:
-            return self._error_of(elements)
-        maker = self._makers.get(number)
-        if maker is None:
+        make = self._make.get(number)
+        if make is None:
             msg = f"an object of the unknown class {number}"
             raise BadObject(msg)
-        return maker.make(elements)
+        return make(elements)
 
     def _error_of(self, elements: list[Any]) -> BaseException:
         if not elements or not isinstance(elements[0], str):
@@ -166,8 +166,9 @@ def _ext(number: int, elements: list[Any]) -> msgspec.msgpack.Ext:
 
 
 def _id_run(elements: list[Any]) -> IdRun:
-    match elements:
-        case [str(prefix), int(start), int(n)] if len(prefix) <= 64 and 0 <= start < 1 << 63 and 0 <= n <= 1 << 20:  # noqa: PLR2004
+    if [*map(type, elements)] == [str, int, int]:
+        prefix, start, n = elements
+        if len(prefix) <= 64 and 0 <= start <= INT_MAX and 0 <= n <= 1 << 20:  # noqa: PLR2004 - what is made here is not longer
             return IdRun(prefix, start, n)
     msg = "a malformed run of ids"
     raise BadObject(msg)
@@ -181,7 +182,8 @@ class _Maker:
         annotations = {
             name: hint for base in reversed(kind.__mro__) for name, hint in vars(base).get("__annotations__", {}).items()
         }
-        self._checks = [(name, _check_of(_evaluated(annotations[name], {**namespace, kind.__name__: kind}))) for name in fields]
+        self._fields = fields
+        self._checks = [_check_of(_evaluated(annotations[name], {**namespace, kind.__name__: kind})) for name in fields]
 
     def make(self, elements: list[Any]) -> Any:
         """Make one; fields that are missing at the end have their defaults.
@@ -192,14 +194,14 @@ class _Maker:
         if len(elements) > len(self._checks):
             msg = f"{self._kind.__qualname__}: {len(elements)} fields, of {len(self._checks)}"
             raise BadObject(msg)
-        for element, (name, check) in zip(elements, self._checks, strict=False):
-            if not check(element):
+        for i, (element, holds) in enumerate(zip(elements, self._checks, strict=False)):
+            if not holds(element):
                 shown = (
                     element if element.__class__ in (int, float, bool) else type(element).__name__
                 )  # else it may be of any length
-                msg = f"{self._kind.__qualname__}.{name}: not {shown}"
+                msg = f"{self._kind.__qualname__}.{self._fields[i]}: not {shown}"
                 raise BadObject(msg)
-        return self._kind(**{name: element for element, (name, _) in zip(elements, self._checks, strict=False)})
+        return self._kind(**dict(zip(self._fields, elements, strict=False)))
 
 
 def _evaluated(hint: Any, namespace: Mapping[str, Any]) -> Any:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Link"]
 
-READ_BYTES = 256 << 10
+READ_BYTES = 64 << 10
+"""A larger buffer costs more than the rest of reading an answer: the allocator maps and unmaps it each time."""
 
 
 class Link:
