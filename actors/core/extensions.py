@@ -103,6 +103,8 @@ class Extensions:
         """Other processes may have the same outboxes."""
         self.granted: Granted | None = None
         """None: this process owns the folder, and relays all that it has."""
+        self._unread: frozenset[str] = frozenset()
+        """Outboxes that could not be read when this process tried last: other processes may."""
         self.has_bulks = False
         """A bulk act was begun, or was under way when the run began."""
         self._lock = threading.Lock()
@@ -127,11 +129,19 @@ class Extensions:
         with self._lock:
             self.outboxes = {known: source for known, source in self.outboxes.items() if known != name}
 
+    def note_reading(self, source: Source, *, failed: bool) -> None:
+        """Note whether an outbox could be read."""
+        if failed != (source.name in self._unread):
+            self._unread ^= {source.name}
+
     def shared(self) -> list[str]:
-        """Return the names of the outboxes that other processes may have too, as far as they are known."""
-        return [source.shared_as for source in self.outboxes.values() if source.shared_as]
+        """Return the names of the outboxes that other processes may have too and this one can read, as far as it is known."""
+        return [source.shared_as for source in self.outboxes.values() if source.shared_as and source.name not in self._unread]
 
     def relays(self, source: Source) -> bool:
-        """Return whether this process relays an outbox: one that others have too is relayed by one of them."""
+        """Return whether this process reads an outbox: one that others have too is read by one of them.
+
+        One that it could not read it tries again, in order to know when it can.
+        """
         granted = self.granted
-        return granted is None or not source.shared_as or source.shared_as in granted.names
+        return granted is None or not source.shared_as or source.shared_as in granted.names or source.name in self._unread

@@ -128,8 +128,10 @@ class Relay(Actor):
                 return
             read = source.read(after)
         except FOREIGN_ERRORS as error:  # a database that is down is no reason for an actor to die again and again
+            self.extensions.note_reading(source, failed=True)
             self._failed(source, progress, error)
             return
+        self.extensions.note_reading(source, failed=False)
         polling.found(read[-1][0] if read else 0)
         if not read:
             return

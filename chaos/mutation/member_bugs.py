@@ -222,7 +222,7 @@ MEMBER_BUGS: tuple[Bug, ...] = (
     Bug(
         "an owner reads only the outboxes that the one before left to it",
         "member",
-        "tests/host/processes/test_member_outboxes.py",
+        "tests/host/processes/members/test_member_outboxes.py",
         0,
         (Edit("perdure.processes.member_outboxes", "self._runtime.extensions.granted = None  #", "pass  #"),),
     ),

@@ -272,7 +272,7 @@ class Routed(Results, Consuming):
         """Wait until no partition has a message that is ready, delayed or in flight, and nothing is left to take in.
 
         Raises:
-            TimeoutError: some still had after `timeout` seconds.
+            TimeoutError: some still had after `timeout` seconds; as `System.drain`, of the first such partition.
             NotRunning: the cluster was stopped meanwhile.
             WouldDeadlock: a handler calls; its own message is in flight for as long as it waits.
         """

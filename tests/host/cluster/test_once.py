@@ -71,6 +71,13 @@ def test_hooks_run_once_in_a_process_on_the_loop_of_all_its_handlers(collected: 
     assert loops.pop().is_closed()
 
 
+def test_a_drain_that_times_out_names_the_types_that_nothing_handles() -> None:
+    with cluster_of(new_queue()) as cluster:
+        cluster.publish(Shipped("nowhere"))
+        with pytest.raises(TimeoutError, match=r"still 1 ready, .* No handler is at work for shipped \(1\)"):
+            cluster.drain(0.5)
+
+
 def test_hooks_run_on_the_loop_that_the_cluster_is_entered_on() -> None:
     loops: list[asyncio.AbstractEventLoop] = []
 

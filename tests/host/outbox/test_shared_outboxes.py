@@ -138,6 +138,33 @@ def test_what_the_owner_reads_no_more_a_member_reads(folder: Path, start: Start,
         assert relay.published == 1
 
 
+def test_what_the_owner_cannot_read_a_member_reads_until_it_can(
+    folder: Path, start: Start, database: str, log: Path, until: Until
+) -> None:
+    is_down = [True]
+
+    def connect() -> sqlite3.Connection:
+        if is_down[0]:
+            msg = "no route to the database"
+            raise sqlite3.OperationalError(msg)
+        return sqlite3.connect(database)
+
+    with perdure.System(folder, shared=True) as owner, perdure.OutboxRelay(owner, connect, every_s=0.05, name="shipping") as relay:
+        member = start("member", name="shipping")
+        write(database, 1)
+        until(lambda: handled(log) == [1])
+        assert lookers(log) == {member.pid}
+        is_down[0] = False
+
+        def the_owner_reads() -> bool:
+            write(database, owner.admin.metrics().published + 1)
+            return relay.published > 0
+
+        until(the_owner_reads)
+        owner.drain(PATIENCE_S)
+        assert owner.admin.metrics().published == len(set(handled(log)))
+
+
 def test_a_table_has_the_same_name_by_whatever_path_it_is_opened(tmp_path: Path, database: str) -> None:
     (tmp_path / "link.db").symlink_to(database)
     other = sqlite3.connect(tmp_path / "other.db")

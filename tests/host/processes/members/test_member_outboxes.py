@@ -67,6 +67,16 @@ def test_what_no_other_process_reads_it_relays_in_any_case() -> None:
     assert Member("").outboxes.first_frames() == []
 
 
+def test_what_it_cannot_read_it_leaves_to_others_and_tries_again() -> None:
+    member = Member("orders")
+    member.runtime.extensions.note_reading(member.source, failed=True)
+    assert member.outboxes.claims() == []
+    assert member.relays, "in order to know when it can"
+    member.runtime.extensions.note_reading(member.source, failed=False)
+    assert member.outboxes.claims() == [["orders", 0]]
+    assert not member.relays
+
+
 def test_the_owner_is_told_of_outboxes_and_of_news_in_them() -> None:
     member = Member("orders")
     assert member.outboxes.claims() == [["orders", 0]]
