@@ -166,15 +166,14 @@ class Fail(NamedTuple):
 class Release(NamedTuple):
     """Return a delivery that has not started; the attempt does not count.
 
-    `spends`: another process may begin it all the same, or say this again when the next holder has it. So the number of the attempt
-    is not used again.
+    Another process may begin it all the same, and this may be sent again when the next holder has the message. So the number of the
+    attempt is not used again.
     """
 
     number: int
     id: str
     attempt: int
     reason: str
-    spends: bool = False
 
 
 class ExpireLease(NamedTuple):
@@ -206,12 +205,11 @@ class Spend(NamedTuple):
 class Orphan(NamedTuple):
     """Take back a message that was out when its process died.
 
-    `started`: the attempt is known to have started. `spends`: its process may only hang, so its number is not used again.
+    `started`: the attempt is known to have started.
     """
 
     number: int
     started: bool
-    spends: bool = False
 
 
 class Extend(NamedTuple):

@@ -21,16 +21,18 @@ __all__ = ["log_dead_letter", "log_failure"]
 logger = GuardedLogger("perdure")
 
 
-def log_failure(tuning: Tuning, published: Published, fail: Fail, error: BaseException | None, *, asked: bool) -> None:
+def log_failure(
+    tuning: Tuning, published: Published, attempt: int, fail: Fail, error: BaseException | None, *, asked: bool
+) -> None:
     """Log a failed attempt at `Options.log_failures`, and its traceback at DEBUG; `asked`: the handler asked for the retry."""
     if tuning.log_failures is None:
         return
     level = logging.INFO if asked else logging.getLevelNamesMapping()[tuning.log_failures]
     if logger.isEnabledFor(level):
-        what = f"attempt {fail.attempt} of {_named(published)} failed: {fail.exception}: {one_line(fail.message)}"
-        logger.log(level, "%s", what, extra=_extra(published, fail.attempt))
+        what = f"attempt {attempt} of {_named(published)} failed: {fail.exception}: {one_line(fail.message)}"
+        logger.log(level, "%s", what, extra=_extra(published, attempt))
     if error is not None and logger.isEnabledFor(logging.DEBUG):
-        logger.debug("how attempt %d of %s failed:", fail.attempt, _named(published), exc_info=error)
+        logger.debug("how attempt %d of %s failed:", attempt, _named(published), exc_info=error)
 
 
 def log_dead_letter(tuning: Tuning, letter: DeadLettered) -> None:

@@ -64,7 +64,9 @@ class LostRuns:
         state = self._queue.state
         message = state.by_id(ident)
         if message is None:
-            return ident in state.ids
+            number = state.ids.get(ident)
+            dead = state.dead.get(number) if number else None  # one that is replayed goes on with the number after its last
+            return bool(number) and (dead is None or dead.last >= attempt)
         return message.attempts >= attempt or (message.lease is not None and message.lease.attempt > attempt)
 
     def spend(self, now_us: int) -> None:

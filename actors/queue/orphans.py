@@ -92,7 +92,7 @@ class Orphans:
                 return by_hand.get(message.number) == lease.attempt and not is_connected
             return lease is not None and held.get(message.number) == lease.attempt and not _is_open(message, all_pools)
 
-        lost = [orphan._replace(spends=True) for orphan in deadlines.orphans(state, is_lost)]
+        lost = deadlines.orphans(state, is_lost)
         self.taken_back = {orphan.number: (held | by_hand)[orphan.number] for orphan in lost}
         return lost
 
@@ -103,7 +103,7 @@ class Orphans:
         def is_lost(message: Message) -> bool:
             return message.lease is not None and taken_back.get(message.number) == message.lease.attempt
 
-        return [orphan._replace(spends=True) for orphan in deadlines.orphans(state, is_lost)] if taken_back else []
+        return deadlines.orphans(state, is_lost) if taken_back else []
 
 
 def _is_open(message: Message, pools: list[Pool]) -> bool:

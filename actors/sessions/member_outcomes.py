@@ -11,7 +11,7 @@ from perdure.actors.core.messages import Outcomes
 from perdure.actors.sessions.delivered import REPORTS
 from perdure.actors.sessions.framing.wire import BadFrame
 from perdure.actors.workers.pools.pool import DONE
-from perdure.events.commands import Done, Release
+from perdure.events.commands import Done
 from perdure.events.structures.message_block import LeaseBatch
 
 if TYPE_CHECKING:
@@ -77,8 +77,6 @@ class MemberOutcomes:
             if not isinstance(report, REPORTS):
                 msg = f"a {type(report).__name__}, which is no outcome"
                 raise BadFrame(msg)
-            if isinstance(report, Release):  # it may be told again when another process has the message
-                report = report._replace(spends=True)  # noqa: PLW2901 - the same report
             pool, delivery = self._find(report.number)
             if pool is not None and delivery is not None and delivery.attempt_ref == report[:3] and delivery.outcome is None:
                 delivery.outcome = report

@@ -107,7 +107,13 @@ class Context(msgspec.Struct, eq=False):
 
     @property
     def attempt(self) -> int:
-        """Which attempt this is, from 1; also the fencing token to hand to systems outside."""
+        """Which attempt this is, from 1, of those that count; a replay that resets the retries counts from 1 again."""
+        lease = self._delivery.lease
+        return lease.attempt - lease.uncounted
+
+    @property
+    def fencing_token(self) -> int:
+        """A number to hand to systems outside: higher than that of each earlier attempt of this message, also over replays."""
         return self._delivery.lease.attempt
 
     @property
@@ -138,7 +144,7 @@ class Context(msgspec.Struct, eq=False):
 
     def for_child(self) -> dict[str, Any]:
         """Return the attributes of this attempt that a handler in another process sees."""
-        names = ("id", "attempt", "key", "correlation_id", "causation_id")
+        names = ("id", "attempt", "fencing_token", "key", "correlation_id", "causation_id")
         return {**{name: getattr(self, name) for name in names}, "headers": self.headers}
 
     @shows(PublishOptions, defaults=DEFAULTS)

@@ -58,7 +58,7 @@ class Failures:
             return self._described(pool, delivery, plain)
 
     def _described(self, pool: Pool, delivery: WorkerDelivery, error: BaseException) -> Fail:
-        published, attempt = delivery.published, delivery.lease.attempt
+        published, lease = delivery.published, delivery.lease
         reject, delay_s = None, 0.0
         if isinstance(error, Reject):
             reject = plain_text(error.reason)
@@ -66,23 +66,24 @@ class Failures:
             delay_s = checked_delay(error.delay)
         else:
             reject = _final(pool.handler, error)
-            delay_s = 0.0 if reject else self._backoff_s(pool, attempt, error)
+            delay_s = 0.0 if reject else self._backoff_s(pool, lease.attempt - lease.uncounted, error)
         name = _name(error)
         trace = plain_text(self._executor.traceback(error), TRACEBACK_CHARS)
         if published.extras is not None and published.extras.result_us and not delivery.lost:
             self._raised.put(published.id, name, error)
         delay_us = round(delay_s * 1_000_000)
-        fail = Fail(published.number, published.id, attempt, name, _text(error), trace, delay_us, reject)
+        fail = Fail(published.number, published.id, lease.attempt, name, _text(error), trace, delay_us, reject)
         if not delivery.lost:  # else the end of the attempt is decided and logged already
-            log_failure(self._tuning, published, fail, error, asked=isinstance(error, Retry))
+            counted = lease.attempt - lease.uncounted
+            log_failure(self._tuning, published, counted, fail, error, asked=isinstance(error, Retry))
         return fail
 
     def undecodable(self, delivery: WorkerDelivery, error: BaseException) -> Fail:
         """Describe a message whose payload does not fit its type: no attempt can succeed. The dead letter keeps the bytes."""
-        published = delivery.published
+        published, lease = delivery.published, delivery.lease
         reason = f"its payload cannot be decoded: {_text(error)}"
-        fail = Fail(published.number, published.id, delivery.lease.attempt, _name(error), reason, "", 0, reason)
-        log_failure(self._tuning, published, fail, None, asked=False)
+        fail = Fail(published.number, published.id, lease.attempt, _name(error), reason, "", 0, reason)
+        log_failure(self._tuning, published, lease.attempt - lease.uncounted, fail, None, asked=False)
         return fail
 
     def _backoff_s(self, pool: Pool, attempt: int, error: BaseException) -> float:

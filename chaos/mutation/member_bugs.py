@@ -92,26 +92,6 @@ MEMBER_BUGS: tuple[Bug, ...] = (
         ),
     ),
     Bug(
-        "what a lost connection gave back is handed out under the same number",
-        "session",
-        SESSIONS,
-        0,
-        (
-            Edit(
-                "perdure.actors.workers.pools.member_pool",
-                '"its process died before it began", spends=True)',
-                '"its process died")',
-            ),
-        ),
-    ),
-    Bug(
-        "a member that says again what it gave back takes the message from the next holder",
-        "session",
-        SESSIONS,
-        0,
-        (Edit("perdure.actors.sessions.member_outcomes", "report._replace(spends=True)", "report"),),
-    ),
-    Bug(
         "a delivery that is decided for one process is another's too until it is written",
         "queue",
         LOST_RUNS,
@@ -155,6 +135,35 @@ MEMBER_BUGS: tuple[Bug, ...] = (
         SPENT,
         0,
         (Edit("perdure.events.queue.leasing", "else retries + message.forgiven", "else retries"),),
+    ),
+    Bug(
+        "a replay that counts from zero gives numbers out again that runs had before",
+        "rules",
+        SPENT,
+        0,
+        (Edit("perdure.events.queue.replay_and_purge", "max(0, state.dead[number].last - item.attempts)", "0"),),
+    ),
+    Bug(
+        "a run of before a replay that the disk has lost shares its number with the next replay",
+        "queue",
+        LOST_RUNS,
+        0,
+        (Edit("perdure.actors.queue.lost_runs", "(dead is None or dead.last >= attempt)", "attempt > 0"),),
+    ),
+    Bug(
+        "what is given back is handed out under the same number",
+        "rules",
+        SPENT,
+        0,
+        (Edit("perdure.events.queue.outcomes", "free_worker_only, spent=True)", "free_worker_only)"),),
+        found=True,
+    ),
+    Bug(
+        "a handler sees attempts that do not count",
+        "rules",
+        SPENT,
+        0,
+        (Edit("perdure.events.queue.leasing", "free <= 0, turn.forgiven))", "free <= 0))"),),
     ),
     Bug(
         "a result that comes after its lease was lost is taken for a repeated report",

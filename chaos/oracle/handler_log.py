@@ -36,10 +36,11 @@ class Call:
     ended: bool = False
     id: str = attrs.field(init=False)
     attempt: int = attrs.field(init=False)
+    """The number of the attempt on record."""
 
     def __attrs_post_init__(self) -> None:
         """Note the message and the attempt: the context may change later."""
-        self.id, self.attempt = self.context.id, self.context.attempt
+        self.id, self.attempt = self.context.id, self.context.fencing_token
 
 
 @attrs.define(eq=False)
@@ -84,7 +85,8 @@ class HandlerLog:
         options = self.options.get(ctx.id, {})
         key = None if options.get("dedup") == "append" or ctx.id not in self.options else ctx.key
         call = Call(self.name_of(type(message)), ctx, key, options.get("group"), elsewhere)
-        if not recording.leases[ctx.id, ctx.attempt] and not (elsewhere and (ctx.id, ctx.attempt) in self._leased_before):
+        ref = (call.id, call.attempt)
+        if not recording.leases[ref] and not (elsewhere and ref in self._leased_before):
             self.violations.append(f"the handler of {ctx.id} was called before its lease was recorded")
         if type(message) in self.paused and not elsewhere:
             self.violations.append(f"the handler of {ctx.id} was called while it was paused")

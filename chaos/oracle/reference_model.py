@@ -35,6 +35,9 @@ class Item:
     place: str = WAITING
     due_us: int = 0
     attempts: int = 0
+    """The number of its last attempt, which no other one has."""
+    uncounted: int = 0
+    """How many of them do not count: they were given back, or came before a replay that counts from zero."""
     lease: ev.Leased | None = None
     until_us: int = 0
     crashed: bool = False
@@ -76,7 +79,6 @@ class ReferenceModel:
         self.counts: Counter[str] = Counter()
         self.held_keys: dict[tuple[str, str], int] = {}
         self.at_us = 0
-        self._times_leased: Counter[tuple[int, int]] = Counter()
         self.leased_again: Callable[[str, int], bool] = lambda _ident, _attempt: False
         """Whether a lease (id, attempt) was written more than once: its first frame was lost while the attempt ran on."""
 
@@ -138,6 +140,7 @@ class ReferenceModel:
         item = self._item(event, WAITING)
         published = item.published
         require(event.attempt > item.attempts, lambda: f"{event} repeats an earlier attempt")
+        require(event.uncounted == item.uncounted, lambda: f"{event} though {item.uncounted} attempts do not count")
         for other in self.peers(item):
             require(other.place != LEASED, f"{published.id} was delivered beside {other.published.id}, of its key or group")
             if published.group and other.published.group == published.group:
@@ -145,7 +148,6 @@ class ReferenceModel:
         if not self.leased_again(published.id, event.attempt):
             self._check_time_and_order(item)
         item.place, item.lease, item.until_us = LEASED, event, event.until_us
-        self._times_leased[event.number, event.attempt] += 1
 
     def _check_time_and_order(self, item: Item) -> None:
         published = item.published
@@ -206,7 +208,8 @@ class ReferenceModel:
     def _returned(self, event: ev.Returned) -> None:
         item = self._lease_of(event)
         item.place, item.lease, item.crashed = WAITING, None, item.crashed or event.free_worker_only
-        item.attempts = event.attempt if event.spent else item.attempts
+        require(event.spent, lambda: f"{event} leaves its number to another attempt")
+        item.attempts, item.uncounted = event.attempt, item.uncounted + 1
 
     def _awakened(self, event: ev.Awakened) -> None:
         item = self._item(event, DELAYED)
@@ -216,9 +219,8 @@ class ReferenceModel:
     def _dead_lettered(self, event: ev.DeadLettered) -> None:
         self.counts["dead_lettered"] += 1
         item = self._item(event, WAITING)
-        require(
-            event.attempts == item.attempts, f"dead letter {item.published.id} has {item.attempts} attempts, not {event.attempts}"
-        )
+        counted, of_event = (item.uncounted, item.attempts), (event.uncounted, event.attempts + event.uncounted)
+        require(of_event == counted, f"dead letter {item.published.id} has attempts {counted}, not {of_event}")
         failures = [note.attempt for note in event.failures]
         require(failures == item.failures, f"dead letter {item.published.id} lists failures {failures}, not {item.failures}")
         item.letter = event
@@ -227,8 +229,11 @@ class ReferenceModel:
     def _replayed(self, event: ev.Replayed) -> None:
         self.counts["replayed"] += 1
         item = self._item(event, DEAD)
-        again = Item(event.published, event.number, attempts=event.attempts, failures=[n.attempt for n in event.failures])
-        require(event.attempts in (0, item.attempts), f"{event.published.id} is replayed with {event.attempts} attempts")
+        last, failures = event.attempts + event.uncounted, [n.attempt for n in event.failures]
+        again = Item(event.published, event.number, attempts=last, uncounted=event.uncounted, failures=failures)
+        require(last == item.attempts, f"{event.published.id} is replayed after attempt {last}, and had {item.attempts}")
+        counts = event.uncounted in (item.uncounted, item.attempts)
+        require(counts, f"{event.published.id} is replayed with {event.attempts} attempts")
         busy = [other for other in self.live.values() if again.key is not None and other.key == again.key]
         require(not busy, f"{event.published.id} was replayed beside a live message of its key")
         self._enter(again, 0)
@@ -261,9 +266,7 @@ class ReferenceModel:
         in_force = (
             item is not None and item.lease is not None and (item.published.id, item.lease.attempt) == (event.id, event.attempt)
         )
-        # What was given back before it began has its number again; a process that began it all the same reports for nothing.
-        shared = self._times_leased[event.number, event.attempt] > 1
-        require(not in_force or shared, f"{event} though the lease was in force")
+        require(not in_force, f"{event} though the lease was in force")
 
     def _key_held(self, event: ev.KeyHeld) -> None:
         self.held_keys[event.type, event.key] = event.until_us

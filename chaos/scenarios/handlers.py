@@ -142,7 +142,7 @@ class Handlers:
 
 def publish_child(ctx: Context, call: Call, child: Any, **options: Any) -> None:
     """Publish from a handler, and enter it in the call."""
-    call.children.append(ctx.publish(child, id=f"{ctx.id}.{ctx.attempt}.{len(call.children)}", **options))
+    call.children.append(ctx.publish(child, id=f"{ctx.id}.{call.attempt}.{len(call.children)}", **options))
 
 
 def settle_bulk(log: HandlerLog, batch: Batch[Any], *, elsewhere: bool = False) -> None:

@@ -231,7 +231,7 @@ class SystemUnderTest:
 
     def take_delivery(self, delivery: Delivery[Any]) -> None:
         """Keep a delivery that was checked out; its lease must be recorded."""
-        if self._through is None and not self.system.recording.leases[delivery.id, delivery.attempt]:
+        if self._through is None and not self.system.recording.leases[delivery.id, delivery.fencing_token]:
             self.violations.append(f"{delivery.id} was checked out before its lease was recorded")
         self.deliveries.append(delivery)
 

@@ -55,6 +55,7 @@ def dump_queue_with(state: QueueState, blocks: Any) -> dict[str, Any]:
         "dead": [[number, dead.id, dead.type] for number, dead in state.dead.items()],
         "totals": {name: [getattr(c, total) for total in _TOTALS] for name, c in sorted(state.by_type.items())},
         "forgiven": [[m.number, m.forgiven] for m in messages if m.forgiven],
+        "uncounted": [[*ended] for ended in sorted(state.uncounted.items())],
         "late_results": state.late_results,
         "held_keys": sorted([*key, *held] for key, held in state.held_keys.items()),
         "results": encode_rows(list(state.results.values())),
@@ -106,6 +107,7 @@ def load_queue(plain: dict[str, Any], state: QueueState | None = None) -> QueueS
     for number in plain.get("slots", ()):
         published = by_number[number]
         state.slots.setdefault((published.type, published.key or ""), KeySlots()).taken.add(number)
+    state.uncounted = dict(plain.get("uncounted", ()))
     forgiven = dict(plain.get("forgiven", ()))
     for message in messages:
         message.forgiven = forgiven.get(message.number, 0)

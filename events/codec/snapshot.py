@@ -92,8 +92,9 @@ class States:
                 source.expect_end()
             for number, letter in dead_letters.letters.items():
                 if number in queue.dead:
-                    size = letters.letter_bytes(letter.event)
-                    queue.dead[number] = queue.dead[number]._replace(death=letters.death(letter.event), bytes=size)
+                    died, size = letter.event, letters.letter_bytes(letter.event)
+                    last = died.attempts + died.uncounted
+                    queue.dead[number] = queue.dead[number]._replace(death=letters.death(died), bytes=size, last=last)
                     queue.dead_bytes += size
             return cls(queue, load_handlers(plain["handlers"]), dead_letters, plain["seq"], plain["at_us"])
         except NOT_OURS as error:

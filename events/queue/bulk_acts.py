@@ -84,7 +84,7 @@ def advance(state: QueueState, command: AdvanceBulk, now_us: int, limits: Limits
         if replay_and_purge.held_by(state, item.published, keys):
             passed_over += 1
         else:
-            done.append(ev.Replayed(item.death.number, item.published, item.attempts, item.failures, item.edited))
+            done.append(replay_and_purge.replayed(state, item))
     count = len(done)
     cancelled = [message.published for number in command.cancels if (message := state.look(number)) is not None]
     if cancelled:

@@ -13,7 +13,7 @@ from perdure.events.commands import Death, ReplayItem
 from perdure.events.commit_size import measure
 from perdure.events.structures.death_order import DeathOrder
 
-__all__ = ["DeadLettersState", "Letter", "death", "evolve", "full_reason", "letter_bytes", "replay_item"]
+__all__ = ["DeadLettersState", "Letter", "death", "evolve", "failures_of", "full_reason", "letter_bytes", "replay_item"]
 
 MESSAGE_CHARS = 300
 """How much of an exception's message a reason shows; the record has all of it."""
@@ -54,6 +54,11 @@ def death(event: ev.DeadLettered) -> Death:
 def letter_bytes(event: ev.DeadLettered) -> int:
     """Return an upper bound of the bytes that a dead letter takes on record, with all its texts."""
     return measure([event]).bytes
+
+
+def failures_of(event: ev.DeadLettered) -> list[tuple[int, ev.FailureNote]]:
+    """Return each failure with which attempt it was, as its handler saw it: of the attempts that count, each has left one."""
+    return list(enumerate(event.failures, event.attempts - len(event.failures) + 1))
 
 
 def full_reason(event: ev.DeadLettered) -> str:

@@ -43,9 +43,11 @@ def check_out(state: QueueState, command: CheckOut, now_us: int, _limits: Limits
     first = ready_queue.first(1) if ready_queue is not None else []
     if not first:
         return []
-    number, attempt = (first[0][0], 1) if isinstance(first[0], range) else (first[0].number, first[0].attempts + 1)
-    retries = command.retries if isinstance(first[0], range) else _retries(first[0], command.retries)
-    return [ev.Leased(number, attempt, now_us + command.lease_us, retries, command.holder)]
+    turn, until_us = first[0], now_us + command.lease_us
+    if isinstance(turn, range):
+        return [ev.Leased(turn[0], 1, until_us, command.retries, command.holder)]
+    retries = _retries(turn, command.retries)
+    return [ev.Leased(turn.number, turn.attempts + 1, until_us, retries, command.holder, uncounted=turn.forgiven)]
 
 
 def _retries(message: Message, retries: int) -> int:
@@ -83,7 +85,8 @@ def deliver(state: QueueState, subscriptions: Iterable[Subscription], now_us: in
         if isolated is not None:
             message, subscription = isolated
             until_us = now_us + subscription.lease_us if subscription.lease_us else 0
-            lease = ev.Leased(message.number, message.attempts + 1, until_us, _retries(message, subscription.retries))
+            retries = _retries(message, subscription.retries)
+            lease = ev.Leased(message.number, message.attempts + 1, until_us, retries, uncounted=message.forgiven)
             waits = state.leased or (subscription.interval_us and not rates.allowed(state, subscription, now_us))
             return [] if waits or is_past_ttl(message.published, now_us) else [lease]
     leases: list[ev.Leased | LeasedRun] = []
@@ -111,7 +114,7 @@ def deliver(state: QueueState, subscriptions: Iterable[Subscription], now_us: in
             if free <= 0 and (turn.free_worker_only or turn.crashes):
                 break  # delivered only to a free worker, so that after a crash it is known to have started
             retries = _retries(turn, subscription.retries) if turn.forgiven else subscription.retries
-            leases.append(ev.Leased(turn.number, turn.attempts + 1, until_us, retries, "", free <= 0))
+            leases.append(ev.Leased(turn.number, turn.attempts + 1, until_us, retries, "", free <= 0, turn.forgiven))
             free -= 1
             left -= 1
     return leases

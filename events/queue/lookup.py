@@ -30,7 +30,7 @@ class Lookup(NamedTuple):
     message: Message | None = None
     type: str = ""
     attempts: int = 0
-    """How many have begun; of a live message, without those whose numbers alone are spent."""
+    """How many have begun since it was published, or replayed from zero; without those whose numbers alone are spent."""
     has_result: bool = False
     forgets: bool = False
     """Some ids are forgotten: an unknown id may be one of them."""
@@ -56,7 +56,7 @@ def look_up(state: QueueState, ident: str) -> Lookup:
         ended = state.finished.get(number)
         block = None if ended is not None else state.block_of(number)
         fate = state.fates.get(number, "completed")
-        attempts = 1 if ended is None else abs(ended[1])
+        attempts = 1 if ended is None else abs(ended[1]) - state.uncounted.get(number, 0)
         return Lookup(fate, None, "" if block is None else block.type, attempts, kept is not None)
     if kept is not None:  # its id is forgotten, its result is not
         status = kept.exception.removeprefix("perdure.").lower() if is_fate(kept) else "ended" if kept.exception else "completed"

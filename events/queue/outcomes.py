@@ -8,6 +8,8 @@ from __future__ import annotations
 from operator import is_
 from typing import TYPE_CHECKING, TypeAlias
 
+import attrs
+
 from perdure.events import vocabulary as ev
 from perdure.events.commands import Done, DoneRun, ExpireLease, Fail, Orphan, ReassertLease, Release, Spend
 from perdure.events.commit_size import check_commit, measure
@@ -121,12 +123,21 @@ def reassert_lease(state: QueueState, claim: ReassertLease, now_us: int, limits:
             return events  # that was its last attempt, or a newer message took its place
     elif message.attempts >= claim.lease.attempt or not message.queue_part:
         return []
-    return [*events, claim.lease]
+    return [*events, _counted_as(message, claim.lease)]
+
+
+def _counted_as(message: Message, lease: ev.Leased) -> ev.Leased:
+    """Return the lease as the log counts attempts, which may have lost a replay too, or that one before it was given back."""
+    if lease.uncounted == message.forgiven:
+        return lease
+    retries = lease.retries if lease.retries < 0 else lease.retries - lease.uncounted + message.forgiven
+    return attrs.evolve(lease, retries=retries, uncounted=message.forgiven)  # type: ignore[misc]
 
 
 def spend(state: QueueState, claim: Spend, now_us: int, limits: Limits) -> Events:
     """Use up the number of an attempt that may run unknown to the log; nothing follows where it is used up, or not next yet."""
-    lease = ev.Leased(claim.number, claim.attempt, 0, claim.retries)
+    message = state.look(claim.number)
+    lease = ev.Leased(claim.number, claim.attempt, 0, claim.retries, uncounted=0 if message is None else message.forgiven)
     events = reassert_lease(state, ReassertLease(claim.number, claim.id, lease), now_us, limits)
     if events and events[-1] is lease:
         reason = "a worker may run this attempt, whose lease was lost with its frame"
@@ -158,7 +169,7 @@ def _expire(state: QueueState, message: Message, reason: str, now_us: int, limit
 def release(state: QueueState, report: Release, now_us: int, limits: Limits) -> Events:
     """Return a delivery that had not started to the queue; nothing follows where its lease is over."""
     message = current(state, report.number, report.id, report.attempt)
-    return [] if message is None else _return(state, message, report.reason, now_us, limits, spent=report.spends)
+    return [] if message is None else _return(state, message, report.reason, now_us, limits)
 
 
 def _return(
@@ -169,11 +180,11 @@ def _return(
     limits: Limits,
     *,
     free_worker_only: bool = False,
-    spent: bool = False,
 ) -> Events:
+    """Return the message to the queue, uncounted. The number of the attempt is spent: the report of it may be sent again."""
     if message.lease is None:
         return []
-    returned = ev.Returned(message.number, message.lease.attempt, reason, free_worker_only, spent)
+    returned = ev.Returned(message.number, message.lease.attempt, reason, free_worker_only, spent=True)
     if newer := _newer(state, message):
         superseded = ev.Superseded(message.number, by=newer)
         return [returned, superseded, *no_result(state, message.published, "Superseded", now_us, limits)]
@@ -191,8 +202,9 @@ def _newer(state: QueueState, message: Message) -> int:
 def _dead_letter(state: QueueState, message: Message, reason: str, note: ev.FailureNote, traceback: str, limits: Limits) -> Events:
     """Make a dead letter of the message; at a bound, others are purged for it, or the new one itself is."""
     failures = [*(message.failures or ()), note]
+    attempts, uncounted = note.attempt - message.forgiven, message.forgiven
     dead_letter = ev.DeadLettered(
-        message.number, message.published, reason, note.attempt, note.exception, note.message, traceback, failures
+        message.number, message.published, reason, attempts, note.exception, note.message, traceback, failures, uncounted
     )
     size = letter_bytes(dead_letter)
     if limits.drop_newest:
@@ -208,5 +220,5 @@ def take_back(state: QueueState, orphan: Orphan, now_us: int, limits: Limits) ->
         return []
     if not orphan.started:
         reason = "its process died before it was known to have started"
-        return _return(state, message, reason, now_us, limits, free_worker_only=True, spent=orphan.spends)
+        return _return(state, message, reason, now_us, limits, free_worker_only=True)
     return _expire(state, message, "its process died", now_us, limits, crashed=True)

@@ -13,11 +13,11 @@ from perdure.events.errors import DuplicateKey, UnknownMessage
 from perdure.events.queue.admission import publishing
 
 if TYPE_CHECKING:
-    from perdure.events.commands import Death, Replay
+    from perdure.events.commands import Death, Replay, ReplayItem
     from perdure.events.limits import Limits
     from perdure.events.queue.state import QueueState
 
-__all__ = ["done_for", "held_by", "purge", "replay"]
+__all__ = ["done_for", "held_by", "purge", "replay", "replayed"]
 
 Events: TypeAlias = list[ev.Event]
 
@@ -53,8 +53,18 @@ def replay(state: QueueState, command: Replay, _now_us: int, _limits: Limits) ->
                 f"{live_id}. Replay it when that one has ended, or purge it."
             )
             raise DuplicateKey(msg, live_id)
-        events.append(ev.Replayed(item.death.number, published, item.attempts, item.failures, item.edited))
+        events.append(replayed(state, item))
     return events
+
+
+def replayed(state: QueueState, item: ReplayItem) -> ev.Replayed:
+    """Return how a dead letter goes back. Its next attempt has a number of its own also where the attempts count from zero.
+
+    A run of an earlier one may still go on: a handler that outlived its timeout, or one of a process that hangs.
+    """
+    number = item.death.number
+    uncounted = max(0, state.dead[number].last - item.attempts)
+    return ev.Replayed(number, item.published, item.attempts, item.failures, item.edited, uncounted)
 
 
 def held_by(state: QueueState, published: ev.Published, keys: set[tuple[str, str]]) -> str:

@@ -58,6 +58,8 @@ class Dead(NamedTuple):
     """Which of its deaths this is; None only while a snapshot is loaded."""
     bytes: int = 0
     """The bytes that it takes on record."""
+    last: int = 0
+    """The number of its last attempt. A replay counts on from there, whatever it has the attempts counted from."""
 
 
 @attrs.define
@@ -119,6 +121,8 @@ class QueueState:
     """What has ended, in order: numbers of messages, and blocks of which all messages have ended."""
     fates: dict[int, str] = attrs.field(factory=dict)
     """How messages of `finished` ended that neither completed nor became dead letters."""
+    uncounted: dict[int, int] = attrs.field(factory=dict)
+    """Of those messages of `finished` that have any: how many of their attempts do not count, see `Message.forgiven`."""
     finished_count: int = 0
     """How many messages `finished_order` stands for."""
     ready_queues: dict[str, ReadyQueue] = attrs.field(factory=dict)

@@ -58,4 +58,4 @@ class Message:
     settled: int = 0
     """The last attempt whose report was taken; a repeated one changes nothing. One of an attempt that was lost is refused."""
     forgiven: int = 0
-    """How many of its `attempts` do not count: they were given back, and only their numbers are spent."""
+    """How many of its `attempts` do not count: they were given back, or came before a replay from zero. Their numbers are spent."""

@@ -231,6 +231,7 @@ class LeaseBatch:
     """How many are still out under this batch."""
 
     attempt = 1
+    uncounted = 0
     holder = ""
 
     def id_of(self, number: int) -> str:

@@ -93,6 +93,9 @@ class Superseded(Event):
 class Leased(Event):
     """The message was leased to a holder for one attempt.
 
+    No two attempts of a message have one number, so `uncounted` of those up to this one do not count: they were given back, or came
+    before a replay from zero. The handler sees `attempt - uncounted`.
+
     `until_us` 0: in force as long as the holder's process lives. `retries` is the limit for this attempt, -1 for none. `holder` is
     empty for the handler's own workers, else it names a manual consumer's request. `prefetched`: it was delivered before a worker
     was free for it, so after a crash it is unknown whether it had started.
@@ -104,6 +107,7 @@ class Leased(Event):
     retries: int = 0
     holder: str = ""
     prefetched: bool = False
+    uncounted: int = 0
 
 
 @event(4, "queue")
@@ -163,7 +167,8 @@ class Returned(Event):
     """The delivery was returned to the queue and does not count as an attempt.
 
     `free_worker_only`: its process died, and it is unknown whether it had started. From then on it is never prefetched.
-    `spent`: another process may begin the attempt all the same, so its number is not used again.
+    `spent`: its number is not used again. Another process may begin the attempt all the same, or say again that it gives it back.
+    (Older versions used the number again.)
     """
 
     number: int
@@ -182,7 +187,10 @@ class Awakened(Event):
 
 @event(11, "queue")
 class DeadLettered(Event):
-    """The message will not be tried again. Carries the whole message, which from then on is a dead letter."""
+    """The message will not be tried again. Carries the whole message, which from then on is a dead letter.
+
+    `attempts` are those that count; the number of its last attempt is `attempts + uncounted`.
+    """
 
     number: int
     published: Published
@@ -192,17 +200,22 @@ class DeadLettered(Event):
     message: str
     traceback: str
     failures: list[FailureNote] = attrs.field(factory=list)
+    uncounted: int = 0
 
 
 @event(12, "queue")
 class Replayed(Event):
-    """A dead letter went back to the queue, with `attempts` already counted. `edited`: an operator changed its payload."""
+    """A dead letter went back to the queue, with `attempts` already counted. `edited`: an operator changed its payload.
+
+    The number of its last attempt was `attempts + uncounted`: those that are not counted on keep their numbers.
+    """
 
     number: int
     published: Published
     attempts: int
     failures: list[FailureNote] = attrs.field(factory=list)
     edited: bool = False
+    uncounted: int = 0
 
 
 @event(13, "queue")

@@ -35,6 +35,7 @@ class Delivery(Generic[M]):
     def __init__(self, handed: Handed, message: M, lease_s: float, ask: Callable[[Any], Any]) -> None:
         self._published = handed.published
         self._attempt = handed.lease.attempt
+        self._uncounted = handed.lease.uncounted
         self._holder = handed.lease.holder
         self._lease_us = whole_us(lease_s)
         self._ask = ask
@@ -47,7 +48,12 @@ class Delivery(Generic[M]):
 
     @property
     def attempt(self) -> int:
-        """Which attempt this is, from 1; also the fencing token to hand to systems outside."""
+        """Which attempt this is, from 1, of those that count; a replay that resets the retries counts from 1 again."""
+        return self._attempt - self._uncounted
+
+    @property
+    def fencing_token(self) -> int:
+        """A number to hand to systems outside: higher than that of each earlier attempt of this message, also over replays."""
         return self._attempt
 
     @property

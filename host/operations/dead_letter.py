@@ -9,7 +9,7 @@ import attrs
 from perdure.arguments.moments import moment
 from perdure.events.errors import InvalidMessage
 from perdure.events.public_names import public, with_public_names
-from perdure.events.queue.dead_letters import Letter, full_reason
+from perdure.events.queue.dead_letters import Letter, failures_of, full_reason
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -87,7 +87,9 @@ def entry_of(letter: Letter, drafts: Drafts) -> DeadLetter[Any]:
         traceback=event.traceback,
         attempts=event.attempts,
         failed_at=moment(letter.failed_us),
-        failures=tuple(Failure(moment(f.at_us), f.attempt, with_public_names(f.exception), f.message) for f in event.failures),
+        failures=tuple(
+            Failure(moment(f.at_us), attempt, with_public_names(f.exception), f.message) for attempt, f in failures_of(event)
+        ),
         correlation_id=published.correlation_id or published.id,
         causation_id=published.causation_id,
         headers=dict(published.headers or {}),

@@ -120,7 +120,7 @@ class MemberPool(Pool):
         end: ExpireLease | Release = (
             ExpireLease(*delivery.attempt_ref, "its process died")
             if begun
-            else Release(*delivery.attempt_ref, "its process died before it began", spends=True)
+            else Release(*delivery.attempt_ref, "its process died before it began")
         )
         self.remember(delivery, end)
         return end

@@ -184,7 +184,7 @@ def _settle(sut: SystemUnderTest, pick: int, how: str) -> None:
     match how:
         case "ack":
             delivery.ack()
-            sut.publisher_log.acked.add((delivery.id, delivery.attempt))
+            sut.publisher_log.acked.add((delivery.id, delivery.fencing_token))
         case "requeue":
             delivery.requeue("as the step says")
         case "reject":

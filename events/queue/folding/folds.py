@@ -179,9 +179,10 @@ def _awakened(state: QueueState, event: ev.Awakened) -> None:
 def _dead_lettered(state: QueueState, event: ev.DeadLettered) -> None:
     state.counts(event.published.type).dead_lettered += 1
     size = letter_bytes(event)
-    state.dead[event.number] = Dead(event.published.id, event.published.type, death(event), size)
+    last = event.attempts + event.uncounted
+    state.dead[event.number] = Dead(event.published.id, event.published.type, death(event), size, last)
     state.dead_bytes += size
-    end_message(state, plain.promote(state, event.number), event.attempts)
+    end_message(state, plain.promote(state, event.number), last)
 
 
 def _replayed(state: QueueState, event: ev.Replayed) -> None:
@@ -189,9 +190,11 @@ def _replayed(state: QueueState, event: ev.Replayed) -> None:
     dead = state.dead.pop(event.number, None)
     if dead is not None:
         state.dead_bytes -= dead.bytes
-    message = Message(event.published, event.number, event.number, attempts=event.attempts)
+    message = Message(event.published, event.number, event.number, attempts=event.attempts + event.uncounted)
+    message.forgiven = event.uncounted
     message.failures = list(event.failures) or None
     state.finished.pop(event.number, None)
+    state.uncounted.pop(event.number, None)
     enter(state, message)
 
 

@@ -259,8 +259,12 @@ def end_message(state: QueueState, message: Message, attempt: int, fate: str = "
     if published.extras is not None:
         _fill_slots(state, published)
     remember(state, number, published.id, attempt if message.settled == attempt else -attempt)
-    if fate and number in state.finished:
+    if number not in state.finished:
+        return
+    if fate:
         state.fates[number] = fate
+    if message.forgiven:
+        state.uncounted[number] = message.forgiven
 
 
 def _free_key(state: QueueState, key: tuple[str, str], number: int) -> None:

@@ -50,6 +50,7 @@ def _make_room(state: QueueState) -> None:
 def _forget(state: QueueState, number: int) -> None:
     ended = state.finished.pop(number, None)
     state.fates.pop(number, None)
+    state.uncounted.pop(number, None)
     if ended is not None and number not in state.dead:
         state.ids.drop(ended[0], number)
         state.past.add(([ended[0]],), 1)

@@ -56,7 +56,9 @@ def letter_row(letter: Letter, *, whole: bool = False) -> dict[str, Any]:
         "error": event.message,
     }
     if whole:
-        failures = [(moment(f.at_us), f.attempt, with_public_names(f.exception), f.message) for f in event.failures]
+        failures = [
+            (moment(f.at_us), attempt, with_public_names(f.exception), f.message) for attempt, f in letters.failures_of(event)
+        ]
         row["failures"] = [dict(zip(("at", "attempt", "exception", "error"), failure, strict=True)) for failure in failures]
         row["headers"] = published.headers or {}
         row["payload"] = _payload(published.payload)
@@ -82,8 +84,8 @@ def letter_report(letter: Letter) -> RenderableType:
         f"reason    {with_public_names(event.reason)}",
         f"payload   {len(event.published.payload):,} bytes: {short(str(_payload(event.published.payload)))}",
     ]
-    for f in event.failures:
+    for attempt, f in letters.failures_of(event):
         exception = with_public_names(f.exception)
-        lines += [f"attempt   {f.attempt} at {moment(f.at_us):%H:%M:%S}: {exception}: {f.message}"]
+        lines += [f"attempt   {attempt} at {moment(f.at_us):%H:%M:%S}: {exception}: {f.message}"]
     trace = inert(event.traceback.rstrip(), lines=True) or "no traceback was recorded"
     return Text("\n".join([*map(inert, lines), "", trace]))

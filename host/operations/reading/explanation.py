@@ -90,7 +90,7 @@ def _leased(message: Message, own: Sequence[Record]) -> list[str]:
     lease = message.lease
     began = next((r for r in reversed(own) if isinstance(r.event, ev.Leased)), None)
     since = f" since {_time(began)}" if began is not None else ""
-    attempt = lease.attempt if lease is not None else message.attempts
+    attempt = (lease.attempt if lease is not None else message.attempts) - message.forgiven
     holder = "a consumer that checked it out" if lease is not None and lease.holder else "a worker of its handler"
     sentences = [f"Attempt {attempt} is out with {holder}{since}."]
     if message.percent is not None:

@@ -16,7 +16,7 @@ from perdure.actors.workers.pools.member_pool import MemberPool
 from perdure.actors.workers.pools.pool import WorkerDelivery
 from perdure.actors.workers.pools.worker_messages import Subscribe
 from perdure.events import vocabulary as ev
-from perdure.events.commands import Done, Draft, ExpireLease, Publish, Release, Subscription
+from perdure.events.commands import Done, Draft, ExpireLease, Fail, Publish, Release, Replay, ReplayItem, Subscription
 from perdure.events.queue import decisions as rules
 from perdure.events.queue import leasing
 from perdure.events.queue.folding.folds import evolve_all
@@ -148,6 +148,27 @@ def test_a_run_whose_message_is_published_once_more_keeps_its_number_for_itself(
     assert lost.hand_out().lease.attempt == 2
 
 
+def test_a_run_keeps_its_number_for_itself_where_the_log_has_lost_that_its_message_was_replayed(queue: Queue) -> None:
+    """The next replay is to begin with that number."""
+    fail = Fail(1, "m", queue.hand_out().lease.attempt, "E", "", "", 0, "never again")
+    lost: Any = Queue()
+    lost.take(PUBLISH, 1)
+    lost.hand_out()
+    for each in (queue, lost):
+        each.take(fail, 1)
+    death = queue.state.dead[1].death
+    assert death is not None
+    replay = Replay([ReplayItem(death, ev.Published(1, "m", "t", b"", priority=1), 0, [])])
+    queue.take(replay, 1)
+    pool = member_pool()
+    pool.take_from(queue.hand_out(), cancels=False)
+    runs = LostRuns(lost, [pool], 1)
+    runs.spend(1)
+    lost.take(replay, 1)
+    runs.spend(1)
+    assert lost.hand_out().lease.attempt == 3
+
+
 def test_what_a_living_worker_holds_is_left_to_it(queue: Queue) -> None:
     delivery, pool, other = queue.hand_out(), member_pool(), member_pool()
     other.take_from(delivery, cancels=False)
@@ -180,7 +201,6 @@ def test_what_no_process_has_claimed_in_time_is_taken_back_again_where_the_disk_
     queue.hand_out()
     orphans = orphaned(queue)
     (orphan,) = orphans.due(queue.state, [], 1 + REATTACH_US)
-    assert orphan.spends
     assert orphans.again(queue.state) == [orphan], "the frame is void: it is out under the same attempt"
     queue.take(orphan, 1)
     assert orphans.again(queue.state) == []

@@ -25,6 +25,8 @@ class Plain:
     expires_us: int
     state: str = "waiting"
     attempts: int = 0
+    before: int = 0
+    """Attempts that do not count: they were given back, or came before a replay. Their numbers are not given again."""
     until_us: int = 0
     retries: int = 0
     by_hand: bool = False
@@ -104,6 +106,7 @@ class PlainQueue:
 
     def replay(self, message: Plain) -> None:
         self.dead.remove(message)
+        message.before += message.attempts
         message.state, message.attempts, message.due_us, message.place = "waiting", 0, 0, message.number
 
     def purge(self, message: Plain) -> None:

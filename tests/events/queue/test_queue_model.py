@@ -115,7 +115,7 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
 
     @staticmethod
     def place(message: Plain) -> tuple[int, str, int]:
-        return message.number, message.id, message.attempts + 1
+        return message.number, message.id, message.before + message.attempts + 1
 
     # --- publishing ------------------------------------------------------------------------------------------------------
 
@@ -200,7 +200,7 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
         for kind in TYPES:
             room = window - sum(m.type == kind and not m.by_hand for m in self.plain.out())
             expected += self.plain.line(kind, self.now_us)[: max(room, 0)]
-        assert [(lease.number, lease.attempt) for lease in leases] == [(m.number, m.attempts + 1) for m in expected]
+        assert [(lease.number, lease.attempt) for lease in leases] == [(m.number, m.before + m.attempts + 1) for m in expected]
         self.take([*decided])
         for message in expected:
             self.plain.lease(message, self.now_us + lease if lease else 0, RETRIES, by_hand=False)
@@ -244,6 +244,7 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
                 self.plain.fail(message, 0, LETTERS)
             case "back":
                 self.do(Release(*place, "not started"))
+                message.before += 1
                 self.plain.back(message)
         self.settle()
 
@@ -356,7 +357,9 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
         }
         found = {m.number: (names[m.status], m.attempts, m.until_us) for m in self.state.living()}
         until_us = {m.number: m.until_us if m.state == "out" else 0 for m in self.plain.live()}
-        expected = {m.number: (self.plain.standing(m, self.now_us), m.attempts, until_us[m.number]) for m in self.plain.live()}
+        expected = {
+            m.number: (self.plain.standing(m, self.now_us), m.before + m.attempts, until_us[m.number]) for m in self.plain.live()
+        }
         assert found == expected
 
     @invariant()

@@ -75,7 +75,8 @@ def test_nothing_follows_where_the_log_is_ahead(attempt: int) -> None:
     assert do(state, ReassertLease(1, "a", lease(attempt))) == []
     do(state, Release(1, "a", 2, "not started"))
     assert do(state, ReassertLease(1, "a", lease(1))) == [], "that attempt has been counted"
-    do(state, ReassertLease(1, "a", lease(2)))
-    do(state, Done(1, "a", 2))
-    assert do(state, ReassertLease(1, "a", lease(3))) == [], "it has ended"
-    assert do(state, ReassertLease(1, "b", lease(3))) == [], "another message"
+    assert do(state, ReassertLease(1, "a", lease(2))) == [], "that one was given back"
+    hand_out(state)
+    do(state, Done(1, "a", 3))
+    assert do(state, ReassertLease(1, "a", lease(4))) == [], "it has ended"
+    assert do(state, ReassertLease(1, "b", lease(4))) == [], "another message"

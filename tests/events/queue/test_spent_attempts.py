@@ -15,7 +15,10 @@ from perdure.events.commands import (
     Fail,
     Orphan,
     Publish,
+    ReassertLease,
     Release,
+    Replay,
+    ReplayItem,
     Spend,
     Subscription,
 )
@@ -60,26 +63,40 @@ def hand_out(state: QueueState) -> int:
 @pytest.mark.parametrize("plain", [True, False])
 def test_what_was_given_back_and_may_begin_all_the_same_gets_another_number(plain: bool) -> None:
     state = out(plain=plain)
-    assert do(state, Release(1, "a", 1, "its connection broke", spends=True)) == [
-        ev.Returned(1, 1, "its connection broke", spent=True)
-    ]
+    assert do(state, Release(1, "a", 1, "its connection broke")) == [ev.Returned(1, 1, "its connection broke", spent=True)]
     assert hand_out(state) == 2
     assert names(do(state, Done(1, "a", 1))) == ["LateResultRefused"]
-    assert do(state, Release(1, "a", 1, "told again", spends=True)) == []
+    assert do(state, Release(1, "a", 1, "told again")) == []
     assert names(do(state, Done(1, "a", 2))) == ["Completed"]
 
 
-def test_what_was_given_back_to_be_begun_by_nothing_keeps_its_number() -> None:
+def test_a_report_that_gives_back_and_is_sent_again_takes_the_message_from_no_next_holder() -> None:
+    """Found by the simulation: the stop of an owner gave a delivery back twice, and a member had begun it in between."""
     state = out()
-    do(state, Release(1, "a", 1, "not started when its handler was stopped"))
-    assert hand_out(state) == 1
+    release = Release(1, "a", 1, "not started when its handler was stopped")
+    do(state, release)
+    hand_out(state)
+    assert do(state, release) == []
+    assert names(do(state, Done(1, "a", 2))) == ["Completed"]
+
+
+def test_a_handler_sees_how_many_attempts_count() -> None:
+    state = out()
+    do(state, Release(1, "a", 1, "its connection broke"))
+    hand_out(state)
+    message = state.messages[1]
+    assert message.lease is not None
+    assert (message.lease.attempt, message.lease.uncounted) == (2, 1)
+    assert look_up(state, "a").attempts == 1
+    do(state, Done(1, "a", 2))
+    assert look_up(load_queue(dump_queue(state)), "a").attempts == 1
 
 
 @pytest.mark.parametrize("checked_out", [True, False])
 def test_a_number_that_is_spent_costs_no_retry(checked_out: bool) -> None:
     """One retry: two attempts count, whatever their numbers are."""
     state = out()
-    do(state, Release(1, "a", 1, "its connection broke", spends=True))
+    do(state, Release(1, "a", 1, "its connection broke"))
     state = load_queue(dump_queue(state))
     if checked_out:
         do(state, CheckOut("t", "holder", 60, RETRIES))
@@ -96,7 +113,7 @@ def test_a_number_that_is_spent_costs_no_retry(checked_out: bool) -> None:
 
 def test_what_a_process_that_may_only_hang_has_not_claimed_gets_another_number() -> None:
     state = out()
-    do(state, Orphan(1, started=False, spends=True))
+    do(state, Orphan(1, started=False))
     assert hand_out(state) == 2
 
 
@@ -147,3 +164,78 @@ def test_a_failure_that_made_a_dead_letter_and_comes_again_is_no_late_one() -> N
     report = Fail(1, "a", 1, "E", "m", "", 0, "never again")
     assert names(do(state, report)) == ["AttemptFailed", "DeadLettered"]
     assert do(state, report) == []
+
+
+def dead(*, retries: int = RETRIES) -> QueueState:
+    """The message has failed for good, after `retries` + 1 attempts."""
+    state = out()
+    for attempt in range(1, retries + 2):
+        do(state, Fail(1, "a", attempt, "E", "m", "", 0, None if attempt <= retries else "never again"))
+        if attempt <= retries:
+            evolve_all(state, [ev.Awakened(1)])
+            hand_out(state)
+    assert 1 in state.dead
+    return state
+
+
+def replay(state: QueueState, attempts: int) -> ev.Replayed:
+    death, published = state.dead[1].death, ev.Published(1, "a", "t", b"", priority=1)
+    assert death is not None
+    (event,) = do(state, Replay([ReplayItem(death, published, attempts, [])]))
+    assert isinstance(event, ev.Replayed)
+    return event
+
+
+@pytest.mark.parametrize("taken_out", ["by a worker", "by hand"])
+def test_a_replay_that_counts_from_zero_goes_on_with_new_numbers(taken_out: str) -> None:
+    state = dead()
+    assert replay(state, 0) == ev.Replayed(1, ev.Published(1, "a", "t", b"", priority=1), 0, uncounted=2)
+    assert look_up(state, "a").attempts == 0
+    if taken_out == "by hand":
+        do(state, CheckOut("t", "holder", 60, RETRIES))
+    else:
+        hand_out(state)
+    message = state.messages[1]
+    assert message.lease is not None
+    assert (message.lease.attempt, message.lease.uncounted, message.lease.retries) == (3, 2, RETRIES + 2)
+    assert names(do(state, Done(1, "a", 1))) == ["LateResultRefused"]
+    assert names(do(state, Fail(1, "a", 2, "E", "m", "", 0))) == ["LateResultRefused"]
+    assert look_up(state, "a").attempts == 1
+    assert names(do(state, Done(1, "a", 3))) == ["Completed"]
+    assert look_up(load_queue(dump_queue(state)), "a").attempts == 1
+
+
+def test_it_has_all_of_its_retries_again_and_its_letter_says_how_often_it_was_tried() -> None:
+    state = dead()
+    replay(state, 0)
+    state = load_queue(dump_queue(state))
+    events: list[ev.Event] = []
+    for attempt in (3, 4):
+        assert hand_out(state) == attempt
+        events = do(state, Fail(1, "a", attempt, "E", "m", "", 0))
+        evolve_all(state, [ev.Awakened(1)] if len(events) == 1 else [])
+    letter = events[-1]
+    assert isinstance(letter, ev.DeadLettered)
+    assert (letter.attempts, letter.uncounted, letter.reason) == (2, 2, "failed 2 times: E")
+    assert replay(state, 0).uncounted == 4
+    assert hand_out(state) == 5
+
+
+def test_a_replay_that_counts_on_has_one_more_attempt() -> None:
+    state = dead()
+    assert replay(state, 2).uncounted == 0
+    assert hand_out(state) == 3
+    assert names(do(state, Fail(1, "a", 3, "E", "m", "", 0))) == ["AttemptFailed", "DeadLettered"]
+    assert replay(state, 0).uncounted == 3
+
+
+def test_a_lease_whose_replay_the_log_has_lost_too_is_on_record_as_the_log_counts() -> None:
+    """A failed sync took back the death, the replay and the lease: attempt 1 is out again, and a worker runs attempt 2."""
+    state = dead(retries=0)
+    replay(state, 0)
+    hand_out(state)
+    lost = state.messages[1].lease
+    assert lost is not None
+    assert (lost.retries, lost.uncounted) == (RETRIES + 1, 1)
+    state = out()
+    assert do(state, ReassertLease(1, "a", lost))[1:] == [ev.Leased(1, 2, 0, RETRIES)]
