@@ -76,6 +76,8 @@ class JoiningAndLeaving(Singular, Including):
             where = f"{socket.gethostname()} process {os.getpid()}"
             session = NodeSession(self._database, self.name, node, where, self._blueprint.leases)
             check_fits(self.name, self.count, *session.found(self.count, ROUTING))
+            if self._owns:
+                session.check_own_session()
             if standbys := session.unsafe_standbys():
                 logger.error(UNSAFE, self, standbys)
             self._registered.check_processes()

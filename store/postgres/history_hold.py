@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from perdure.events.errors import StoreUnavailable
+from perdure.store.postgres.connecting.own_session import check_own_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +33,7 @@ def held(database: Database, partition: int) -> Iterator[None]:
         StoreUnavailable: the database cannot be reached.
     """
     with database.session() as connection:
+        check_own_session(connection, database.connect)
         connection.execute("SELECT pg_advisory_lock_shared(%s, %s)", [_CLASS, partition])
         try:
             yield

@@ -16,6 +16,7 @@ import psycopg
 from perdure.events.errors import StoreUnavailable
 from perdure.store.postgres import high_water
 from perdure.store.postgres.connecting.database import Database, as_ours
+from perdure.store.postgres.connecting.own_session import check_own_session
 from perdure.store.postgres.connecting.server_conditions import unsafe_standbys
 from perdure.store.postgres.ownership import ENDS_OF_ALL, HeldLease
 from perdure.store.postgres.partition_reader import find_partition
@@ -125,6 +126,15 @@ class NodeSession:
         if row is None:
             raise StoreUnavailable("the database answered without a row")
         return row[0], row[1], row[2]
+
+    def check_own_session(self) -> None:
+        """Raise where a pooler lets connections share sessions of the server, which no owner can work with.
+
+        Raises:
+            StoreUnavailable: as above, or the database cannot be reached.
+        """
+        with self.database.session() as connection:
+            check_own_session(connection, self.database.connect)
 
     def unsafe_standbys(self) -> int:
         """Return how many standbys the database has, if none of them need have what is acknowledged; else 0.

@@ -22,6 +22,7 @@ from perdure.events.public_names import public
 from perdure.events.seconds import checked_seconds, plain_number
 from perdure.store.files.payload_spill import PayloadSpill
 from perdure.store.postgres import history_hold, ownership, partition_snapshots
+from perdure.store.postgres.connecting.own_session import check_own_session
 from perdure.store.postgres.connecting.postgres_address import PostgresAddress
 from perdure.store.postgres.connecting.server_conditions import unsafe_standbys
 from perdure.store.postgres.connecting.session import Refused
@@ -126,6 +127,7 @@ class PostgresStore(PartitionWriter, ReadsThrough[PostgresReader]):
 
     def _check_server(self) -> None:
         with self.database.session() as connection:
+            check_own_session(connection, self.database.connect)
             if not check_schema(connection):
                 create_schema(self.database)
             row = connection.execute("SELECT current_setting('fsync'), current_setting('full_page_writes')").fetchone()

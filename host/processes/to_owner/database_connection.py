@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from perdure.actors.core.threads.answer import Answer
 from perdure.actors.core.threads.background_thread import BackgroundThread
+from perdure.actors.journal.gathering import Gathering
 from perdure.actors.requests.pending import PendingRequests
 from perdure.actors.requests.submit_batch import SubmitBatch
 from perdure.actors.sessions.crossing import OBJECTS
@@ -57,6 +58,7 @@ class DatabaseConnection:
         self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._unwritten: list[None] = []
         """An entry for each publish without an answer: a list counts without a lock."""
+        self._gathering = Gathering()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._asking = Connection(self._way, self.timeout_s, self._name, self._on_facts, equip=self._equip, pending=self.pending)
@@ -138,15 +140,34 @@ class DatabaseConnection:
                     requests.append(following)
                     bodies.append(body)
                     size += len(body)
-                if len(bodies) >= ROWS_MAX or size >= BYTES_MAX or self._requests.empty():
+                if len(bodies) >= ROWS_MAX or size >= BYTES_MAX:
                     break
-                following = self._requests.get()
+                try:
+                    following = self._following(requests)
+                except queue.Empty:
+                    break
                 is_last = following is None
             if requests:
                 self._write(requests, bodies)
             del self._unwritten[: len(requests)]
             if is_last:
                 return
+
+    def _following(self, requests: list[Request]) -> Request | None:
+        """Return what shares a commit with these, None for the end; single publishes wait a moment for others, as in a journal.
+
+        Raises:
+            queue.Empty: nothing is.
+        """
+        try:
+            return self._requests.get_nowait()
+        except queue.Empty:
+            if not self._gathering.is_worth_it or any(len(cast("Publish", one.command).drafts) > 1 for one in requests):
+                raise
+            wait_s = self._gathering.wait_s(len(requests), time.monotonic())
+            if not wait_s:
+                raise
+            return self._requests.get(timeout=wait_s)
 
     def _body(self, request: Request) -> bytes | None:
         if isinstance(request.command, SubmitBatch):
@@ -161,7 +182,8 @@ class DatabaseConnection:
 
     def _write(self, requests: list[Request], bodies: list[bytes]) -> None:
         """Write rows until it is known that they are there, for the client's time at most, and answer for them."""
-        until_s = time.monotonic() + self.timeout_s
+        begun_s = time.monotonic()
+        until_s = begun_s + self.timeout_s
         is_in_doubt = False
         while True:
             try:
@@ -175,6 +197,8 @@ class DatabaseConnection:
             except PerdureError as error:
                 self._refuse(requests, error, is_in_doubt=is_in_doubt)
             else:
+                took_s = time.monotonic() - begun_s
+                self._gathering.committed(took_s, len(requests), more_came=not self._requests.empty())
                 for request in requests:
                     self.pending.settle(request, None)
             return

@@ -14,6 +14,7 @@ import psycopg
 
 from perdure.events.errors import PerdureError
 from perdure.store.postgres.connecting.database import Database, as_ours
+from perdure.store.postgres.connecting.own_session import check_own_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -98,11 +99,13 @@ class ChannelEnd:
         self._n = 1
         self._was_told = False
         """Something came while a statement was under way, perhaps after it had looked."""
+        database = Database(address)
         try:
-            self._connection = Database(address).connect()
+            self._connection = database.connect()
         except PerdureError as error:
             raise ConnectionError(str(error)) from error
         try:
+            check_own_session(self._connection, database.connect)  # else it would hear no NOTIFY
             hint = f"perdure_{uuid.uuid4().hex}"
             self._connection.add_notify_handler(self._note)
             self._connection.execute(f"LISTEN {hint}".encode())
@@ -111,6 +114,9 @@ class ChannelEnd:
         except psycopg.Error as error:
             self._connection.close()
             raise ConnectionError(str(as_ours(error, "reached"))) from error
+        except PerdureError as error:
+            self._connection.close()
+            raise ConnectionError(str(error)) from error
         except BaseException:
             self._connection.close()
             raise

@@ -198,3 +198,47 @@ def test_nothing_is_lost_or_doubled_while_sessions_end_and_the_server_is_killed(
         published = [record.message_id for record in owner.audit.events(type="Published")]
         assert len(published) == len(set(published))
         assert owner.audit.verify().ok
+
+
+def test_publishers_of_one_process_that_come_back_together_share_a_row_set(
+    server: Server, name: str, owner: perdure.System
+) -> None:
+    """Where a commit takes its time, the first of them waits a moment for those that are known to come."""
+    with perdure.connect(server.dsn, name=name) as client:
+        connection: Any = client._connection
+        added: list[int] = []
+        add = connection._ingress.add
+
+        def counted(bodies: list[bytes]) -> None:
+            added.append(len(bodies))
+            add(bodies)
+
+        connection._ingress.add = counted
+        connection._gathering = Expecting(4)
+        together([lambda: client.publish(Order("single"))] * 4)
+        client.publish_many([Order("a"), Order("b")])  # waits for none
+    assert added == [4, 1]
+
+
+class Expecting:
+    """Stands in for what earlier commits said: so many publishers come."""
+
+    is_worth_it = True
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def wait_s(self, waiting: int, _now_s: float) -> float:
+        return PATIENCE_S if waiting < self._count else 0.0
+
+    def committed(self, _took_s: float, answered: int, *, more_came: bool) -> None:
+        assert answered
+        assert not more_came
+
+
+def together(calls: list[Any]) -> None:
+    threads = [threading.Thread(target=call) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE_S)
