@@ -33,6 +33,7 @@ __all__ = [
     "check_no_keywords",
     "checked_address",
     "create_tables",
+    "found_queue",
     "is_postgres",
     "open_backup",
     "open_ingress",
@@ -172,6 +173,27 @@ def accept_loss(address: str | os.PathLike[str]) -> list[Accepted]:
 
     parsed = _parsed(address)
     return accept(parsed, [*partition_addresses(address)] or [parsed.partition or 0])
+
+
+def found_queue(address: str, partitions: int, routing: str) -> list[str]:
+    """Put on record how many partitions a queue in a database has; return the address of each.
+
+    Raises:
+        StoreUnavailable: the address names no queue, or one partition of it; or the queue has another number of them.
+    """
+    parsed = _parsed(address)
+    if parsed.name is None or parsed.partition is not None:
+        raise StoreUnavailable(f"these are the logs of {partitions} partitions: name a queue for them, postgresql://…#QUEUE")
+    from perdure.store.postgres.nodes import Leases, NodeSession  # noqa: PLC0415 - needs psycopg
+
+    session = NodeSession(parsed, parsed.name, "", "", Leases(0.0))
+    try:
+        count, how, beyond = session.found(partitions, routing)
+    finally:
+        session.close()
+    if (count, how, beyond) != (partitions, routing, None):
+        raise StoreUnavailable(f"{parsed.text} is a queue of {count} partitions already, not of {partitions}; name another one")
+    return [parsed.at(parsed.name, number).text for number in range(partitions)]
 
 
 def create_tables(address: str | os.PathLike[str]) -> bool:

@@ -44,6 +44,7 @@ from perdure.cli.progress import interrupt_on_sigterm, shown_progress
 from perdure.cli.run_command import BadTarget, run
 from perdure.cli.serve_command import serve
 from perdure.cli.terminal import Terminal, one_line
+from perdure.cli.whole.copied_queue import each_copied
 from perdure.cli.whole.each_partition import each_partition, each_partition_with, of_partition
 from perdure.config import FILE_VARIABLE
 from perdure.demo.runner import SHIPPED, demo
@@ -239,6 +240,7 @@ def stats(folder: Folder, *, as_json: Json = False) -> None:
 
 
 @app.command("repair")
+@each_copied
 def run_repair(
     source: Annotated[str, typer.Argument(metavar="FOLDER", help="The damaged folder; it is only read.")],
     target: Annotated[str, typer.Argument(metavar="NEW_FOLDER", help="A new folder for what can be saved.")],

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perdure.cli.existing_folder import existing_folder
-from perdure.cli.json_output import Json, print_json, row_of
+from perdure.cli.json_output import PARTITION, Json, print_json, row_of
 from perdure.cli.moments import HELP, position
+from perdure.cli.operated_folder import BadChoice
 from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal, one_line
+from perdure.cli.whole.copied_queue import each_copied
 from perdure.cli.whole.each_partition import each_partition_with
 from perdure.operations.backups import backup, restore
 from perdure.store import checked_address
@@ -69,6 +71,7 @@ def run_backup(
         )
 
 
+@each_copied
 def run_restore(
     target: Annotated[str, typer.Argument(metavar="TARGET", help="The folder of a backup; it is only read.", show_default=False)],
     folder: Annotated[
@@ -86,9 +89,12 @@ def run_restore(
     """Make a new folder of a backup, as it was at the last run or at an earlier moment. Exit status 1 if that cannot be done.
 
     The new log has the id and the history of the one that was backed up. Both would handle what waits: start only one of them, or
-    run `perdure pause FOLDER` first.
+    run `perdure pause FOLDER` first. Of a queue of several partitions all are restored, into `postgresql://…#QUEUE` or a folder
+    with one for each.
     """
     where = position(to)
+    if isinstance(where, int) and PARTITION.get() is not None:
+        raise BadChoice("--to: each partition counts by itself; give a time, or restore one partition")
     with shown_progress(console, "restoring", unit="events") as step:
         done = restore(target, checked_address(folder), to=where, progress=step)
     if as_json:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from contextlib import ExitStack, nullcontext
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,7 +11,14 @@ from perdure.cli.existing_folder import existing_folder
 from perdure.cli.json_output import Json, print_json, row_of
 from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal, one_line
+from perdure.cli.whole.copied_queue import copied_logs
+from perdure.cli.whole.each_partition import of_number
+from perdure.events.errors import StoreUnavailable
 from perdure.store import checked_address, create_tables, migrate, open_store, open_target
+from perdure.store.other_processes import HasIngress, HasSpool
+
+if TYPE_CHECKING:
+    from perdure.store import EventStore, Migration
 
 __all__ = ["run_migrate"]
 
@@ -31,7 +39,8 @@ def run_migrate(
 ) -> None:
     """Copy the whole history of a log from a folder to PostgreSQL, or back. No system may run on it; it is left as it is.
 
-    The frames keep their bytes: ids, sequence numbers, the hash chain and noted heads stay valid.
+    The frames keep their bytes: ids, sequence numbers, the hash chain and noted heads stay valid. A queue of several partitions
+    (`#QUEUE` without a number, or a folder with one log for each) is copied whole.
     """
     if schema:
         done = create_tables(checked_address(source))
@@ -42,21 +51,46 @@ def run_migrate(
         return
     if target is None:
         raise typer.BadParameter("name the place to copy to, behind the log to copy", param_hint="TO")
-    existing_folder(source)
-    owner = open_store(source)
-    owner.open()  # so that no system writes meanwhile
-    try:
-        with shown_progress(console, "copying", owner.last_seq, unit="events") as step:
-            moved = migrate(owner, open_target(checked_address(target)), progress=step)
-    finally:
-        owner.abandon()
+    logs = copied_logs(source, target)
+    with ExitStack() as stack:  # of a queue all logs are held before the first is copied
+        held = {number: _held(log, stack) for number, (log, _) in logs.items()} or {None: _held(source, stack)}
+        for number, owner in held.items():
+            place = target if number is None else logs[number][1]
+            with nullcontext() if number is None else of_number(number, is_shown=not as_json):
+                with shown_progress(console, "copying", owner.last_seq, unit="events") as step:
+                    moved = migrate(owner, open_target(checked_address(place)), progress=step)
+                _show(moved, place, as_json=as_json)
+    if not as_json:
+        console.print(
+            one_line(f"Start systems there from now on, and no more on {source}: the two would go different ways."), soft_wrap=True
+        )
+
+
+def _held(log: str, stack: ExitStack) -> EventStore:
+    """Return the store of a log, owned until the stack ends, so that no system writes meanwhile.
+
+    Raises:
+        StoreUnavailable: publishes wait beside the log, which a copy would leave behind.
+    """
+    reader = existing_folder(log)
+    owner = open_store(log)
+    owner.open()
+    stack.callback(owner.abandon)
+    waiting = sum(file.items for file in reader.survey_spool()) if isinstance(reader, HasSpool) else 0
+    if isinstance(owner, HasIngress):
+        waiting = len(owner.ingress().read(0, 1))
+    if waiting:
+        raise StoreUnavailable(
+            f"{log}: publishes wait beside the log for its owner. Start its System once, which takes them in, stop it, and copy"
+        )
+    return owner
+
+
+def _show(moved: Migration, place: str, *, as_json: bool) -> None:
     if as_json:
         print_json(row_of(moved))
         return
     console.print(
-        one_line(f"copied {moved.events:,} events, up to sequence {moved.last_seq}, and {moved.snapshots} snapshot(s) to {target}"),
+        one_line(f"copied {moved.events:,} events, up to sequence {moved.last_seq}, and {moved.snapshots} snapshot(s) to {place}"),
         soft_wrap=True,
-    )
-    console.print(
-        one_line(f"Start systems there from now on, and no more on {source}: the two would go different ways."), soft_wrap=True
     )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
 
-__all__ = ["each_partition", "each_partition_with", "of_partition"]
+__all__ = ["each_partition", "each_partition_with", "of_number", "of_partition"]
 
 F = TypeVar("F", bound="Callable[..., None]")
 
@@ -59,7 +59,7 @@ def _spread(command: F, own: Own) -> F:
         status = 0
         for number, address in addresses.items():
             given = {name: make(options[name], number, len(addresses)) for name, make in own.items() if options.get(name)}
-            with _of(number, is_shown=not options.get("as_json")):
+            with of_number(number, is_shown=not options.get("as_json")):
                 try:
                     command(address, *args[1:], **{**options, **given})
                 except typer.Exit as ended:
@@ -85,7 +85,7 @@ def of_partition(given: str, number: int, count: int) -> str:
 def _until_known(command: Callable[..., None], addresses: dict[int, str], args: tuple[Any, ...], options: dict[str, Any]) -> None:
     unknown: UnknownMessage | None = None
     for number, address in addresses.items():
-        with _of(number, is_shown=False):
+        with of_number(number, is_shown=False):
             try:
                 command(address, *args, **options)
             except UnknownMessage as error:
@@ -95,7 +95,8 @@ def _until_known(command: Callable[..., None], addresses: dict[int, str], args: 
     raise unknown or UnknownMessage(f"message {options['message_id']!r} is in no partition")
 
 
-def _of(number: int, *, is_shown: bool) -> AbstractContextManager[None]:
+def of_number(number: int, *, is_shown: bool) -> AbstractContextManager[None]:
+    """Have what is printed within the block be of a partition, below its number if that is shown."""
     if is_shown:
         console.print(f"partition {number}", style="bold")
     return at_partition(number)
