@@ -10,6 +10,7 @@ from benchmarks.loads.floors import PAYLOAD, SYNC
 from benchmarks.postgres import lasting, peers, sides
 from benchmarks.postgres.ingress import ingress_trip
 from benchmarks.postgres.server import FRESH, postgres
+from benchmarks.postgres.slow_line import PUBLISHERS, over_a_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,6 +30,7 @@ __all__ = [
     "ONE_BY_ONE",
     "OPENING",
     "OURS",
+    "OVER_A_LINE",
     "PROCRASTINATE",
     "TRIP_1",
     "TRIP_100",
@@ -46,6 +48,8 @@ TRIP_100 = "whole trip, batches of 100"
 NOT_HELD = "batches of 100, before"
 HELD = "batches of 100, a transaction held open"
 INGRESS = "another process's batches of 1,000, to completion here"
+OVER_A_LINE = tuple(f"over a line of 2.4 ms, {n} publisher{'s' * (n > 1)}" for n in PUBLISHERS)
+SUBMITTED = "over a line of 2.4 ms, submitted by one"
 AT_REST = "frames a message, whole life, batches of 500"
 OPENING = "start with half a million waiting"
 IDLE = "transactions of an idle node with 16 partitions"
@@ -65,9 +69,12 @@ def loads(effort: Effort) -> Sequence[Load]:
     seconds = effort.seconds
 
     def load(name: str, measures: Sequence[Measure], run: Callable[[str], float | Sequence[float]], note: str = "") -> Load:
+        return load_in(name, measures, lambda dsn, _: run(dsn), note)
+
+    def load_in(name: str, measures: Sequence[Measure], run: Callable[[str, Path], float | Sequence[float]], note: str) -> Load:
         def started(folder: Path) -> float | Sequence[float]:
             with postgres(folder) as dsn:
-                return run(dsn)
+                return run(dsn, folder)
 
         return Load(name, tuple(measures), started, FRESH, note)
 
@@ -78,6 +85,7 @@ def loads(effort: Effort) -> Sequence[Load]:
         return load(name, [Measure(name, unit, floor)], run, note)
 
     held = [Measure(of(side, what), "messages/s", SYNC) for what in (NOT_HELD, HELD) for side in (OURS, BY_HAND)]
+    over_line = [Measure(name, "messages/s") for name in (*OVER_A_LINE, SUBMITTED)]
     waiting = min(OPENED_MAX, effort.backlogs[-1] // 2)
     peer_s = effort.peer_seconds
     return [
@@ -87,6 +95,7 @@ def loads(effort: Effort) -> Sequence[Load]:
         beside(TRIP_1, lambda dsn: sides.tripping(dsn, seconds, 1)),
         beside(TRIP_100, lambda dsn: sides.tripping(dsn, seconds, 100)),
         load("both: a transaction held open", held, lambda dsn: lasting.with_open_transaction(dsn, 2 * seconds, 100)),
+        load_in("over a line of 2.4 ms", over_line, lambda dsn, folder: over_a_line(dsn, folder, seconds), "2.4 ms there and back"),
         one(INGRESS, "messages/s", SYNC, lambda dsn: ingress_trip(dsn, seconds)),
         one(AT_REST, "B", PAYLOAD, lambda dsn: lasting.bytes_at_rest(dsn, effort.footprint)),
         one(OPENING, "ms", SYNC, lambda dsn: lasting.ms_to_open(dsn, waiting)),

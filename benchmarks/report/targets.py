@@ -195,6 +195,14 @@ TARGETS = (
         (postgres.of(postgres.OURS, postgres.HELD), postgres.of(postgres.OURS, postgres.NOT_HELD)),
         _quotient,
     ),
+    _Target(
+        "PostgreSQL: eight publishers over a line of 2.4 ms",
+        2_581,
+        "postgres",
+        (postgres.OVER_A_LINE[1],),
+        _plain,
+        unit=" a second",
+    ),
     _Target("PostgreSQL: from another process to completion", 150, "postgres", (postgres.INGRESS,), _thousands, unit=" k/s"),
     _Target("PostgreSQL: frames a message, batches", 15, "postgres", (postgres.AT_REST,), _plain, at_least=False, unit=" B"),
     _Target(

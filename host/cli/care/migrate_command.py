@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,7 +18,7 @@ from perdure.store import checked_address, create_tables, migrate, open_store, o
 from perdure.store.other_processes import HasIngress, HasSpool
 
 if TYPE_CHECKING:
-    from perdure.store import EventStore, Migration
+    from perdure.store import EventStore
 
 __all__ = ["run_migrate"]
 
@@ -53,13 +53,12 @@ def run_migrate(
         raise typer.BadParameter("name the place to copy to, behind the log to copy", param_hint="TO")
     logs = copied_logs(source, target)
     with ExitStack() as stack:  # of a queue all logs are held before the first is copied
-        held = {number: _held(log, stack) for number, (log, _) in logs.items()} or {None: _held(source, stack)}
+        held = {number: _held(log, stack) for number, (log, _) in logs.items()}
+        if not logs:
+            _copy(_held(source, stack), target, as_json=as_json)
         for number, owner in held.items():
-            place = target if number is None else logs[number][1]
-            with nullcontext() if number is None else of_number(number, is_shown=not as_json):
-                with shown_progress(console, "copying", owner.last_seq, unit="events") as step:
-                    moved = migrate(owner, open_target(checked_address(place)), progress=step)
-                _show(moved, place, as_json=as_json)
+            with of_number(number, is_shown=not as_json):
+                _copy(owner, logs[number][1], as_json=as_json)
     if not as_json:
         console.print(
             one_line(f"Start systems there from now on, and no more on {source}: the two would go different ways."), soft_wrap=True
@@ -86,7 +85,9 @@ def _held(log: str, stack: ExitStack) -> EventStore:
     return owner
 
 
-def _show(moved: Migration, place: str, *, as_json: bool) -> None:
+def _copy(owner: EventStore, place: str, *, as_json: bool) -> None:
+    with shown_progress(console, "copying", owner.last_seq, unit="events") as step:
+        moved = migrate(owner, open_target(checked_address(place)), progress=step)
     if as_json:
         print_json(row_of(moved))
         return
