@@ -10,6 +10,7 @@ import select
 import socket
 import time
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from perdure.actors.sessions.begin_marks import MarkReader
@@ -25,6 +26,8 @@ __all__ = ["READ_BYTES", "Peer"]
 READ_BYTES = 64 << 10
 """Bytes read from one peer before the others have their turn. Much more costs as much as taking in a publish: the allocator maps
 and unmaps it each time."""
+TOGETHER_MAX = 64
+"""Frames in one send."""
 OUT_BYTES_MAX = 128 << 20
 """Bytes that wait to be read by one peer."""
 
@@ -65,17 +68,18 @@ class Peer:
             Ended: too much waits.
             OSError: the connection is gone.
         """
-        while self.out:
-            try:
-                sent = self.sock.send(self.out[0])
+        out = self.out
+        while out:
+            try:  # together: each send would wake the peer
+                sent = self.sock.sendmsg(list(islice(out, TOGETHER_MAX)))
             except BlockingIOError:
                 break
             self.moved_s = time.monotonic()
             self.out_bytes -= sent
-            if sent == len(self.out[0]):
-                self.out.popleft()
-            else:
-                self.out[0] = self.out[0][sent:]
+            while out and sent >= len(out[0]):
+                sent -= len(out.popleft())
+            if sent:
+                out[0] = out[0][sent:]
         if self.out_bytes > OUT_BYTES_MAX:
             raise Ended(PerdureError(f"{self.out_bytes:,} bytes of answers wait to be read, and {OUT_BYTES_MAX:,} is the most"))
 
