@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import perdure
 from benchmarks.figure import Measure
 from benchmarks.load import Job, Load, job, together
-from benchmarks.loads.cpu import PROCESSES, THREADS, handled, work
+from benchmarks.loads.cpu import BARE, CORES, PROCESSES, THREADS, bare, handled, work
 from benchmarks.loads.floors import HAND_OFF
 
 if TYPE_CHECKING:
@@ -66,15 +66,21 @@ def _trips(folder: Path, seconds: float) -> tuple[float, float]:
         return own, _trip(system, seconds)
 
 
-def _computed(folder: Path, calls: int) -> tuple[float, float, float]:
-    """Return calls a second of threads in one process, of process handlers, and of two members with a worker each."""
+def _computed(folder: Path, calls: int) -> tuple[float, float, float, float]:
+    """Return calls a second of threads in one process, of process handlers, of two members, and of bare processes.
+
+    Each of the members has one worker. The last are what the machine can do at all: beside two members runs the owner.
+    """
     threads, _ = handled(folder / "threads", calls, "thread")
     processes, _ = handled(folder / "processes", calls, "process")
     with perdure.System(folder / "shared", shared=True) as system, _members(folder / "shared", 2, "_compute"):
+        system.publish_many([job(i) for i in range(2 * CORES)])
+        system.drain(DRAIN_S)  # as `handled` does: each worker has begun, and it is known how long a call takes
         began = time.perf_counter()
         system.publish_many([job(i) for i in range(calls)])
         system.drain(DRAIN_S)
-        return threads, processes, calls / (time.perf_counter() - began)
+        members = calls / (time.perf_counter() - began)
+    return threads, processes, members, bare(calls)
 
 
 def _nothing(_message: Job) -> None:
@@ -88,7 +94,7 @@ def _compute(message: Job) -> None:
 def loads(effort: Effort) -> Sequence[Load]:
     """Return the loads of this group."""
     trips = (Measure(OWN_TRIP, "messages/s", HAND_OFF), Measure(MEMBERS_TRIP, "messages/s", HAND_OFF))
-    names = (f"beside members: {THREADS}", f"beside members: {PROCESSES}", TWO_MEMBERS)
+    names = (f"beside members: {THREADS}", f"beside members: {PROCESSES}", TWO_MEMBERS, f"beside members: {BARE}")
     computed = tuple(Measure(name, "calls/s") for name in names)
     return [
         Load("the whole trip in the owner and in a member", trips, lambda folder: _trips(folder, effort.seconds)),
