@@ -16,7 +16,7 @@ from rich.table import Table
 
 from perdure.chaos.soak.readings import judged as judged_part
 from perdure.chaos.soak.trend import trend
-from perdure.cli.look.sparkline import sparkline
+from perdure.cli.look.status.sparkline import sparkline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from perdure.events.errors import StoreUnavailable
 from perdure.store import checked_address, open_reader
@@ -11,7 +13,12 @@ from perdure.store import checked_address, open_reader
 if TYPE_CHECKING:
     from perdure.store import LogReader
 
-__all__ = ["existing_folder"]
+__all__ = ["LogFolder", "existing_folder"]
+
+LogFolder = Annotated[
+    str, typer.Argument(metavar="FOLDER", help="The data folder of a System, or postgresql://…#QUEUE.", show_default=False)
+]
+"""The argument of a command that reads."""
 
 
 def existing_folder(address: str | os.PathLike[str]) -> LogReader:

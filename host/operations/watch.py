@@ -1,6 +1,6 @@
 """Look after look at a log that may be growing: where messages are, what waits longest, and the rates between two looks.
 
-It only reads, beside a live system or without one, and folds each event once. It is shown by `perdure.cli.look.status_command`.
+It only reads, beside a live system or without one, and folds each event once. It is shown by `perdure status`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Commands that look and change nothing; and what they print.
 
-- `status_command`: one screen (`status_screen`, of `named_rows`), drawn anew, with `sparkline`, what the owner alone knows
-  (`owners_figures`), and the partitions of a whole queue (`queue_watch`).
+- `status`: one screen, drawn anew.
+- `stats_command`, `timeline_command`, `config_command`.
 - `look_commands`: `explain`, `state`, `diff`, `search`, and `tail` with its `tail_filter`, of all partitions by
   `follow_all`. `acts_command`: what operators did.
 - `folder_report`: the tables of `stats`, `timeline` and `repair`.

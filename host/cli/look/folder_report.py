@@ -16,7 +16,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from perdure.arguments.moments import moment
-from perdure.cli.look.sparkline import sparkline
+from perdure.cli.look.status.sparkline import sparkline
 from perdure.cli.terminal import inert, one_line
 from perdure.events import vocabulary as ev
 from perdure.events.codec.wire import decode

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import perdure
 from perdure.cli import main as cli
 from perdure.cli.act import dead_letters_command as cli_dead_letters
-from perdure.cli.look.sparkline import sparkline
+from perdure.cli.look.status.sparkline import sparkline
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from rich.table import Table
 
 import perdure
-from perdure.cli import config_command as cli_config
 from perdure.cli import main as cli
 from perdure.cli.act import dead_letters_command as cli_dead_letters
+from perdure.cli.look import config_command as cli_config
 from perdure.cli.terminal import Terminal, one_line
 from perdure.events.safe_text import inert
 

@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 import perdure
-from perdure.cli.console_command import _front
+from perdure.cli.run.console_command import _front
 from perdure.console.console import Console
 from perdure.console.whole_queue import whole_queue
 from perdure.security import Rights

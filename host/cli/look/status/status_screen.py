@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from perdure.arguments.moments import moment
-from perdure.cli.look.named_rows import Named, NamedRows
-from perdure.cli.look.sparkline import sparkline
+from perdure.cli.look.status.named_rows import Named, NamedRows
+from perdure.cli.look.status.sparkline import sparkline
 from perdure.cli.terminal import inert, one_line
 
 if TYPE_CHECKING:

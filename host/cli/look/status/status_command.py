@@ -20,9 +20,9 @@ from perdure.actors.core.clock import SystemClock
 from perdure.arguments.moments import moment
 from perdure.cli.existing_folder import existing_folder
 from perdure.cli.json_output import print_json
-from perdure.cli.look.owners_figures import Figures, OwnersFigures
-from perdure.cli.look.queue_watch import QueueWatch
-from perdure.cli.look.status_screen import HISTORY, handlers_table, partitions_table, screen, size
+from perdure.cli.look.status.owners_figures import Figures, OwnersFigures
+from perdure.cli.look.status.queue_watch import QueueWatch
+from perdure.cli.look.status.status_screen import HISTORY, handlers_table, partitions_table, screen, size
 from perdure.cli.operated_folder import Folder  # noqa: TC001 - typer reads the annotations
 from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal, one_line
