@@ -25,8 +25,18 @@ if TYPE_CHECKING:
     MakeDraft = Callable[..., Draft]
     Send = Callable[[Sequence[Any], Callable[[], Any]], Any]
     Receive = Callable[[str, Callable[[], Any]], Any]
+    Settle = Callable[[Any, str, Callable[[], None]], None]
 
-__all__ = ["Middleware", "around_handle", "around_publish", "around_receive", "around_send", "check_middleware"]
+__all__ = [
+    "Middleware",
+    "are_idle",
+    "around_handle",
+    "around_publish",
+    "around_receive",
+    "around_send",
+    "around_settle",
+    "check_middleware",
+]
 
 
 @public
@@ -67,6 +77,23 @@ class Middleware:
         """
         return call_next()
 
+    def settle(self, delivery: Any, operation: str, call_next: Callable[[], None]) -> None:  # noqa: ARG002 - as `send`
+        """Wrap what ends a delivery by hand. Runs in the caller's thread. What a handler's return ends is in `handle`.
+
+        Args:
+            delivery: the `perdure.Delivery` that `checkout` gave.
+            operation: `ack`, `requeue` or `reject`.
+            call_next: continues; the delivery is settled once it returns.
+        """
+        call_next()
+
+    def is_idle(self) -> bool:
+        """Return whether `publish` would change nothing now. While all parts say so, publishing goes its short ways past them.
+
+        Asked at each call that publishes, in its thread.
+        """
+        return False
+
     def handle(self, message: Any, context: Context, call_next: Callable[[Any, Any], Any]) -> Any:
         """Wrap one call of a plain or process handler, and return what the handler returns. Runs in the worker's thread.
 
@@ -94,7 +121,7 @@ def check_middleware(given: Iterable[Middleware]) -> tuple[Middleware, ...]:
     parts = tuple(given)  # once: an iterator would be empty for the next reader
     for part in parts:
         check_has("middleware", part, "objects of perdure.Middleware", ("publish", "send", "handle", "ahandle"))
-        for name in ("publish", "send", "receive", "handle"):
+        for name in ("publish", "send", "receive", "settle", "handle"):
             if inspect.iscoroutinefunction(getattr(part, name, None)):
                 hint = "write `ahandle` for coroutine handlers" if name == "handle" else "it runs in the caller's thread"
                 msg = f"middleware: {type(part).__qualname__}.{name} must be a plain function, not `async def`; {hint}"
@@ -153,6 +180,29 @@ def around_receive(parts: Sequence[Middleware]) -> Receive | None:
         return call_next()
 
     return received
+
+
+def around_settle(parts: Sequence[Middleware]) -> Settle | None:
+    """Return a function of a delivery, what is to end it and how, with the `settle` methods of these parts; None without any."""
+    overriding = [part for part in parts if getattr(type(part), "settle", Middleware.settle) is not Middleware.settle]
+    if not overriding:
+        return None
+
+    def settled(delivery: Any, operation: str, call_next: Callable[[], None]) -> None:
+        for part in reversed(overriding):
+            call_next = partial(part.settle, delivery, operation, call_next)
+        call_next()
+
+    return settled
+
+
+def are_idle(parts: Sequence[Middleware]) -> bool:
+    """Return whether no part would change what is published now."""
+    return all(type(part).publish is Middleware.publish or getattr(part, "is_idle", _never)() for part in parts)
+
+
+def _never() -> bool:
+    return False
 
 
 def around_handle(parts: Sequence[Middleware], handle: Handle, *, is_async: bool) -> Handle:

@@ -88,7 +88,7 @@ class Consuming(Asking):
                 reason = plain_text(f"its payload cannot be decoded: {error}")
                 self.ask("queue", Fail(published.number, published.id, attempt, "perdure.InvalidMessage", reason, "", 0, reason))
                 continue  # this one is a dead letter now; the next one may be readable
-            return Delivery(handed, message, lease, lambda command: self.ask("queue", command))
+            return Delivery(handed, message, lease, lambda command: self.ask("queue", command), self.drafts.settle)
 
     def drain(self, timeout: float | None = None) -> None:
         """Wait until no message is ready, delayed, held or in flight.

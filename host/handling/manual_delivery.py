@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from perdure.actors.workers.pools.pool import WorkerDelivery as Handed
+    from perdure.middleware import Settle
 
 __all__ = ["Delivery"]
 
@@ -32,19 +33,25 @@ class Delivery(Generic[M]):
         NotRunning, StoreUnavailable: as `System.publish`.
     """
 
-    def __init__(self, handed: Handed, message: M, lease_s: float, ask: Callable[[Any], Any]) -> None:
+    def __init__(self, handed: Handed, message: M, lease_s: float, ask: Callable[[Any], Any], around: Settle | None = None) -> None:
         self._published = handed.published
         self._attempt = handed.lease.attempt
         self._uncounted = handed.lease.uncounted
         self._holder = handed.lease.holder
         self._lease_us = whole_us(lease_s)
         self._ask = ask
+        self._around = around
         self.message: M = message
 
     @property
     def id(self) -> str:
         """The message's id."""
         return self._published.id
+
+    @property
+    def type(self) -> str:
+        """The name of the message's type."""
+        return self._published.type
 
     @property
     def attempt(self) -> int:
@@ -78,15 +85,22 @@ class Delivery(Generic[M]):
 
     def ack(self) -> None:
         """Complete the message; return once that is on disk."""
-        self._ask(Done(*self._place, holder=self._holder))
+        self._settle("ack", Done(*self._place, holder=self._holder))
 
     def requeue(self, reason: str = "requeued") -> None:
         """Put the message back at once. The attempt counts; past its retries the message becomes a dead letter."""
-        self._ask(Fail(*self._place, "perdure.Requeued", plain_text(reason), "", 0, holder=self._holder))
+        self._settle("requeue", Fail(*self._place, "perdure.Requeued", plain_text(reason), "", 0, holder=self._holder))
 
     def reject(self, reason: str) -> None:
         """Make a dead letter of the message at once, with this reason."""
-        self._ask(Fail(*self._place, "perdure.Rejected", plain_text(reason), "", 0, plain_text(reason), self._holder))
+        outcome = Fail(*self._place, "perdure.Rejected", plain_text(reason), "", 0, plain_text(reason), self._holder)
+        self._settle("reject", outcome)
+
+    def _settle(self, operation: str, outcome: Done | Fail) -> None:
+        if self._around is None:
+            self._ask(outcome)
+        else:
+            self._around(self, operation, lambda: self._ask(outcome))
 
     def extend(self, seconds: float) -> None:
         """Keep the lease for `seconds` from now on, whatever was left of it.

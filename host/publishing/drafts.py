@@ -15,7 +15,7 @@ from perdure.events.keyword_options import no_such_option
 from perdure.events.publish_options import DEDUP, PublishOptions
 from perdure.events.seconds import LONGEST, SECONDS_MAX, checked_seconds, shown, whole_us
 from perdure.events.vocabulary import Extras
-from perdure.middleware import around_publish, around_receive, around_send
+from perdure.middleware import are_idle, around_publish, around_receive, around_send, around_settle
 from perdure.payloads.fidelity import Fidelity
 from perdure.payloads.type_names import name_of
 from perdure.publishing.message_ids import made_us
@@ -69,6 +69,8 @@ class Drafts(StoredPayloads):
         """Calls what publishes messages, through the middleware; None where none wants to see it."""
         self.receive = around_receive(middleware)
         """Calls what checks a message out, likewise."""
+        self.settle = around_settle(middleware)
+        """Calls what ends a delivery by hand, likewise."""
         self.middleware = tuple(middleware)
 
     def handled_class(self, cls: type) -> str:
@@ -214,7 +216,7 @@ class Drafts(StoredPayloads):
             As `draft`.
         """
         type_name = self.names.name(type(message))
-        if self._binds or self.has_middleware or type_name in self.names.versions:
+        if self._binds or type_name in self.names.versions or (self.has_middleware and not are_idle(self.middleware)):
             return None
         payload = self.fidelity.encode(message)
         if len(payload) > self.options.payload_bytes_max:
@@ -238,7 +240,8 @@ class Drafts(StoredPayloads):
         """
         types = set(map(type, messages))
         names = {cls: self.names.name(cls) for cls in types}
-        if self._binds or self.has_middleware or len(types) != 1 or not self.names.versions.keys().isdisjoint(names.values()):
+        is_plain = not self._binds and len(types) == 1 and self.names.versions.keys().isdisjoint(names.values())
+        if not is_plain or (self.has_middleware and not are_idle(self.middleware)):
             return [self.draft(message) for message in messages]
         (type_name,) = names.values()
         payloads = self.fidelity.encode_all(messages)

@@ -1,8 +1,9 @@
 """`OpenTelemetry`: middleware that makes spans and metrics of messages, by the names of OpenTelemetry's messaging conventions.
 
-Each call that publishes is a span, and so is each attempt of a handler, and each `checkout` that gives a message. The publisher's
-context travels in the message's headers (`traceparent`, `tracestate`), so that it is there in any process that handles the message.
-Nothing is exported here: that is the SDK's part, which the host installs and configures.
+Each call that publishes is a span, and so is each attempt of a handler, each `checkout` that gives a message, and what settles that
+by hand. The publisher's context travels in the message's headers (`traceparent`, `tracestate`), so that it is there in any process
+that handles the message. Nothing is exported here: that is the SDK's part, which the host installs and configures. Not here: the
+instruments, and whether anything takes what is recorded (`opentelemetry_metrics`); how a span ends (`span_ends`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from opentelemetry import trace
 from opentelemetry.context import Context as NoContext
-from opentelemetry.trace import Link, SpanKind, Status, StatusCode
+from opentelemetry.trace import Link, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from perdure.actors.workers.context import Context, deliveries_of
@@ -33,10 +34,10 @@ from perdure.telemetry.conventions import (
     OPERATION_TYPE,
     SYSTEM,
     counts_by_type,
-    error_type,
     type_name,
 )
-from perdure.telemetry.opentelemetry_metrics import Instruments
+from perdure.telemetry.opentelemetry_metrics import Instruments, Recording
+from perdure.telemetry.span_ends import end, fail, span_name, verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -68,7 +69,8 @@ _created: ContextVar[list[str] | None] = ContextVar("perdure.telemetry.created",
 class OpenTelemetry(Middleware):
     """Spans and metrics of all messages: `System(middleware=[OpenTelemetry()])`, and the same for `connect` and `Outbox`.
 
-    One object serves any number of systems, and all threads. In a process that has no SDK its calls do nothing.
+    One object serves any number of systems, and all threads. In a process that has no SDK its calls do nothing. One that is set up
+    later, as the global one, is found within a tenth of a second.
 
     Args:
         tracer_provider: where spans go; the global one unless given.
@@ -88,18 +90,25 @@ class OpenTelemetry(Middleware):
         self._tracer = trace.get_tracer("perdure", tracer_provider=tracer_provider)
         self._propagator = TraceContextTextMapPropagator()
         self._meters = Instruments(meter_provider)
+        self._recording = Recording(tracer_provider, meter_provider)
+
+    def is_idle(self) -> bool:
+        """See `Middleware.is_idle`: without an SDK there is nothing to record, and no context to carry."""
+        return not self._recording.is_on()
 
     # --- publishing --------------------------------------------------------------------------------------------------------
 
     def send(self, messages: Sequence[Any], call_next: Callable[[], Any]) -> Any:
         """Make a span of one call that publishes; see `Middleware.send`."""
+        if not self._recording.is_on():
+            return call_next()
         counts = counts_by_type(messages)
         attributes: Attributes = {SYSTEM: "perdure", OPERATION_NAME: "publish", OPERATION_TYPE: "send"}
         if len(counts) == 1:
             attributes[DESTINATION] = next(iter(counts))
         if len(messages) != 1:
             attributes[BATCH_COUNT] = len(messages)
-        span = self._started(_name("publish", attributes), kind=SpanKind.PRODUCER, attributes=attributes)
+        span = self._started(span_name("publish", attributes), kind=SpanKind.PRODUCER, attributes=attributes)
         begun_s = time.perf_counter()
         token = _sending.set(span)
         try:
@@ -128,14 +137,16 @@ class OpenTelemetry(Middleware):
     ) -> None:
         common = {name: value for name, value in attributes.items() if name != BATCH_COUNT}
         if error is not None:
-            common[ERROR_TYPE] = _fail(span, error)
+            common[ERROR_TYPE] = fail(span, error)
         self._meters.operations.record(time.perf_counter() - begun_s, common)
         for name, count in counts.items():
             self._meters.sent.add(count, {**common, DESTINATION: name})
-        _end(span)
+        end(span)
 
     def publish(self, message: Any, options: dict[str, Any], call_next: Callable[[Any, dict[str, Any]], str]) -> str:
         """Put the context into the message's headers. What a handler, a schedule or an outbox publishes gets a span of its own."""
+        if not self._recording.is_on():
+            return call_next(message, options)
         sending = _sending.get()
         if sending is not None:
             return call_next(message, self._carrying(options, sending))
@@ -147,7 +158,7 @@ class OpenTelemetry(Middleware):
             try:
                 ident = call_next(message, self._carrying(options, span))
             except BaseException as error:
-                self._count_sent([name], _fail(span, error))
+                self._count_sent([name], fail(span, error))
                 raise
             else:
                 span.set_attribute(MESSAGE_ID, ident)
@@ -157,7 +168,7 @@ class OpenTelemetry(Middleware):
                     created.append(name)
                 return ident
             finally:
-                _end(span)
+                end(span)
 
     def _count_sent(self, names: list[str], error: str | None = None) -> None:
         """Count messages that were published with something else."""
@@ -186,6 +197,8 @@ class OpenTelemetry(Middleware):
 
         One that finds nothing is only timed: a consumer that polls would bury all other spans.
         """
+        if not self._recording.is_on():
+            return call_next()
         attributes: Attributes = {SYSTEM: "perdure", OPERATION_NAME: "receive", OPERATION_TYPE: "receive", DESTINATION: type_name}
         counted = dict(attributes)
         begun_ns, begun_s = time.time_ns(), time.perf_counter()
@@ -193,8 +206,8 @@ class OpenTelemetry(Middleware):
             delivery = call_next()
         except BaseException as error:
             span = self._receive_span(attributes, [], begun_ns)
-            counted[ERROR_TYPE] = _fail(span, error)
-            _end(span)
+            counted[ERROR_TYPE] = fail(span, error)
+            end(span)
             raise
         finally:
             self._meters.operations.record(time.perf_counter() - begun_s, counted)
@@ -202,7 +215,7 @@ class OpenTelemetry(Middleware):
             self._meters.consumed.add(1, counted)
             attributes |= {MESSAGE_ID: delivery.id, CONVERSATION_ID: delivery.correlation_id, ATTEMPT: delivery.attempt}
             link = self._link(delivery.headers, delivery.id)
-            _end(self._receive_span(attributes, [] if link is None else [link], begun_ns))
+            end(self._receive_span(attributes, [] if link is None else [link], begun_ns))
         return delivery
 
     def _receive_span(self, attributes: Attributes, links: list[Link], begun_ns: int) -> Span:
@@ -210,15 +223,44 @@ class OpenTelemetry(Middleware):
         name = f"receive {attributes[DESTINATION]}"
         return self._started(name, kind=SpanKind.CLIENT, attributes=attributes, links=links, start_time=begun_ns)
 
+    def settle(self, delivery: Delivery[Any], operation: str, call_next: Callable[[], None]) -> None:
+        """Make a span of what ends a delivery by hand, linked to the publish; see `Middleware.settle`."""
+        if not self._recording.is_on():
+            call_next()
+            return
+        counted: Attributes = {SYSTEM: "perdure", OPERATION_NAME: operation, OPERATION_TYPE: "settle", DESTINATION: delivery.type}
+        attributes = {
+            **counted,
+            MESSAGE_ID: delivery.id,
+            CONVERSATION_ID: delivery.correlation_id,
+            ATTEMPT: delivery.attempt,
+        }
+        link = self._link(delivery.headers, delivery.id)
+        links = [] if link is None else [link]
+        span = self._started(span_name(operation, attributes), kind=SpanKind.CLIENT, attributes=attributes, links=links)
+        begun_s = time.perf_counter()
+        try:
+            call_next()
+        except BaseException as error:
+            counted[ERROR_TYPE] = fail(span, error)
+            raise
+        finally:
+            self._meters.operations.record(time.perf_counter() - begun_s, counted)
+            end(span)
+
     # --- handling ----------------------------------------------------------------------------------------------------------
 
     def handle(self, message: Any, context: Context, call_next: Callable[[Any, Any], Any]) -> Any:
         """Make a span of one attempt; see `Middleware.handle`."""
+        if not self._recording.is_on():
+            return call_next(message, context)
         with self._attempt(context):
             return call_next(message, context)
 
     async def ahandle(self, message: Any, context: Context, call_next: Callable[[Any, Any], Awaitable[Any]]) -> Any:
         """Make a span of one attempt of a coroutine handler; see `Middleware.ahandle`."""
+        if not self._recording.is_on():
+            return await call_next(message, context)
         with self._attempt(context):
             return await call_next(message, context)
 
@@ -244,7 +286,7 @@ class OpenTelemetry(Middleware):
         begun_s = time.perf_counter()
         error: BaseException | None = None
         span = self._started(
-            _name("process", attributes), context=parent, kind=SpanKind.CONSUMER, attributes=attributes, links=links
+            span_name("process", attributes), context=parent, kind=SpanKind.CONSUMER, attributes=attributes, links=links
         )
         created: list[str] = []
         token = _created.set(created)
@@ -254,14 +296,14 @@ class OpenTelemetry(Middleware):
                 self._count_sent(created)
             except BaseException as raised:
                 error = raised
-                counted[ERROR_TYPE] = _fail(span, raised)
+                counted[ERROR_TYPE] = fail(span, raised)
                 raise
             finally:
                 _created.reset(token)
                 self._meters.processing.record(time.perf_counter() - begun_s, counted)
-                for count, kind in _verdicts(given, error):
+                for count, kind in verdicts(given, error):
                     self._meters.consumed.add(count, counted if kind is None else {**counted, ERROR_TYPE: kind})
-                _end(span)
+                end(span)
 
     def _started(self, name: str, **given: Any) -> Span:
         """Return a new span; one that records nothing where the host's tracing raises, which must stop no message."""
@@ -283,34 +325,3 @@ class OpenTelemetry(Middleware):
             return None
         found = trace.get_current_span(self._propagator.extract(headers, NoContext())).get_span_context()
         return Link(found, {MESSAGE_ID: ident}) if found.is_valid else None
-
-
-def _verdicts(given: Context | Batch[Any], error: BaseException | None) -> list[tuple[int, str | None]]:
-    """Return how many messages ended so: with the call's own outcome (None), or with an error of their own in a batch."""
-    if isinstance(given, Context):
-        return [(1, None)]
-    own = [item.error for item in given if item.error is not None] if error is None else []
-    shared = len(given) - len(own)
-    return [*([(shared, None)] if shared else []), *((1, error_type(each)) for each in own)]
-
-
-def _end(span: Span) -> None:
-    """End a span. What it is about has happened, so an error of the host's tracing is only logged."""
-    try:
-        span.end()
-    except Exception:
-        logger.exception("a span could not be ended; what it is about is done")
-
-
-def _fail(span: Span, error: BaseException) -> str:
-    """Put an error on a span; return its type."""
-    kind = error_type(error)
-    span.set_attribute(ERROR_TYPE, kind)
-    span.record_exception(error)
-    span.set_status(Status(StatusCode.ERROR, f"{kind}: {error}"))
-    return kind
-
-
-def _name(operation: str, attributes: Attributes) -> str:
-    destination = attributes.get(DESTINATION)
-    return operation if destination is None else f"{operation} {destination}"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["DURATIONS", "PrometheusMiddleware"]
 
 DURATIONS = "messaging_client_operation_duration_seconds"
-TEXT = "Seconds from a call that publishes or checks out to its answer, in this process."
+TEXT = "Seconds from a call that publishes, checks out or settles to its answer, in this process."
 LABELS = ("messaging_operation_name", "messaging_destination_name", "error_type")
 OTHER = "(other)"
 """The label of all types beyond the bound, and of a call that publishes several types."""
@@ -84,6 +84,16 @@ class PrometheusMiddleware(Middleware):
             raise
         self._record("receive", type_name, begun_s, None)
         return found
+
+    def settle(self, delivery: Delivery[Any], operation: str, call_next: Callable[[], None]) -> None:
+        """Time what ends a delivery by hand; see `Middleware.settle`."""
+        begun_s = time.perf_counter()
+        try:
+            call_next()
+        except BaseException as error:
+            self._record(operation, delivery.type, begun_s, error)
+            raise
+        self._record(operation, delivery.type, begun_s, None)
 
     def _record(self, operation: str, name: str | None, begun_s: float, error: BaseException | None) -> None:
         label = OTHER if name is None else self._types.label(name)

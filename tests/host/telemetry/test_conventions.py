@@ -28,7 +28,13 @@ if TYPE_CHECKING:
 PATIENCE_S = 60.0
 NAMES = {value for module in (messaging_attributes, error_attributes) for value in vars(module).values() if isinstance(value, str)}
 TYPES = {each.value for each in messaging_attributes.MessagingOperationTypeValues}
-KINDS = {"send": SpanKind.PRODUCER, "create": SpanKind.PRODUCER, "receive": SpanKind.CLIENT, "process": SpanKind.CONSUMER}
+KINDS = {
+    "send": SpanKind.PRODUCER,
+    "create": SpanKind.PRODUCER,
+    "receive": SpanKind.CLIENT,
+    "process": SpanKind.CONSUMER,
+    "settle": SpanKind.CLIENT,
+}
 OURS = {"perdure.attempt"}
 UNITS = {
     messaging_metrics.MESSAGING_CLIENT_OPERATION_DURATION: "s",
@@ -192,7 +198,7 @@ def test_a_checkout_is_a_receive_that_is_linked_to_the_publish() -> None:
     assert first.end_time is not None
     assert first.start_time <= first.end_time
     timed = [(given["messaging.operation.type"], point.count) for name, _, given, point in seen.points() if "operation" in name]
-    assert sorted(timed) == [("receive", 3), ("send", 1)], "one that finds nothing is timed"
+    assert sorted(timed) == [("receive", 3), ("send", 1), ("settle", 1)], "one that finds nothing is timed"
     consumed = [point.value for name, _, _, point in seen.points() if "consumed" in name]
     assert consumed == [2]
 
@@ -205,6 +211,47 @@ def test_a_checkout_that_fails_is_a_span_with_its_error() -> None:
     (span,) = seen.spans("receive shop.Letter")
     assert (span.attributes or {})["error.type"] == "perdure.NotRunning"
     assert not span.status.is_ok
+
+
+def test_what_ends_a_delivery_by_hand_is_a_settle_that_is_linked_to_the_publish() -> None:
+    seen = Seen()
+    system = SimulatedSystem(seed=1, middleware=[seen.middleware])
+    with system:
+        ident = system.publish(Letter(1), correlation_id="req-1")
+        first = system.checkout(Letter)
+        assert first is not None
+        first.requeue()
+        second = system.checkout(Letter)
+        assert second is not None
+        assert second.type == "shop.Letter"
+        second.ack()
+        with pytest.raises(perdure.LeaseLost):
+            second.reject("too late")
+    (published,) = seen.spans("publish shop.Letter")
+    requeued, acked, rejected = (
+        *seen.spans("requeue shop.Letter"),
+        *seen.spans("ack shop.Letter"),
+        *seen.spans("reject shop.Letter"),
+    )
+    assert requeued.attributes == {
+        "messaging.system": "perdure",
+        "messaging.operation.name": "requeue",
+        "messaging.operation.type": "settle",
+        "messaging.destination.name": "shop.Letter",
+        "messaging.message.id": ident,
+        "messaging.message.conversation_id": "req-1",
+        "perdure.attempt": 1,
+    }
+    assert (acked.attributes or {})["perdure.attempt"] == 2
+    assert (rejected.attributes or {})["error.type"] == "perdure.LeaseLost"
+    assert not rejected.status.is_ok
+    assert published.context is not None
+    links = [link.context.span_id for span in (requeued, acked, rejected) for link in span.links]
+    assert links == [published.context.span_id] * 3
+    timed = {
+        (given["messaging.operation.name"], given.get("error.type")) for name, _, given, _ in seen.points() if "operation" in name
+    }
+    assert {("requeue", None), ("ack", None), ("reject", "perdure.LeaseLost")} < timed
 
 
 class Broken(perdure.Middleware):

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
+from opentelemetry import trace
+from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
@@ -18,11 +20,12 @@ from opentelemetry.trace import SpanKind
 
 import perdure
 from perdure.chaos import SimulatedSystem
-from perdure.telemetry import OpenTelemetry
+from perdure.events.commands import DraftRun
+from perdure.telemetry import OpenTelemetry, opentelemetry_metrics
 from tests.host.telemetry.messages import Placed, Receipt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -274,6 +277,45 @@ def test_without_an_sdk_nothing_is_added_to_a_message() -> None:
         system.publish(Placed(1))
         system.run_until_idle()
     assert headers == [{}]
+
+
+def test_without_an_sdk_batches_go_the_short_way_and_nothing_is_made_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    idle = OpenTelemetry(tracer_provider=trace.NoOpTracerProvider(), meter_provider=NoOpMeterProvider())
+    monkeypatch.setattr(idle, "_started", lambda *_, **__: pytest.fail("a span was begun"))
+    system = SimulatedSystem(seed=1, middleware=[idle, OpenTelemetry()])
+    system.handler(Placed)(lambda order: None)
+    with system:
+        assert isinstance(system.drafts.plain([Placed(1), Placed(2)]), DraftRun)
+        system.publish_many([Placed(1), Placed(2)])
+        system.run_until_idle()
+        assert system.admin.metrics().completed == 2
+
+
+def test_an_sdk_that_is_set_up_later_is_found(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    late = OpenTelemetry()
+    system = SimulatedSystem(seed=1, middleware=[late])
+    assert late.is_idle()
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: watched.tracers)
+    monkeypatch.setattr(opentelemetry_metrics, "AGAIN_S", 0.0)
+    late._recording._again_s = 0.0
+    assert not late.is_idle()
+    with system:
+        assert not isinstance(system.drafts.plain([Placed(1), Placed(2)]), DraftRun), "their headers carry the context"
+
+
+def test_a_part_that_is_not_idle_sees_each_message() -> None:
+    class Counting(perdure.Middleware):
+        seen = 0
+
+        def publish(self, message: Any, options: dict[str, Any], call_next: Callable[[Any, dict[str, Any]], str]) -> str:
+            self.seen += 1
+            return call_next(message, options)
+
+    counting = Counting()
+    with SimulatedSystem(seed=1, middleware=[OpenTelemetry(), counting]) as system:
+        system.publish_many([Placed(1), Placed(2)])
+        system.publish(Placed(3))
+    assert counting.seen == 3
 
 
 def test_a_wrong_parent_is_refused() -> None:
