@@ -26,7 +26,7 @@ from perdure.lifecycle.engine_or_member import Beginning
 from perdure.lifecycle.start_and_stop import StartAndStop
 from perdure.middleware import check_middleware
 from perdure.operations.admin import Actors, Admin
-from perdure.operations.audit import Audit
+from perdure.operations.asked_audit import AskedAudit
 from perdure.operations.dead_letters import DeadLetters
 from perdure.options import Options
 from perdure.payloads.codecs import Codec, MessagePack
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
     from perdure.actors.core.executor import Executor
     from perdure.middleware import Middleware
+    from perdure.operations.audit import Audit
     from perdure.processes.roles import Roles
     from perdure.runtime.process.serving import Part
     from perdure.runtime.recovery_report import Recovery
@@ -201,7 +202,7 @@ class System(StartAndStop):
         self.dead_letters = DeadLetters(self)
         self.admin = Admin(self)
         self.actors = Actors(self)
-        self.audit = Audit(store=self._store)
+        self.audit: Audit = AskedAudit(self._store, self.permit)
         self.inner = self._inner_system()
         self.recovery: Recovery | None = None
         """What the last start did to recover; None before the first start."""

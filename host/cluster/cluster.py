@@ -170,7 +170,7 @@ class Cluster(JoiningAndLeaving):
         self._stand_on(self.inner)
         self.dead_letters = ClusterDeadLetters(self)
         self.admin = ClusterAdmin(self)
-        self.audit = ClusterAudit(self)
+        self.audit = ClusterAudit(self, self.permit)
 
     def __repr__(self) -> str:
         """Show the database and the queue, without a password, and whether it runs."""

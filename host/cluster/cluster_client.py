@@ -84,7 +84,7 @@ class ClusterClient(Placed, Client):
         self.inner = self._inner_calls()
         self.dead_letters = ClusterDeadLetters(self)  # type: ignore[assignment] # the same calls, over all partitions
         self.admin = ClusterAdmin(self)  # type: ignore[assignment] # as above
-        self._audit = ClusterAudit(self)
+        self._audit = ClusterAudit(self, self.permit)
 
     @property
     def audit(self) -> ClusterAudit:  # type: ignore[override] # the same calls, over all partitions

@@ -19,14 +19,17 @@ from perdure.cluster.acts.bulk import ActsEverywhere, CancelsEverywhere
 from perdure.cluster.routing import of_text
 from perdure.events.errors import UnknownMessage
 from perdure.events.seconds import shown
-from perdure.operations.audit import Audit
+from perdure.operations.asked_audit import AskedAudit
 from perdure.operations.dead_letter import DeadLetterStats
 from perdure.operations.metrics import HandlerInfo, Metrics, Totals
+from perdure.store import open_reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from perdure.cluster.acts.of_all import Partitioned
+    from perdure.operations.asked_audit import Permit
+    from perdure.operations.audit import Audit
     from perdure.operations.dead_letter import DeadLetter
     from perdure.operations.dead_letters import DeadLetters
     from perdure.operations.reading.record import Record
@@ -184,14 +187,20 @@ class ClusterDeadLetters(ActsEverywhere):
 
 
 class ClusterAudit:
-    """Reads the logs of all partitions, in the database; it asks no owner. `partition` gives the `Audit` of one."""
+    """Reads the logs of all partitions, in the database; it asks no owner. `partition` gives the `Audit` of one.
 
-    def __init__(self, cluster: Partitioned) -> None:
+    `permit` raises where the principal that acts (`acting_as`) lacks a right.
+    """
+
+    def __init__(self, cluster: Partitioned, permit: Permit) -> None:
         self._cluster = cluster
+        self._permit = permit
 
     def partition(self, number: int) -> Audit:
         """Return the `Audit` of one partition."""
-        return Audit(self._cluster.address_of(number))
+        log = open_reader(self._cluster.address_of(number))
+        log.check_readable()
+        return AskedAudit(log, self._permit)
 
     def timeline(self, message_id: str) -> list[Record]:
         """Return all events of one message, oldest first; as `Audit.timeline`.

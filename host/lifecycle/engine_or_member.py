@@ -19,7 +19,7 @@ from perdure.events.queue.state import FOREVER
 from perdure.handling.consuming import Consuming
 from perdure.handling.including import Including
 from perdure.handling.options.handler_options import check_changed_fields
-from perdure.operations.audit import Audit
+from perdure.operations.asked_audit import AskedAudit
 from perdure.payloads.type_names import namesakes
 from perdure.processes.deputy import Deputy, warm_fold_of
 from perdure.processes.facts import OwnersFacts
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from perdure.config import Traced
     from perdure.events.codec.snapshot import States
     from perdure.lifecycle.inner_system import InnerSystem
+    from perdure.operations.audit import Audit
     from perdure.options import Options
     from perdure.processes.role_rules import Ownership
     from perdure.runtime.recovery_report import Recovery
@@ -151,7 +152,7 @@ class EngineOrMember(Including, Results, Consuming, Running):
 
     def _belong(self, member: Member, *, is_owned: bool = True) -> None:
         """Go on as a member; for `Roles`."""
-        self.audit = Audit(store=self._store.separate_reader())  # reads what the owner writes
+        self.audit = AskedAudit(self._store.separate_reader(), self.permit)  # reads what the owner writes
         self._engine = member
         member.start(dict(self._registered.specs), dict(self._registered.schedules))
         if member.is_late and is_owned:
@@ -208,7 +209,7 @@ class EngineOrMember(Including, Results, Consuming, Running):
     ) -> Engine:
         """Start the actors over the parts that a member leaves; for `Roles`. Nothing of them runs if this raises."""
         self.drafts.options = self.options
-        self.audit = Audit(store=self._store)
+        self.audit = AskedAudit(self._store, self.permit)
         engine = self._new_engine(opened, server, member.runtime, warm)
         if self._live_run is not None:
             self._live_run.engine = engine

@@ -18,7 +18,7 @@ from perdure.events.loggers import GuardedLogger
 from perdure.events.seconds import checked_seconds
 from perdure.lifecycle.engine_or_member import Beginning, EngineOrMember
 from perdure.lifecycle.inner_system import InnerSystem
-from perdure.operations.audit import Audit
+from perdure.operations.asked_audit import AskedAudit
 from perdure.runtime.hook_mark import check_outside_hooks
 from perdure.runtime.process import live_systems
 from perdure.runtime.process.starting_apart import completed, started_apart
@@ -253,4 +253,4 @@ class StartAndStop(EngineOrMember):
         if self._engine is not None:
             self._engine = self._live_run = None
             self._why_not_running = live_systems.why_forked(parent)
-            self.audit = Audit(store=self._store.separate_reader())  # reads what the parent writes from now on
+            self.audit = AskedAudit(self._store.separate_reader(), self.permit)  # reads what the parent writes from now on

@@ -229,13 +229,17 @@ def _percentiles(of: str, times_us: tuple[float, ...]) -> dict[str, float]:
 
 
 class Actors:
-    """The live actors by name, for debugging and chaos tests. Safe in any thread."""
+    """The live actors by name, for debugging and chaos tests. Safe in any thread.
+
+    Within `acting_as`, a reference and `kill` take the right `kill`, as a reference can do all that an actor can.
+    """
 
     def __init__(self, system: HasRuntime) -> None:
         self._system = system
 
     def __getitem__(self, name: str) -> pykka.ActorRef[Any]:
         """Return the reference of the actor that has this name now."""
+        self._system.permit("kill")
         return self._system.runtime.directory.actors[self._find(name)].actor_ref
 
     def __iter__(self) -> Iterator[str]:
@@ -256,6 +260,7 @@ class Actors:
 
     def items(self) -> list[tuple[str, pykka.ActorRef[Any]]]:
         """Return all names with their references."""
+        self._system.permit("kill")
         return [(name, actor.actor_ref) for name, actor in list(self._system.runtime.directory.actors.items())]
 
     def kill(self, name: str) -> None:
@@ -264,6 +269,7 @@ class Actors:
         Raises:
             KeyError: no actor has that name.
         """
+        self._system.permit("kill")
         self._system.runtime.directory.actors[self._find(name)].kill()
 
     def _find(self, name: str) -> str:

@@ -59,6 +59,9 @@ class RunningSystem(Protocol):
 class HasRuntime(Protocol):
     """A system whose actors are in this process."""
 
+    def permit(self, action: str, types: Callable[[], Iterable[str]] = ...) -> None:
+        """As `RunningSystem.permit`."""
+
     @property
     def runtime(self) -> Runtime:
         """The running actors.

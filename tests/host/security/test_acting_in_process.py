@@ -82,10 +82,23 @@ LOOKS: dict[str, Callable[[perdure.System], Any]] = {
     "stats": lambda system: system.dead_letters.stats(),
     "count letters": lambda system: system.dead_letters.count_where("type=acting.Letter"),
     "count messages": lambda system: system.admin.count_where("type=acting.Letter"),
+    "explain": lambda system: system.audit.explain("done"),
+    "acts": lambda system: list(system.audit.acts()),
+    "state at": lambda system: system.audit.state_at(1),
+    "verify": lambda system: system.audit.verify(),
 }
 REVEALS: dict[str, Callable[[perdure.System], Any]] = {
     "list": lambda system: system.dead_letters.list(),
     "get": lambda system: system.dead_letters.get("waits"),
+    "events": lambda system: list(system.audit.events()),
+    "timeline": lambda system: system.audit.timeline("waits"),
+    "search": lambda system: list(system.audit.search("payload.number=1")),
+    "follow": lambda system: next(system.audit.follow(lambda: None)),
+}
+KILLS: dict[str, Callable[[perdure.System], Any]] = {
+    "reference": lambda system: system.actors["timer"],
+    "references": lambda system: system.actors.items(),
+    "kill": lambda system: system.actors.kill("timer"),
 }
 
 
@@ -120,10 +133,21 @@ def test_payloads_of_dead_letters_take_the_right_to_reveal(system: perdure.Syste
         REVEALS[call](system)
 
 
+@pytest.mark.parametrize("call", KILLS)
+def test_killing_an_actor_or_having_one_in_hand_takes_the_right_to_kill(system: perdure.System, call: str) -> None:
+    for principal in ("vera", "oscar", "clerk"):
+        with perdure.acting_as(principal), pytest.raises(perdure.NotAllowed, match="'kill'"):
+            KILLS[call](system)
+    with perdure.acting_as("ann"):
+        KILLS[call](system)
+    assert system.actors.keys()  # names tell nothing that metrics do not
+
+
 def test_rights_are_by_type_and_an_act_takes_no_right_to_look(system: perdure.System) -> None:
     with perdure.acting_as("clerk"):
         ident = system.publish(Letter(2))
         assert system.state(ident).status == "ready"
+        assert "acting.Letter" in system.audit.explain(ident)
         assert system.cancel(ident)
         system.publish(Letter(3))
         delivery = system.checkout(Letter)
@@ -154,7 +178,15 @@ def test_a_cluster_asks_in_its_own_process_too() -> None:
     cluster = perdure.Cluster(shared_server().dsn, name=new_queue(), partitions=2, authorize=rules)
     with cluster:
         ident = cluster.publish(Order(1))
-        for call in (lambda: cluster.publish(Order(2)), lambda: cluster.state(ident), lambda: cluster.checkout(Order)):
+        calls: list[Callable[[], Any]] = [
+            lambda: cluster.publish(Order(2)),
+            lambda: cluster.state(ident),
+            lambda: cluster.checkout(Order),
+            lambda: cluster.audit.timeline(ident),
+            lambda: list(cluster.audit.events()),
+            cluster.audit.verify,
+        ]
+        for call in calls:
             with perdure.acting_as("nobody"), pytest.raises(perdure.NotAllowed):
                 call()
         with perdure.acting_as("ann"):
