@@ -38,10 +38,10 @@ class HasSpool(Protocol):
 
 @runtime_checkable
 class TakesSpool(Protocol):
-    """A `LogTarget` beside whose log spool files can lie, for its next owner to take in."""
+    """A `LogTarget` beside whose log spooled publishes can wait for its next owner."""
 
     def put_spool(self, name: str, file: BinaryIO) -> None:
-        """Add a spool file, all of what is in `file`.
+        """Add the publishes of a spool file, all of what is in `file`.
 
         Raises:
             StoreUnavailable: it cannot be written.

@@ -45,9 +45,9 @@ class Restored:
     left_out: int
     """Events of the backup that came later."""
     spooled: int = 0
-    """Publishes in spool files beside the new log, which its first owner takes in."""
+    """Publishes that wait beside the new log for its first owner: in spool files, or in a database's ingress."""
     spooled_left_out: int = 0
-    """Publishes in spool files of the backup that are not: they came later, or the new log is in a database, which takes none."""
+    """Publishes in spool files of the backup that are not: the restore is to a moment, and they had not reached the log then."""
 
 
 def restore_log(

@@ -5,13 +5,17 @@ The frames keep their bytes, seals included, so the hash chain goes on as it was
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from perdure.events.errors import StoreUnavailable
 from perdure.store.postgres import ownership, partition_reader, partition_snapshots
 from perdure.store.postgres.connecting.database import Database
 from perdure.store.postgres.postgres_store import PostgresStore
 from perdure.store.postgres.schema import check_schema, create_schema
+from perdure.store.postgres.traffic.ingress import Ingress
+from perdure.store.spool import spool_format
+from perdure.store.spool.spool_file import READ_MAX
+from perdure.store.values import AppendInDoubt
 
 if TYPE_CHECKING:
     import psycopg
@@ -88,6 +92,22 @@ class PostgresCopy:
         """See `LogTarget.put_snapshot`."""
         self._flush()
         partition_snapshots.put(self._database, self._partition, self._store_id, self._who, snapshot, 0)
+
+    def put_spool(self, name: str, file: BinaryIO) -> None:
+        """See `TakesSpool.put_spool`: what is in it becomes rows of the ingress, which the first owner takes in.
+
+        A row is what a record of a spool file is: one publish. Written again by a restore that is run again, it counts once.
+        """
+        ingress = Ingress(self._address)
+        bodies = spool_format.parse(file.read(READ_MAX)).items
+        try:
+            for first in range(0, len(bodies), WRITE_ROWS):
+                ingress.add(bodies[first : first + WRITE_ROWS])
+        except (AppendInDoubt, ConnectionError) as error:
+            msg = f"{self._address.text} did not take the publishes of the spool file {name}: {error}. Restore again"
+            raise StoreUnavailable(msg) from error
+        finally:
+            ingress.close()
 
     def finish(self) -> Recovered:
         """See `LogTarget.finish`."""

@@ -110,12 +110,10 @@ def run_restore(
     )
     console.print(one_line(f"head {done.head}"), soft_wrap=True)
     if done.spooled:
-        console.print(one_line(f"{done.spooled:,} publishes wait in spool files for its first owner"), soft_wrap=True)
+        console.print(one_line(f"{done.spooled:,} spooled publishes wait for its first owner"), soft_wrap=True)
     if done.spooled_left_out:
-        why = "came later" if to is not None else "no database takes; restore into a folder, then migrate that"
-        console.print(
-            one_line(f"left out: {done.spooled_left_out:,} publishes in spool files, which {why}", "yellow"), soft_wrap=True
-        )
+        left_out = f"left out: {done.spooled_left_out:,} publishes in spool files, which had not reached the log at that moment"
+        console.print(one_line(left_out, "yellow"), soft_wrap=True)
 
 
 COMMANDS: dict[str, Callable[..., None]] = {"backup": run_backup, "restore": run_restore}

@@ -64,7 +64,7 @@ def test_publishes_that_wait_in_a_spool_are_in_a_backup_and_come_back(system: pe
         client.publish({"number": 4}, id="spooled")
     assert "1 publishes that wait in spool files" in run("backup", folder, tmp_path / "backup")
     assert "left out: 1 publishes" in run("restore", tmp_path / "backup", tmp_path / "earlier", "--to", 2)
-    assert "1 publishes wait in spool files" in run("restore", tmp_path / "backup", tmp_path / "new")
+    assert "1 spooled publishes wait" in run("restore", tmp_path / "backup", tmp_path / "new")
     with perdure.System(tmp_path / "new") as restored:
         wait_until(lambda: restored.state("spooled").known)
         assert restored.admin.metrics().published == 4
