@@ -21,6 +21,7 @@ from starlette.staticfiles import StaticFiles
 
 from perdure.console import console_acts
 from perdure.console.drawing.charts import sparkline
+from perdure.console.guard import keys
 from perdure.console.guard.gate import LOOPBACK, Gate
 from perdure.console.guard.rights import Permits
 from perdure.console.guard.sessions import Sessions
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from perdure.console.console import Console
+    from perdure.console.guard.seal import Seal
     from perdure.console.guard.sessions import OneTimeToken
 
 __all__ = ["application", "pages_of"]
@@ -63,10 +65,11 @@ def application(
     principal: Callable[[Request], str | None] | None = None,
     token: OneTimeToken | None = None,
     used: Callable[[], object] = lambda: None,
+    seal: Callable[[], Seal] = keys.of_process,
 ) -> Any:
     """Return the application; see `perdure.console.asgi`. `token` opens it where no `principal` says who asks."""
     app = pages_of(console)
-    return Gate(app, hosts=hosts, origins=origins, sessions=Sessions(), principal_of=principal, token=token, used=used)
+    return Gate(app, hosts=hosts, origins=origins, sessions=Sessions(seal), principal_of=principal, token=token, used=used)
 
 
 def pages_of(console: Console) -> Starlette:
@@ -166,11 +169,11 @@ class _Pages:
             return PlainTextResponse("there is no such act\n", NOT_FOUND)
         asked = console_acts.ActRequest(self._console, session, self._rights(request), form)
         try:
-            session.notice = await run_in_threadpool(console_acts.do, name, asked)
+            session.tell(await run_in_threadpool(console_acts.do, name, asked))
         except NotAllowed as error:
             return PlainTextResponse(f"{error}\n", FORBIDDEN)
         except (PerdureError, ValueError, TypeError, TimeoutError, OSError) as error:
-            session.notice = f"Not done: {error}"
+            session.tell(f"Not done: {error}")
         return RedirectResponse(root + _own_path(form.get("back", "/")), 303)
 
     async def live(self, request: Request) -> Response | Stream:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from perdure.console.asked import KEPT_S, Asked
+from perdure.console.counting import Counts
 from perdure.console.log.live import Live
 from perdure.console.log.past import Past
 from perdure.console.log.walk import walk
@@ -28,9 +29,10 @@ from perdure.store import FolderReader, is_postgres, open_reader, partition_owne
 from perdure.system import System
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from perdure.actors.sessions.figures import RunFigures
+    from perdure.cluster.cluster import Cluster
     from perdure.console.log.groups import Groups
     from perdure.console.log.index import Index
     from perdure.events.codec.snapshot import States
@@ -81,6 +83,7 @@ class Console:
     Args:
         reader: the log.
         front: what acts; None where nothing runs, and everything is only looked at.
+        door: returns what acts now, where that changes hands; instead of `front`.
         rights: who may do what.
         open_payloads: types whose payloads are not hidden; True for all.
     """
@@ -90,6 +93,7 @@ class Console:
         reader: LogReader,
         front: System | Client | None,
         *,
+        door: Callable[[], System | Client | None] | None = None,
         rights: Rights | None = None,
         open_payloads: Collection[str] | bool = (),
         title: str = "",
@@ -97,7 +101,8 @@ class Console:
         self.reader = reader
         if isinstance(reader, FolderReader):
             reader.remember_places()
-        self.front = front
+        self._door = door or (lambda: front)
+        self.counts = Counts()
         self.rights = rights or Rights(viewer)
         self._open_payloads = open_payloads
         self.title = title or _name_of(reader.address)
@@ -108,7 +113,7 @@ class Console:
         self.live = Live(reader, is_alone=not isinstance(front, System), newest=self._newest)
         self.past = Past(reader, rests=isinstance(front, System))
         self.figures: Asked[RunFigures | None] = Asked(
-            lambda: None if front is None else front.run_figures(),
+            lambda: None if (now := self.front) is None else now.run_figures(),
             "the run's figures",
             kept_s=0.0 if isinstance(front, System) else KEPT_S,
         )
@@ -128,10 +133,35 @@ class Console:
         own = system.rights if isinstance(system, System) and system.rights.are_limited else Rights(viewer)
         return cls(reader, system, rights=own if authorize is None else Rights(authorize), open_payloads=open_payloads)
 
+    @classmethod
+    def of_cluster(
+        cls, cluster: Cluster, *, authorize: Authorize | None = None, open_payloads: Collection[str] | bool = ()
+    ) -> dict[int, Console]:
+        """Return the consoles of a cluster's partitions, by their numbers. What acts is the owner of each, in whatever process."""
+        own = cluster.rights if cluster.rights.are_limited else Rights(viewer)
+        rights = own if authorize is None else Rights(authorize)
+
+        def made(number: int) -> Console:
+            return cls(
+                open_reader(cluster.address_of(number)),
+                None,
+                door=lambda: cluster.partition(number) if cluster.running else None,
+                rights=rights,
+                open_payloads=open_payloads,
+            )
+
+        return {number: made(number) for number in range(cluster.count)}
+
+    @property
+    def front(self) -> System | Client | None:
+        """What acts now; None where nothing runs, and everything is only looked at."""
+        return self._door()
+
     @property
     def system(self) -> System | None:
         """The system, where it runs in this process."""
-        return self.front if isinstance(self.front, System) and self.front.running else None
+        front = self.front
+        return front if isinstance(front, System) and front.running else None
 
     @property
     def folder(self) -> Path | None:
@@ -150,7 +180,8 @@ class Console:
 
     def _written(self) -> int:
         """Return the last event that the owner in this process has written; 0 where it is in another one."""
-        return getattr(reader_of(self.front.audit), "last_seq", 0) if isinstance(self.front, System) else 0
+        front = self.front
+        return getattr(reader_of(front.audit), "last_seq", 0) if isinstance(front, System) else 0
 
     def _newest(self) -> int:
         """Return the last event, 0 where that is not known. In a process of its own, this reads the log once, without a fold."""

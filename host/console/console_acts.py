@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from perdure.arguments.acting import acting_as, new_act
-from perdure.console.counting import LETTERS, MESSAGES
+from perdure.console.counting import LETTERS, MESSAGES, from_plain
 from perdure.events.errors import InvalidMessage, NotAllowed, NotRunning
 from perdure.events.handlers.registry import Note
 from perdure.publishing.given_message import json_object, json_value, message_of
@@ -165,19 +165,20 @@ def _kill(request: ActRequest) -> str:
 
 def _bulk(request: ActRequest, action: str) -> str:
     """Begin a bulk act on what was counted for this session, and nothing else."""
-    count = request.session.counts.get(request.field("counted"))
     request.check(action)
-    if count is None or count.of != (MESSAGES if action == "cancel" else LETTERS):
+    partition, *plain = request.session.count_of(request.field("counted")) or [None]
+    of, counted = from_plain(plain) if plain else ("", None)
+    if counted is None or partition != request.console.number or of != (MESSAGES if action == "cancel" else LETTERS):
         msg = "the count is too old: count them again"
         raise InvalidMessage(msg)
-    counted = count.counted()
     for kind in counted.by_type:
         if not request.rights.may("look", kind):
             msg = "this means messages of types that you may not look at: name those that you may, as type=…"
             raise NotAllowed(msg)
         request.check(action, kind)
     act = _begun(request, action, counted)
-    request.session.counts.pop(count.name, None)
+    request.session.spend(request.field("counted"))
+    request.console.counts.forget(request.session.secret)
     done = f"{act.changed:,} of the {act.counted:,} {'message(s)' if action == 'cancel' else 'dead letter(s)'} that were counted"
     return f"{action}: {done}" if act.is_over else f"{action} goes on, also without this page: {done} so far"
 

@@ -1,29 +1,29 @@
 """`Count`: what a bulk act would change, counted by the owner in a thread of its own, so that no page waits for it.
 
-Not here: the act itself (`console_acts`), and which counts a browser has (`guard/sessions`).
+A form carries what was counted, signed (`Session.with_count`), so that any worker can act on it. Not here: the act itself
+(`console_acts`).
 """
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
-from typing import TYPE_CHECKING
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.console.log.pace import StillReading
 from perdure.events.errors import PerdureError
 from perdure.events.loggers import GuardedLogger
+from perdure.operations.bulk.acts_where import CountedLetters
+from perdure.operations.bulk.cancels_where import CountedMessages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perdure.operations.bulk.acts_where import CountedLetters
-    from perdure.operations.bulk.cancels_where import CountedMessages
-
     Counted = CountedLetters | CountedMessages
 
-__all__ = ["LETTERS", "MESSAGES", "Count"]
+__all__ = ["LETTERS", "MESSAGES", "Count", "Counts", "as_plain", "from_plain"]
 
 logger = GuardedLogger("perdure")
 
@@ -31,6 +31,7 @@ LETTERS, MESSAGES = "letters", "messages"
 WAIT_S = 0.12
 FRESH_S = 60.0
 """A page that is loaded again shows the same count for so long: the owner must not count for each look of an open page."""
+COUNTS_MAX = 200
 
 
 class Count:
@@ -43,8 +44,6 @@ class Count:
     """
 
     def __init__(self, of: str, where: str, ask: Callable[[], Counted]) -> None:
-        self.name = secrets.token_urlsafe(12)
-        """What a form has for it."""
         self.of, self.where = of, where
         self.counted_us = 0
         self._ask = ask
@@ -85,3 +84,40 @@ class Count:
         if self._counted is None:
             raise PerdureError(f"the owner could not count: {self._failed}") from self._failed
         return self._counted
+
+
+class Counts:
+    """The counts that browsers have asked this process for lately. Safe in any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: OrderedDict[tuple[str, str, str], Count] = OrderedDict()
+
+    def count(self, browser: str, of: str, where: str, ask: Callable[[], Counted]) -> Count:
+        """Return a count for a browser: one that is fresh, or a new one, which `ask` makes."""
+        name = (browser, of, where)
+        with self._lock:
+            known = self._known.get(name)
+            if known is None or not known.is_fresh:
+                known = self._known[name] = Count(of, where, ask)
+            self._known.move_to_end(name)
+            while len(self._known) > COUNTS_MAX:
+                self._known.popitem(last=False)
+        return known
+
+    def forget(self, browser: str) -> None:
+        """Have a browser's counts made anew: it has acted on one."""
+        with self._lock:
+            for name in [name for name in self._known if name[0] == browser]:
+                del self._known[name]
+
+
+def as_plain(of: str, counted: Counted) -> list[Any]:
+    """Return what was counted as plain data."""
+    return [of, counted.where, counted.upto if isinstance(counted, CountedMessages) else counted.seq, counted.by_type, counted.gone]
+
+
+def from_plain(plain: list[Any]) -> tuple[str, Counted]:
+    """Return of what something was counted, and what; from `as_plain`."""
+    of, where, upto, by_type, gone = plain
+    return of, (CountedMessages if of == MESSAGES else CountedLetters)(where, upto, by_type, gone)

@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse
 from starlette.routing import Mount, Route
 
 from perdure.console.app import pages_of
+from perdure.console.guard import keys
 from perdure.console.guard.gate import Gate
 from perdure.console.guard.sessions import Sessions
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from perdure.console.console import Console
+    from perdure.console.guard.seal import Seal
     from perdure.console.guard.sessions import OneTimeToken
 
 __all__ = ["whole_queue"]
@@ -33,8 +35,10 @@ def whole_queue(
     *,
     hosts: Collection[str],
     principal: Callable[[Request], str | None] | None = None,
+    origins: Collection[str] = (),
     token: OneTimeToken | None = None,
     used: Callable[[], object] = lambda: None,
+    seal: Callable[[], Seal] = keys.of_process,
 ) -> Any:
     """Return the application; arguments as of `perdure.console.app.application`. `consoles`: by the number of the partition."""
     for number, console in consoles.items():
@@ -51,4 +55,4 @@ def whole_queue(
 
     mounts = [Mount(f"/partition/{number}", pages_of(console)) for number, console in consoles.items()]
     app = Starlette(routes=[Route("/", first), *mounts], lifespan=lifespan)
-    return Gate(app, hosts=hosts, sessions=Sessions(), principal_of=principal, token=token, used=used)
+    return Gate(app, hosts=hosts, origins=origins, sessions=Sessions(seal), principal_of=principal, token=token, used=used)

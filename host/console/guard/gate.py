@@ -5,13 +5,15 @@ A request that fails a check reaches no page. Not here: who may do what (`rights
 
 from __future__ import annotations
 
-import secrets
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse
+
+from perdure.events.errors import PerdureError
+from perdure.events.loggers import GuardedLogger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -24,8 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["HEADERS", "LOOPBACK", "Gate"]
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-COOKIE = f"perdure_console_{secrets.token_hex(4)}"
-"""Of this process: browsers send cookies to all ports of a host, and another console may use the next one."""
+logger = GuardedLogger("perdure")
 FORM_BYTES_MAX = 2 << 20
 FOREIGN = (
     "this form was sent from another site. Behind a proxy that asks by another name than the browser, pass the browser's Host on, "
@@ -55,6 +56,7 @@ HEADERS = {
     "cache-control": "no-store",
 }
 """Of each answer."""
+PAIRS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 
 
 class Gate:
@@ -97,13 +99,10 @@ class Gate:
             await self._app(scope, receive, send)
             return
         request = Request(scope, receive)
-        cookie = ""
-        refused = self._misdirected(request)
-        if refused is None:
-            refused, cookie = self._known(request)
+        refused = self._misdirected(request) or self._unknown(request)
         if refused is None and request.method == "POST":
             refused = await self._foreign_form(request)
-        await (refused or self._app)(scope, receive, _with_headers(send, scope, cookie, is_secure=self._is_secure))
+        await (refused or self._app)(scope, receive, self._with_headers(send, scope))
 
     def _misdirected(self, request: Request) -> Response | None:
         """Refuse a name that is not the console's: a page of another site may have made it lead here."""
@@ -112,33 +111,60 @@ class Gate:
             return None
         return _refusal(421, "this console is not known by that name; name it in `hosts=` where it should be")
 
-    def _known(self, request: Request) -> tuple[Response | None, str]:
-        """Find the session of a request, or begin one; return a refusal or None, and the secret of a new session."""
-        path, secret = _path(request), _cookie(request)
-        session = self._sessions.find(secret) if secret else None
+    def _unknown(self, request: Request) -> Response | None:
+        """Find the session of a request, or begin one; return a refusal where it has none."""
+        path = _path(request)
+        try:
+            session = self._sessions.find(_cookie(request, self._sessions.cookie_name))
+        except PerdureError as error:  # of the key
+            logger.error("the console is closed: %s", error)  # noqa: TRY400 - it says all there is
+            return _refusal(500, "this console has no safe key for its sessions: the log of the application says why")
         if self._principal_of is not None:
             principal = self._principal_of(request)
             if principal is None:
-                return _refusal(401, "the application did not say who asks: see docs/CONSOLE.md, In your own application"), ""
+                return _refusal(401, "the application did not say who asks: see docs/CONSOLE.md, In your own application")
             if session is None or session.principal != principal:
-                secret, session = self._sessions.begin(principal)
-                request.scope["session"] = session
-                return None, secret
+                session = self._sessions.begin(principal)
         elif path == "/login" and self._token is not None:
             return self._login(request)
         elif session is None and not path.startswith("/static/"):
-            return _refusal(401, CLOSED), ""
+            return _refusal(401, CLOSED)
         request.scope["session"] = session
-        return None, ""
+        return None
 
-    def _login(self, request: Request) -> tuple[Response, str]:
+    def _login(self, request: Request) -> Response:
         from perdure.arguments.acting import user  # noqa: PLC0415 - for the console of a command alone
 
         if request.method != "GET" or self._token is None or not self._token.use(request.query_params.get("token", "")):
-            return _refusal(401, CLOSED), ""
+            return _refusal(401, CLOSED)
         self._used()
-        secret, _ = self._sessions.begin(user())
-        return HTMLResponse(OPENED.format(request.scope.get("root_path", "") + "/")), secret
+        request.scope["session"] = self._sessions.begin(user())
+        return HTMLResponse(OPENED.format(request.scope.get("root_path", "") + "/"))
+
+    def _with_headers(self, send: Send, scope: Scope) -> Send:
+        """Return a `send` that adds the headers of each answer, and the cookie of a session that is new or has changed."""
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                own: list[Any] = [
+                    pair for pair in message.get("headers", []) if pair[0].lower() != b"cache-control" or _is_static(scope)
+                ]
+                kept = {name.lower() for name, _ in own}
+                more = [pair for pair in PAIRS if pair[0] not in kept]
+                message = {**message, "headers": own + more + self._cookies(scope)}
+            await send(message)
+
+        return with_headers
+
+    def _cookies(self, scope: Scope) -> list[tuple[bytes, bytes]]:
+        """Return the header that gives the browser its session, once the page has done with it."""
+        session: Session | None = scope.get("session")
+        if session is None or not session.is_changed:
+            return []
+        secure = "; Secure" if self._is_secure or scope["scheme"] == "https" else ""
+        path = scope.get("root_path", "") or "/"
+        cookie = f"{self._sessions.cookie_name}={session.cookie()}; Path={path}; HttpOnly; SameSite=Strict{secure}"
+        return [(b"set-cookie", cookie.encode())]
 
     def _is_own(self, origin: str, host: str) -> bool:
         """Tell whether a form of this origin was made by a page of the console."""
@@ -175,9 +201,9 @@ def _path(request: Request) -> str:
     return path.removeprefix(request.scope.get("root_path", "")) or "/"
 
 
-def _cookie(request: Request) -> str:
+def _cookie(request: Request, name: str) -> str:
     try:
-        found = SimpleCookie(request.headers.get("cookie", "")).get(COOKIE)
+        found = SimpleCookie(request.headers.get("cookie", "")).get(name)
     except CookieError:
         return ""
     return "" if found is None else found.value
@@ -198,26 +224,6 @@ def _checked_origin(origin: str) -> str:
         msg = f"origins: a scheme and a host, with a port where browsers show one, as https://shop.example.com; not {origin!r}"
         raise ValueError(msg)
     return f"{parts.scheme}://{parts.netloc}".lower()
-
-
-def _with_headers(send: Send, scope: Scope, secret: str, *, is_secure: bool) -> Send:
-    """Return a `send` that adds the headers of each answer, and the cookie of a new session."""
-    more = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
-    if secret:
-        secure = "; Secure" if is_secure or scope["scheme"] == "https" else ""
-        path = scope.get("root_path", "") or "/"
-        more.append((b"set-cookie", f"{COOKIE}={secret}; Path={path}; HttpOnly; SameSite=Strict{secure}".encode()))
-
-    async def with_headers(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            own: list[Any] = [
-                pair for pair in message.get("headers", []) if pair[0].lower() != b"cache-control" or _is_static(scope)
-            ]
-            kept = {name.lower() for name, _ in own}
-            message = {**message, "headers": own + [pair for pair in more if pair[0] not in kept or pair[0] == b"set-cookie"]}
-        await send(message)
-
-    return with_headers
 
 
 def _is_static(scope: Scope) -> bool:

@@ -11,7 +11,8 @@ from starlette.testclient import TestClient
 import perdure
 from perdure import console
 from perdure.console.app import _own_path, application
-from perdure.console.guard.sessions import OneTimeToken, Session
+from perdure.console.guard import keys
+from perdure.console.guard.sessions import OneTimeToken, Session, Sessions
 from perdure.security import Rights, operator, viewer
 from tests.host.console.conftest import csrf_of
 
@@ -147,15 +148,17 @@ def test_viewer_looks_and_does_nothing(shop: Shop) -> None:
     client = shop.client(authorize=viewer)
     html = client.get("/types/shop.Order").text + client.get(f"/messages/{shop.bad}").text + client.get("/actors").text
     assert 'action="/act/' not in html
-    token = next(iter_sessions(client)).csrf
+    token = session_of(client).csrf
     for act in ("pause", "scale", "replay", "edit", "bulk-purge", "reveal", "kill", "publish", "snapshot"):
         fields = {"csrf": token, "type": "shop.Order", "id": shop.bad, "workers": "1", "payload": "{}", "actor": "queue"}
         assert client.post(f"/act/{act}", data=fields, headers=ORIGIN).status_code == 403, act
 
 
-def iter_sessions(client: TestClient):  # type: ignore[no-untyped-def] # noqa: ANN201 - of this module alone
-    app: object = client.app
-    return iter(app._sessions._by_secret.values())  # type: ignore[attr-defined]
+def session_of(client: TestClient) -> Session:
+    known: Sessions = client.app._sessions  # type: ignore[attr-defined]
+    found = known.find(client.cookies[known.cookie_name])
+    assert found is not None
+    return found
 
 
 def test_rights_go_by_type(shop: Shop) -> None:
@@ -206,9 +209,12 @@ def test_bulk_act_on_types_that_one_may_not_look_at_tells_no_name_and_is_refused
     page = client.get("/messages", params={"q": "group~warehouse", "do": "cancel"}).text  # one of these is shown
     counted = re.search(r'name="counted" value="([^"]+)"', page)
     assert counted is not None
-    session = next(iter_sessions(client))
-    session.counts[counted[1]].counted().by_type["shop.Order"] = 1
-    form = {"csrf": csrf_of(page), "counted": counted[1]}
+    session = session_of(client)
+    count = session.count_of(counted[1])
+    assert count is not None
+    assert "shop.Stock" in count[4]
+    count[4]["shop.Order"] = 1
+    form = {"csrf": csrf_of(page), "counted": session.with_count(count)}
     answer = client.post("/act/bulk-cancel", data=form, headers=ORIGIN)
     assert answer.status_code == 403
     assert "shop.Order" not in answer.text
@@ -253,7 +259,7 @@ def test_form_leads_back_to_the_console_alone(away: str) -> None:
 
 
 def test_session_ends_and_forgets_what_was_revealed() -> None:
-    session = Session("ann")
+    session = Sessions(keys.of_process).begin("ann")
     assert not session.is_revealed("shop.Order")
     session.reveal("shop.Order")
     assert session.is_revealed("shop.Order")

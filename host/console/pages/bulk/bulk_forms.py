@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from perdure.console.counting import LETTERS, MESSAGES
+from perdure.console.counting import LETTERS, MESSAGES, as_plain
 
 if TYPE_CHECKING:
     from perdure.console.pages.page import Page
@@ -29,12 +29,12 @@ def count_first(page: Page, of: str, where: str) -> None:
     if front is None or not where or page.at or verb not in OF[of] or not page.may(verb):
         return
     asked = front.dead_letters if of == LETTERS else front.admin
-    count = page.session.count(of, where, lambda: asked.count_where(where))
+    count = page.console.counts.count(page.session.secret, of, where, lambda: asked.count_where(where))
     counted = count.counted()
     seen = {kind: n for kind, n in counted.by_type.items() if page.looks(kind)}
     others = sum(counted.by_type.values()) - sum(seen.values())
     page.count = {
-        "id": count.name,
+        "id": page.session.with_count([page.console.number, *as_plain(of, counted)]),
         "verb": verb,
         "done": VERBS[verb],
         "what": "dead letter(s)" if of == LETTERS else "message(s) that wait or run",
