@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 import perdure
-from perdure.cli.look.status_screen import handlers_table, screen
+from perdure.cli.look.status.status_screen import handlers_table, screen
 from perdure.cli.main import app
 from perdure.cli.terminal import Terminal
 from perdure.operations.metrics import HandlerInfo, ProcessInfo
