@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from benchmarks.console import loads as console
 from benchmarks.loads import cpu, publish, storage, trips
 from benchmarks.loads.backlogs import footprint, growth, spill
 from benchmarks.peers import peer_loads as peers
@@ -207,6 +208,24 @@ TARGETS = (
     _Target("PostgreSQL: frames a message, batches", 15, "postgres", (postgres.AT_REST,), _plain, at_least=False, unit=" B"),
     _Target(
         "PostgreSQL: start with half a million waiting", 1_000, "postgres", (postgres.OPENING,), _plain, at_least=False, unit=" ms"
+    ),
+    _Target(
+        "console: slowest page beside a million waiting, 95th percentile",
+        200,
+        "console",
+        (console.WORST_PAGE,),
+        _plain,
+        at_least=False,
+        unit=" ms",
+    ),
+    _Target(
+        "console: trip beside an open page, processor time, of that without",
+        1.03,
+        "console",
+        (console.EFFORT_OF,),
+        _plain,
+        at_least=False,
+        unit=" x",
     ),
     _Target("PostgreSQL: idle node with 16 partitions", 10, "postgres", (postgres.IDLE,), _plain, at_least=False, unit=" a second"),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import pytest
 
 import perdure
 from perdure.cli.run.console_command import _front
+from perdure.console import asgi
 from perdure.console.console import Console
 from perdure.console.whole_queue import whole_queue
 from perdure.security import Rights
@@ -96,6 +98,30 @@ def test_console_acts_through_the_owner_of_each_partition(
     (act,) = perdure.Audit(cluster.address_of(1)).acts()
     assert (act.action, act.reason) == ("pause", "a look")
     browser.post("/partition/1/act/resume", data=form, headers={"origin": "http://127.0.0.1"})
+
+
+def test_cluster_is_mounted_with_all_its_partitions_and_acts_go_to_the_owner_of_each(cluster: perdure.Cluster) -> None:
+    def allowed(principal: str, action: str, _type: str) -> bool:
+        return principal == "ann" and action in {"look", "pause", "resume"}
+
+    other = perdure.Cluster(shared_server().dsn, name=cluster.name, partitions=PARTITIONS, ownership="never")
+    for mounted in (cluster, other):  # whether the partitions run in this process or not
+        app = asgi(mounted, authorize=allowed, principal=lambda _: "ann", hosts=["127.0.0.1"], secret="the same in each worker")  # noqa: S106 - of a test
+        with Patient(app, base_url="http://127.0.0.1", follow_redirects=False) as browser:
+            assert "only to look at" in browser.get("/partition/1/types").text or mounted is cluster  # it does not run yet
+            with mounted if mounted is other else contextlib.nullcontext():
+                page = browser.get("/partition/1/types/shop.Parcel").text
+                assert "only to look at" not in page
+                form = {"csrf": csrf_of(page), "type": "shop.Parcel", "reason": "a look", "back": "/types/shop.Parcel"}
+                for act, is_paused in (("pause", True), ("resume", False)):
+                    answer = browser.post(f"/partition/1/act/{act}", data=form, headers={"origin": "http://127.0.0.1"})
+                    assert answer.status_code == 303
+                    assert "Not done" not in browser.get("/partition/1/types/shop.Parcel").text
+                    assert cluster.partition(1).admin.handlers()["shop.Parcel"].paused is is_paused
+                    assert not cluster.partition(0).admin.handlers()["shop.Parcel"].paused
+                assert (
+                    browser.post("/partition/1/act/snapshot", data=form, headers={"origin": "http://127.0.0.1"}).status_code == 403
+                )
 
 
 def test_queue_without_an_owner_is_only_looked_at() -> None:

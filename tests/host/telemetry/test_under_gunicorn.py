@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -49,7 +50,9 @@ app = Starlette(lifespan=lifespan, routes=[
     Route("/pid", pid),
     Mount("/health", perdure.telemetry.asgi(system)),
     Mount("/metrics", make_asgi_app(registry)),
-    Mount("/queue", perdure.console.asgi(system, principal=lambda request: "ann", hosts=["127.0.0.1"])),
+    Mount("/queue", perdure.console.asgi(
+        system, principal=lambda request: "ann", authorize=lambda *asked: True, hosts=["127.0.0.1"],
+    )),
 ])
 """
 WSGI = """
@@ -89,6 +92,21 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., str]]:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
+def check_forms(base: str) -> None:
+    """A form that one worker has shown is taken by the others."""
+    page = httpx.get(f"{base}/queue/types", timeout=PATIENCE_S)
+    while page.status_code == 202:  # the log is still being read
+        page = httpx.get(f"{base}/queue/types", timeout=PATIENCE_S)
+    (cookie,) = page.cookies.items()
+    token = re.search(r'name="csrf" value="([^"]+)"', page.text)
+    assert token is not None, page.text
+    form = {"csrf": token[1], "reason": "a look", "back": "/types"}
+    for act in ("pause", "resume") * 6:  # each over a connection of its own, so now here and now there
+        headers = {"origin": base, "cookie": "=".join(cookie)}
+        answer = httpx.post(f"{base}/queue/act/{act}", data=form, headers=headers, timeout=PATIENCE_S)
+        assert answer.status_code == 303, answer.text
+
+
 @pytest.mark.long(seconds=12)
 def test_health_metrics_and_console_under_gunicorn(serve: Callable[..., str]) -> None:
     base = serve(ASGI, "--worker-class", "uvicorn.workers.UvicornWorker")
@@ -104,5 +122,6 @@ def test_health_metrics_and_console_under_gunicorn(serve: Callable[..., str]) ->
         page = httpx.get(f"{base}/queue/", timeout=PATIENCE_S)
         assert page.status_code == 200
         assert "ann" in page.text
+    check_forms(base)
     plain = serve(WSGI)
     assert httpx.get(f"{plain}/ready", timeout=PATIENCE_S).json() == {"ready": True, "reasons": []}

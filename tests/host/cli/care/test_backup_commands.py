@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 import perdure
 from perdure.cli.main import app
+from tests.postgres_server import new_queue, shared_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,6 +73,23 @@ def test_publishes_that_wait_in_a_spool_are_in_a_backup_and_come_back(system: pe
         wait_until(lambda: system.state("spooled").known)
     assert "spool" not in run("backup", folder, tmp_path / "backup")
     assert not [*(tmp_path / "backup").glob("spool-*")], "the log of the backup has it now"
+
+
+@pytest.mark.xdist_group("postgres")
+def test_publishes_that_wait_in_a_spool_come_back_in_a_database_too(folder: Path, tmp_path: Path) -> None:
+    with perdure.System(folder) as first:
+        first.publish({"number": 1}, id="before")
+    with perdure.connect(folder, spool=True) as client:
+        for number in range(3):
+            client.publish({"number": number}, id=f"spooled-{number}")
+    run("backup", folder, tmp_path / "backup")
+    name = new_queue().replace(" ", "_")
+    told = run("restore", tmp_path / "backup", f"{shared_server().dsn}#{name}")
+    assert "3 spooled publishes wait for its first owner" in told
+    assert "left out" not in told
+    with perdure.System(store=perdure.PostgresStore(shared_server().dsn, name=name)) as restored:
+        wait_until(lambda: all(restored.state(f"spooled-{number}").known for number in range(3)))
+        assert restored.admin.metrics().published == 4
 
 
 @pytest.mark.usefixtures("system")
