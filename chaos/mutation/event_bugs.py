@@ -113,6 +113,7 @@ EVENT_BUGS: tuple[Bug, ...] = (
         (Edit("perdure.events.queue.decisions", "    if dealt_with_us and not command.after_us:\n        return []\n", ""),),
         found=True,
         favoured=("process_death", "process_death_soon"),
+        first=8,
     ),
     Bug(
         "no result for a message superseded in its own frame",
@@ -128,6 +129,7 @@ EVENT_BUGS: tuple[Bug, ...] = (
         ),
         found=True,
         favoured=("submit_batch",),
+        first=9,
     ),
     Bug(
         "a message that killed its process ignores the rate limit",
@@ -143,6 +145,7 @@ EVENT_BUGS: tuple[Bug, ...] = (
         ),
         found=True,
         favoured=("process_death_soon",),
+        first=7,
     ),
     Bug(
         "a tick that is sent again counts twice",
@@ -157,6 +160,7 @@ EVENT_BUGS: tuple[Bug, ...] = (
             ),
         ),
         favoured=("redeliver",),
+        first=13,
     ),
     Bug(
         "a snapshot loses which ticks are done",

@@ -44,6 +44,7 @@ STORE_BUGS: tuple[Bug, ...] = (
         SCENARIOS,
         (Edit("perdure.store.files.retention", "if following <= whole[0] + 1]", "if following <= whole[-1] + 1]"),),
         favoured=("snapshot",),
+        first=8,
     ),
     Bug(
         "the space of spilled payloads is never free again",
