@@ -402,7 +402,7 @@ class QueueMachine(RuleBasedStateMachine):
                 assert again.ids.get(message.published.id) == self.live.ids.get(message.published.id) == number
 
     @rule()
-    def move_on_what_is_on_the_shelf(self) -> None:
+    def move_on_what_is_spilled(self) -> None:
         """Which changes nothing but where payloads are."""
         while compact(self.in_runs):
             pass

@@ -64,7 +64,7 @@ class Watched:
             return True
         if not self.wants_rest:
             self.wants_rest = True
-            self._watch.ring()
+            self._watch.look()
         return False
 
     def wake(self) -> None:
@@ -86,8 +86,8 @@ class Watch:
         self._hint = f"perdure_{uuid.uuid4().hex}"
         self._lock = threading.Lock()
         self._watched: dict[_Key, Watched] = {}
-        self._heard, self._bell = os.pipe()
-        os.set_blocking(self._bell, False)
+        self._pipe_out, self._pipe_in = os.pipe()
+        os.set_blocking(self._pipe_in, False)
         self._is_closed = False
         self._look_s = 0.0
         self._hints: list[str] = []
@@ -111,13 +111,13 @@ class Watch:
                 self._is_closed = True
             for name in [name for name, watch in _watches.items() if watch is self]:
                 del _watches[name]
-        self.ring()
+        self.look()
 
-    def ring(self) -> None:
+    def look(self) -> None:
         """Have the thread look. In any thread."""
-        with self._lock, contextlib.suppress(OSError):  # full: it was rung often enough
-            if self._bell >= 0:
-                os.write(self._bell, b"\0")
+        with self._lock, contextlib.suppress(OSError):  # full: it was asked often enough
+            if self._pipe_in >= 0:
+                os.write(self._pipe_in, b"\0")
 
     def _run(self) -> None:
         while not self._is_closed:
@@ -137,20 +137,20 @@ class Watch:
                 time.sleep(RETRY_S)
         self._database.close()
         with self._lock:
-            os.close(self._heard)
-            os.close(self._bell)
-            self._bell = -1
+            os.close(self._pipe_out)
+            os.close(self._pipe_in)
+            self._pipe_in = -1
 
     def _turn(self, connection: psycopg.Connection[Any]) -> None:
-        """Wait for the bell, a hint, or the time to look, and do what is needed."""
+        """Wait until it is asked to look, for a hint, or for the time to look, and do what is needed."""
         poll = select.poll()
-        poll.register(self._heard, select.POLLIN)
+        poll.register(self._pipe_out, select.POLLIN)
         poll.register(connection.fileno(), select.POLLIN)
         sleepers = self._those(lambda watched: watched.is_asleep)
         wait_s = (max(0.0, self._look_s - time.monotonic()) if sleepers else LOOK_S) if not self._hints else 0.0
         ready = dict(poll.poll(wait_s * 1000))
-        if self._heard in ready:
-            os.read(self._heard, 4096)
+        if self._pipe_out in ready:
+            os.read(self._pipe_out, 4096)
             self._put_to_sleep(connection)
         if connection.fileno() in ready:
             self._receive(connection)
