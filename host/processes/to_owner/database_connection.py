@@ -182,10 +182,10 @@ class DatabaseConnection:
 
     def _write(self, requests: list[Request], bodies: list[bytes]) -> None:
         """Write rows until it is known that they are there, for the client's time at most, and answer for them."""
-        begun_s = time.monotonic()
-        until_s = begun_s + self.timeout_s
+        until_s = time.monotonic() + self.timeout_s
         is_in_doubt = False
         while True:
+            begun_s = time.monotonic()  # of this try: how long the database was away says nothing of its commits
             try:
                 self._ingress.add(bodies)
             except (AppendInDoubt, ConnectionError) as error:
