@@ -1,6 +1,6 @@
 """What the owner said of a member's handlers, as messages to its dispatcher; and what the dispatcher needs in order to answer.
 
-Plain carriers of values. How they are words of a frame is in `handlers`.
+Plain carriers of values. How they are words of a frame is in `held_handlers`.
 """
 
 from __future__ import annotations

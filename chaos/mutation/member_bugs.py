@@ -198,7 +198,7 @@ MEMBER_BUGS: tuple[Bug, ...] = (
         "member",
         "tests/host/processes/members/test_late_worker.py",
         0,
-        (Edit("perdure.actors.members.roles", "return 0 < delivery.lease.until_us <= now_us", "return not delivery"),),
+        (Edit("perdure.actors.members.member_roles", "return 0 < delivery.lease.until_us <= now_us", "return not delivery"),),
     ),
     Bug(
         "what a member has handled is handled again where it stops and no owner is left",

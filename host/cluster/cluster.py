@@ -15,8 +15,8 @@ from perdure.actors.core.clock import SystemClock
 from perdure.arguments.choices import check_one_of, check_whole
 from perdure.arguments.parts import check_has, check_is
 from perdure.cluster.across.waits import ClusterWaits
+from perdure.cluster.adapted_handlers import adapted
 from perdure.cluster.blueprint import Blueprint
-from perdure.cluster.handlers import adapted
 from perdure.cluster.joining_and_leaving import JoiningAndLeaving
 from perdure.cluster.owning.hosted import Hosting
 from perdure.cluster.partition_access import PartitionAccess

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.messages import Outcomes, StartActor, WhenStaffed
 from perdure.actors.core.threads.current_actor import check_may_wait
-from perdure.actors.members.handlers import MemberHandlers
+from perdure.actors.members.held_handlers import MemberHandlers
 from perdure.actors.members.owner_words import Configured
 from perdure.actors.sessions.crossing import OWNER
 from perdure.actors.sessions.figures import AskFigures

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from perdure.chaos.fencing.campaign import broken_promises
 from perdure.chaos.fencing.database import Rules
+from perdure.chaos.fencing.random_histories import broken_promises
 
 
 @pytest.mark.parametrize("seed", range(60))

@@ -12,7 +12,7 @@ import pytest
 
 import perdure
 from perdure.actors.core.messages import Outcomes
-from perdure.actors.members.roles import MarkingWorker, MemberWorker
+from perdure.actors.members.member_roles import MarkingWorker, MemberWorker
 from perdure.actors.services.runtime import HandlerRuntime
 from perdure.actors.sessions.begin_marks import BeginMarks, MarkReader
 from perdure.actors.workers.pools.pool import Pool, WorkerDelivery

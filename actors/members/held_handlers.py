@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.messages import Outcomes, Quiesce, WhenStaffed
+from perdure.actors.members.member_roles import member_roles
 from perdure.actors.members.owner_words import Configured, Overdue, Revoked, Setting
-from perdure.actors.members.roles import member_roles
 from perdure.actors.services.succession import Succession
 from perdure.actors.sessions.begin_marks import BeginMarks
 from perdure.actors.sessions.crossing import OBJECTS
