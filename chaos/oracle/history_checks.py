@@ -44,8 +44,8 @@ class History:
     starts_us: Sequence[int]
     """When processes began, and when each was running."""
     now_us: int
-    set_back_us: int
-    """By how much the clock was set back while members may have had the schedules."""
+    latest_us: int
+    """The latest time that the clock showed before it was set back, where members may have had the schedules; 0: no such time."""
     schedules: Mapping[str, tuple[str, float]]
     """By name: which missed ticks are made up for, and the seconds between two ticks."""
     rates_per_s: Mapping[str, float]
@@ -63,7 +63,7 @@ def check_history(history: History) -> ReferenceModel:
     model = ReferenceModel()
     model.leased_again = lambda ident, attempt: (ident, attempt) in history.leased_again
     frame = FrameCheck(history.handler_log, model, history.backoff_us)
-    ticks = Ticks(history.schedules, history.starts_us, history.set_back_us)
+    ticks = Ticks(history.schedules, history.starts_us, history.latest_us)
     rates = [_RateLimit(name, per_s) for name, per_s in history.rates_per_s.items()]
     workers_max: dict[str, int] = {}
     for n, seq, at_us, event in history.store.recorded_events():

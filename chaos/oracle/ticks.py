@@ -34,11 +34,12 @@ class Ticks:
     Args:
         schedules: by name, which missed ticks are made up for (`all`, `last`, `none`), and the seconds between two ticks.
         starts_us: when processes began, and when each was running.
-        set_back_us: by how much the clock was set back in all: members outlive that, and what they have sent is sent again.
+        latest_us: the latest time that the clock showed before it was set back while members lived. A tick that one had sent then
+            is on record at a time before its own.
     """
 
-    def __init__(self, schedules: Mapping[str, tuple[str, float]], starts_us: Sequence[int], set_back_us: int = 0) -> None:
-        self._set_back_us = set_back_us
+    def __init__(self, schedules: Mapping[str, tuple[str, float]], starts_us: Sequence[int], latest_us: int = 0) -> None:
+        self._latest_us = latest_us
         self._starts_us = starts_us
         self._schedules = {name: _Schedule(missed, round(step * 1_000_000)) for name, (missed, step) in schedules.items()}
         self._published: dict[str, int] = {}
@@ -68,7 +69,7 @@ class Ticks:
             schedule.last_us, schedule.skipped = due_us, True
             return
         require(due_us > schedule.last_us, f"the tick of {name} at {due_us} is handled after the one at {schedule.last_us}")
-        require(due_us <= at_us + self._set_back_us, f"the tick of {name} at {due_us} is {due_us - at_us} us early")
+        require(due_us <= max(at_us, self._latest_us), f"the tick of {name} at {due_us} is {due_us - at_us} us early")
         if not schedule.last_us:
             require(not is_published, f"{name} published a message as it began")
         else:

@@ -81,6 +81,8 @@ class SystemUnderTest:
         self.with_others = False
         """The owner has handlers for what is of interest in several processes only."""
         self.set_back_s = 0.0
+        self.latest_us = 0
+        """The latest time that the clock showed before it was set back while members lived."""
         self.starts_us: list[int] = []
         """When processes began, and when each was running."""
         self.dropped: list[Frame] = []
@@ -268,7 +270,7 @@ class SystemUnderTest:
             committed=self.database.committed,
             starts_us=self.starts_us,
             now_us=self.executor.clock.now_us(),
-            set_back_us=round(self.set_back_s * 1_000_000) if self.with_others else 0,
+            latest_us=self.latest_us,
             schedules=SCHEDULES,
             rates_per_s={self.handler_log.name_of(Metered): RATE_PER_S},
             backoff_us=round(BACKOFF_S * 1_000_000),
