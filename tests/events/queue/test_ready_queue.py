@@ -28,9 +28,9 @@ def test_replayed_message_is_ready_once_though_its_former_entry_was_never_remove
     do(state, Release(2, "b", 1, "came back, behind a"))
     do(state, CheckOut("t", "three", 60, 5))  # a
     do(state, CheckOut("t", "four", 60, 5))  # b
-    do(state, Release(1, "a", 1, "came back again"))
+    do(state, Release(1, "a", 2, "came back again"))
     replayed = state.messages[2].published
-    do(state, Fail(2, "b", 1, "E", "m", "", 0, "never"))
+    do(state, Fail(2, "b", 2, "E", "m", "", 0, "never"))
     do(state, Replay([ReplayItem(Death(2, 1, 1), replayed, 0, [])]))
     leases = expand(leasing.deliver(state, [Subscription("t", 10, 10, 5, 0)], 1))
     assert [lease.number for lease in leases if isinstance(lease, ev.Leased)] == [1, 2, 3]
