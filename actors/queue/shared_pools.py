@@ -52,8 +52,9 @@ class SharedPools:
 
     def subscription(self) -> Subscription:
         """Return the subscription of the type as a whole, as things are now."""
-        counts = self._state.by_type.get(self._type)
-        return summed(self._subscriptions, self._shares(), counts.out if counts is not None else 0)
+        counts, shares = self._state.by_type.get(self._type), self._shares()
+        out = counts.out if counts is not None else 0
+        return summed(self._subscriptions, shares, out, max(0, out - sum(map(len, self.held.values()))))
 
     def _shares(self) -> list[Share]:
         leased, shares = self._state.leased, []

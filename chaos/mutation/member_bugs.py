@@ -32,8 +32,21 @@ MEMBER_BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.events.handlers.sharing",
-                "for subscription in subscriptions) > newest.limit:",
+                "for subscription in subscriptions) + elsewhere > newest.limit:",
                 "for subscription in ()) > 0:",
+            ),
+        ),
+    ),
+    Bug(
+        "what a process runs that is not back after a takeover does not count in a limit",
+        "sharing",
+        SHARING,
+        0,
+        (
+            Edit(
+                "perdure.events.handlers.sharing",
+                "subscription.parallelism + elsewhere <= limit",
+                "subscription.parallelism <= limit",
             ),
         ),
     ),

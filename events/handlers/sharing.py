@@ -27,25 +27,29 @@ class Share:
     """Deliveries in all, those included that would wait behind others."""
 
 
-def capped(subscription: Subscription) -> Subscription:
-    """Return a subscription within its limit: where more could run than may, none waits behind those that run."""
+def capped(subscription: Subscription, elsewhere: int = 0) -> Subscription:
+    """Return a subscription within its limit: where more could run than may, none waits behind those that run.
+
+    `elsewhere` deliveries of the type, at most, are with processes that have not subscribed, as after a takeover.
+    """
     limit = subscription.limit
-    if not limit or subscription.parallelism <= limit:
+    if not limit or subscription.parallelism + elsewhere <= limit:
         return subscription
-    return attrs.evolve(subscription, window=min(subscription.window, limit), parallelism=limit)
+    return attrs.evolve(subscription, window=min(subscription.window, limit), parallelism=min(subscription.parallelism, limit))
 
 
-def summed(subscriptions: Sequence[Subscription], shares: Sequence[Share], out: int) -> Subscription:
+def summed(subscriptions: Sequence[Subscription], shares: Sequence[Share], out: int, elsewhere: int = 0) -> Subscription:
     """Return the subscription of a type as a whole.
 
     Args:
         subscriptions: one of each pool. The newest one's options count, should they differ.
         shares: what each pool could take.
         out: how many deliveries of the type are out.
+        elsewhere: how many of those are with processes that have not subscribed.
     """
     newest = subscriptions[-1]
     window, parallelism = out + sum(share.room for share in shares), out + sum(share.free for share in shares)
-    if newest.limit and sum(subscription.parallelism for subscription in subscriptions) > newest.limit:
+    if newest.limit and sum(subscription.parallelism for subscription in subscriptions) + elsewhere > newest.limit:
         window, parallelism = min(window, newest.limit), min(parallelism, newest.limit)
     with_room = [s.version for s, share in zip(subscriptions, shares, strict=True) if share.room]
     version = max(with_room) if with_room and all(with_room) else 0

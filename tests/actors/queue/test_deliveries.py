@@ -6,8 +6,9 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from perdure.actors.queue.deliveries import Deliveries
+from perdure.actors.queue.orphans import Orphans
 from perdure.actors.workers.pools.pool import DONE, Pool, WorkerDelivery
-from perdure.actors.workers.pools.worker_messages import Deliver
+from perdure.actors.workers.pools.worker_messages import Deliver, Subscribe
 from perdure.events import vocabulary as ev
 from perdure.events.commands import CheckOut, Draft, Publish, Subscription
 from perdure.events.queue import decisions as rules
@@ -26,7 +27,8 @@ class Term:
     def __init__(self, *drafts: Draft) -> None:
         self.state = QueueState()
         self.written: list[Any] = []
-        self.deliveries = Deliveries(cast("Any", self))
+        self.orphans = Orphans()
+        self.deliveries = Deliveries(cast("Any", self), self.orphans)
         self.pool = Pool(cast("Any", SimpleNamespace(type="t")))
         self.decide(Publish(list(drafts)), 1)
 
@@ -38,6 +40,9 @@ class Term:
 
     def take(self, command: object, now_us: int) -> None:
         self.decide(command, now_us)
+
+    def apply(self, events: list[Any]) -> None:
+        evolve_all(self.state, events)
 
     def lease(self) -> list[ev.Leased]:
         leases = leasing.deliver(self.state, [Subscription("t", 10, 10, 5, 0)], 1)
@@ -107,3 +112,19 @@ def test_deliveries_of_manual_consumers_are_left_alone() -> None:
     term = Term(Draft("a", "t", b""))
     term.decide(CheckOut("t", "an operator", 60, 5), 1)
     assert term.reconcile() == []
+
+
+def test_what_other_processes_may_still_run_after_a_takeover_counts_in_the_limit() -> None:
+    """Four workers of the next owner began, beside one in a process that was not back yet."""
+    term = Term(*(Draft(f"{n}", "t", b"", key=f"{n}") for n in range(9)))
+    held = term.lease()[:1]
+    term.state = QueueState()
+    term.decide(Publish([Draft(f"{n}", "t", b"", key=f"{n}") for n in range(9)]), 1)
+    evolve_all(term.state, held)
+    term.orphans.held[held[0].number] = 1
+    term.deliveries.subscribe(Subscribe(Subscription("t", 40, 4, 5, 0, limit=4), term.pool))
+    term.deliveries.deliver(2)
+    assert len(term.state.leased) == 4
+    term.orphans.held.clear()
+    term.deliveries.deliver(3)
+    assert len(term.state.leased) == 9, "others wait behind those that run, as for a process alone"

@@ -54,6 +54,16 @@ def test_no_pool_gets_more_than_it_has_room_for(shares: list[Share], count: int,
             started += n
 
 
+def test_what_runs_in_a_process_that_has_not_subscribed_counts_in_the_limit() -> None:
+    subscriptions = [Subscription("T", 20, slots, 5, 0, limit=4) for slots in (1, 3)]
+    shares = [Share(1, 20), Share(3, 20)]
+    assert summed(subscriptions, shares, 0).window == 40, "no more can run than may: others may wait behind them"
+    within = summed(subscriptions, shares, 1, 1)
+    assert (within.window, within.parallelism) == (4, 4)
+    alone = capped(Subscription("T", 40, 4, 5, 0, limit=4), 1)
+    assert (alone.window, alone.parallelism) == (4, 4)
+
+
 @given(some_shares, st.integers(0, 300), st.integers(0, 20))
 def test_all_pools_together_keep_within_the_limit(shares: list[Share], out: int, limit: int) -> None:
     subscriptions = [Subscription("T", share.room, share.free, 5, 0, limit=limit) for share in shares]
