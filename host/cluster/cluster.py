@@ -26,7 +26,6 @@ from perdure.cluster.routing import PARTITIONS_MAX, PartitionIds, of_text
 from perdure.cluster.sums import ClusterAdmin, ClusterAudit, ClusterDeadLetters
 from perdure.config import load_handlers, trace
 from perdure.events.errors import NotRunning
-from perdure.events.loggers import GuardedLogger
 from perdure.events.public_names import public
 from perdure.events.seconds import checked_seconds
 from perdure.handling.hooks import Hooks
@@ -65,7 +64,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Cluster"]
 
-logger = GuardedLogger("perdure")
 
 PARTITIONS = 16
 
