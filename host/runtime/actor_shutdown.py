@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from perdure.actors.core.messages import EndGrace, Quiesce
 from perdure.actors.workers.worker import Worker
 from perdure.events import vocabulary as ev
-from perdure.events.errors import NotRunning, PerdureError
+from perdure.events.errors import NotRunning, PerdureError, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
 
 if TYPE_CHECKING:
@@ -31,6 +31,10 @@ QUIESCE_MAX_S = 60.0
 """How long a stop waits for handlers to come to rest, beyond their grace period; also how long for each actor of perdure to end."""
 LOOK_S = 0.05
 """How often a stop checks whether what it waits for can still come."""
+ALONE_LOOKS = 40
+"""After so many looks in a row that find no supervisor, none will come; a successor is there within a few."""
+UNWRITTEN_LOOKS = 40
+"""After so many looks beyond the grace period at which the log could not be written, nothing more is put on record."""
 STOP_ORDER = (
     "supervisor",
     "scheduler",
@@ -77,7 +81,8 @@ class ActorShutdown:
         """Wait until the dispatcher answers that everything is recorded.
 
         Raises:
-            TimeoutError: no answer can come because a callback of the host holds up an actor, or none came within a minute.
+            TimeoutError: no answer can come because a callback of the host holds up an actor, or since no supervisor is left to
+                replace one that died; or the log cannot be written; or none came within a minute.
         """
         monotonic_s = self._runtime.executor.monotonic_s
         until_s = monotonic_s() + grace_s + END_S
@@ -88,6 +93,7 @@ class ActorShutdown:
             if look is not None:
                 look()
         until_s = monotonic_s() + quiesce_max_s
+        looks_alone = looks_unwritten = 0
         while not (stuck := self._in_callbacks()) and self._runtime.executor.monotonic_s() < until_s:
             # The dispatcher's clock may stand still, or it may have died and begun the grace period anew.
             self._runtime.directory.tell("dispatcher", EndGrace())
@@ -96,7 +102,17 @@ class ActorShutdown:
                 return
             if look is not None:
                 look()
+            looks_alone = 0 if self._has_supervisor() else looks_alone + 1
+            if looks_alone >= ALONE_LOOKS:
+                raise TimeoutError("the supervisor has ended without a word")
+            looks_unwritten += type(self._runtime.pending.closed) is StoreUnavailable
+            if looks_unwritten >= UNWRITTEN_LOOKS:
+                raise TimeoutError("the log cannot be written")
         raise TimeoutError(f"a callback of a future still runs in the {stuck[0]}" if stuck else "no answer in time")
+
+    def _has_supervisor(self) -> bool:
+        supervisor = self._runtime.directory.actors.get("supervisor")
+        return supervisor is not None and self._runtime.executor.runs(supervisor)
 
     def _in_callbacks(self) -> list[str]:
         actors = self._runtime.directory.actors

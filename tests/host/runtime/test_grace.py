@@ -12,6 +12,7 @@ import attrs
 import pytest
 
 import perdure
+from tests.programs import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -196,3 +197,48 @@ def test_an_interrupt_ends_the_grace_period(folder: Path, release: threading.Eve
     assert time.monotonic() - begun_s < BOUND_S
     with perdure.System(folder):
         pass
+
+
+def test_actors_that_died_without_a_word_do_not_hold_it(folder: Path, until: Until, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a tracer of `sys.monitoring` that raises ends them, in the very lines that report a death."""
+    system = perdure.System(folder)
+    system.start()
+    directory = system.runtime.directory
+    monkeypatch.setattr(directory, "terminated", lambda *_: None)
+    gone = [directory.actors[name] for name in ("supervisor", "dispatcher")]
+    for actor in gone:
+        actor.kill()
+    until(lambda: not any(actor.thread is not None and actor.thread.is_alive() for actor in gone))
+    began_s = time.monotonic()
+    system.stop(0.1)
+    assert time.monotonic() - began_s < BOUND_S
+    with perdure.System(folder) as again:
+        again.publish(Job(1))
+
+
+FULL = """
+import resource, signal, sys, time
+import perdure
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+system = perdure.System(sys.argv[1], options=perdure.Options(log_failures=None))
+system.handler(int)(lambda n: n)
+system.start()
+system.publish_many(range(50))
+_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
+began_s = time.monotonic()
+system.stop(0.1)
+assert time.monotonic() - began_s < 20
+resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+with system:
+    system.drain(timeout=60.0)
+    assert system.admin.metrics().completed == 50
+"""
+
+
+def test_a_disk_that_takes_nothing_does_not_hold_it(tmp_path: Path) -> None:
+    """What handlers have ended meanwhile is handled again after the next start."""
+    host = tmp_path / "host.py"
+    host.write_text(FULL, encoding="utf-8")
+    done = run([str(host), str(tmp_path / "data")], timeout=60)
+    assert done.returncode == 0, done.stderr
