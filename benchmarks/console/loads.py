@@ -94,10 +94,12 @@ def pages(folder: Path, waiting: int) -> Sequence[float]:
     slowest page, and that of all pages at a past moment.
     """
     console_class = _installed()
+    from perdure.runtime.process.interpreter_settings import InterpreterSettings  # noqa: PLC0415 - as below
     from perdure.security import Rights  # noqa: PLC0415 - as in `_installed`
     from perdure.store import open_reader  # noqa: PLC0415 - as above
 
     big_queue.make(folder / "big", waiting)
+    InterpreterSettings(perdure.Options()).apply()  # as the command does
     console = console_class(open_reader(str(folder / "big")), None, rights=Rights(), open_payloads=True)
     browser = Browser(console)
     _, first_ms = browser.ask("/")

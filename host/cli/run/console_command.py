@@ -19,6 +19,8 @@ from perdure.cli.operated_folder import Folder  # noqa: TC001 - typer reads the 
 from perdure.cli.terminal import Terminal, one_line
 from perdure.connecting import connect
 from perdure.events.errors import NotRunning, PerdureError
+from perdure.options import Options
+from perdure.runtime.process.interpreter_settings import InterpreterSettings
 from perdure.store import checked_address, is_postgres, open_reader, open_store, partition_addresses, partition_owners
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ def show_console(
     from perdure.security import Rights  # noqa: PLC0415 - as above
 
     os.nice(NICE)  # an open console must not hold up the system that it shows
+    InterpreterSettings(Options()).apply()  # a full garbage collection of a big queue's state would hold up a page
     terminal = Terminal()
     with ExitStack() as stack:
         listener = stack.enter_context(socket.create_server((LOOPBACK, port)))
