@@ -4,7 +4,7 @@
   backups, checks and the like, `run` those that run until they are stopped; `whole` spreads a command over a queue's
   partitions.
 - `panels` groups them in `perdure --help`.
-- Which log: `existing_folder` opens one to read, `operated_folder` one to act on. `moments` are those that a person types.
+- Which log: `existing_folder` opens one to read, `operated_folder` one to act on. `typed_moments` are those that a person types.
 - What is printed: `terminal` is the only console, `json_output` is for programs, `progress` shows how far long work is,
   `exit_codes` is their table, `completing` helps the shell.
 

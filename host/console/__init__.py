@@ -3,7 +3,7 @@
 - `asgi(system)` returns an application to mount in the host's own; `perdure console FOLDER` serves one on loopback.
 - `log/` reads the log in bounded looks, now and at any past moment; `pages/` makes what the templates show; `drawing/` makes
   charts; `guard/` stands between a browser and the pages; `console_acts` is what an operator can change, always through the front
-  door; `app` and `console` put it together (`whole_queue` those of several partitions), `streaming` tells an open page of news;
+  door; `app` and `console` put it together (`whole_console` those of several partitions), `streaming` tells an open page of news;
   `asked` and `counting` are what others are asked, in threads of their own.
 - `templates/` and `static/` have no build step; nothing is loaded from elsewhere.
 
@@ -63,7 +63,7 @@ def asgi(
         raise PerdureError(msg) from error
     from perdure.console.console import Console  # noqa: PLC0415 - as above
     from perdure.console.guard import keys  # noqa: PLC0415 - as above
-    from perdure.console.whole_queue import whole_queue  # noqa: PLC0415 - as above
+    from perdure.console.whole_console import whole_queue  # noqa: PLC0415 - as above
 
     given = None if secret is None else keys.of_secret(secret)
     who = principal or _user_of

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from perdure.console.console import Console
-    from perdure.console.guard.rights import Permits
+    from perdure.console.guard.permits import Permits
     from perdure.console.guard.sessions import Session
     from perdure.operations.bulk.acts_where import BulkAct
 

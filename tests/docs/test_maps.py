@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,12 @@ def test_a_map_names_no_module_that_is_gone(folder: Path) -> None:
         assert any(_is_there(top.joinpath(*part)) for part in (place, place[:-1])), dotted
     for path in re.findall(r"`([a-z_]+(?:/[a-z_]+)+)`", map_of(folder)):
         assert any(_is_there(start / path) for start in (TOP / "host", folder, *folder.parents)), path
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_two_modules_of_a_room_have_one_name(room: str) -> None:
+    count = Counter(module.stem for module in (TOP / room).rglob("*.py"))
+    assert {name for name, times in count.items() if times > 1} <= UNNAMED
 
 
 def _is_there(place: Path) -> bool:

@@ -9,10 +9,10 @@ import typer
 
 from perdure.cli.existing_folder import existing_folder
 from perdure.cli.json_output import PARTITION, Json, print_json, row_of
-from perdure.cli.moments import HELP, position
 from perdure.cli.operated_folder import BadChoice
 from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal, one_line
+from perdure.cli.typed_moments import HELP, position
 from perdure.cli.whole.copied_queue import each_copied
 from perdure.cli.whole.each_partition import each_partition_with
 from perdure.operations.backups import backup, restore

@@ -19,10 +19,10 @@ from perdure.cli.json_output import PARTITION, Json, print_json, row_of
 from perdure.cli.look.folder_report import DETAILS, record_row, short
 from perdure.cli.look.follow_all import follow_all
 from perdure.cli.look.tail_filter import TailFilter, quoted
-from perdure.cli.moments import HELP, position
 from perdure.cli.operated_folder import BadChoice, Folder
 from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal, one_line
+from perdure.cli.typed_moments import HELP, position
 from perdure.cli.whole.each_partition import each_partition
 from perdure.events.queue.searching.expression import is_several
 from perdure.operations.audit import Audit

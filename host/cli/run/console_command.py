@@ -55,7 +55,7 @@ def show_console(
         import uvicorn  # noqa: PLC0415 - an extra
 
         from perdure.console.app import application  # noqa: PLC0415 - an extra
-        from perdure.console.whole_queue import whole_queue  # noqa: PLC0415 - an extra
+        from perdure.console.whole_console import whole_queue  # noqa: PLC0415 - an extra
     except ImportError as error:
         msg = f"the console needs more packages ({error.name} is missing): pip install 'perdure[console]'"
         raise PerdureError(msg) from error

@@ -1,6 +1,6 @@
 """The gate of the console: an ASGI layer that checks host, origin, session and form of each request, and sets headers.
 
-A request that fails a check reaches no page. Not here: who may do what (`rights`), which the pages ask.
+A request that fails a check reaches no page. Not here: who may do what (`permits`), which the pages ask.
 """
 
 from __future__ import annotations

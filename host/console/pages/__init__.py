@@ -1,8 +1,8 @@
 """The pages: each takes a `Page` and fills in what its template shows. None scans everything: looks are bounded, and go on by link.
 
 - `overview` is the first page: what needs `attention`, its `figures` and `graphs`. `compare` has two moments side by side.
-- `messages` and `message`, `dead_letters`, `types`, `acts`, and `inside` (schedules, processes, actors).
-- What pages share: `page`, `rows`, `texts`; `bulk/` has the forms of bulk acts.
+- `messages` and `message`, `dead_letters_page`, `types`, `acts_page`, and `inside` (schedules, processes, actors).
+- What pages share: `page`, `page_rows`, `texts`; `bulk/` has the forms of bulk acts.
 
 Not here: markup (`templates/`), charts (`drawing/`), how the log is read (`log/`).
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perdure.console.pages import acts, compare, dead_letters, inside, message, messages, overview, types
+from perdure.console.pages import acts_page, compare, dead_letters_page, inside, message, messages, overview, types
 from perdure.console.pages.page import Page
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ PAGES: dict[str, Callable[[Page], None]] = {
     "/types/{type:name}": types.one_type,
     "/messages": messages.messages,
     "/messages/{id:name}": message.message,
-    "/dead-letters": dead_letters.dead_letters,
+    "/dead-letters": dead_letters_page.dead_letters,
     "/schedules": inside.schedules,
     "/processes": inside.processes,
     "/actors": inside.actors,
-    "/acts": acts.acts,
+    "/acts": acts_page.acts,
     "/compare": compare.compare,
 }
 """Every page by its address."""
@@ -40,7 +40,7 @@ BEFORE: dict[Callable[[Page], None], Callable[[Page], None]] = {
     types.one_type: types.ask_figures,
     inside.processes: inside.ask_partitions,
     inside.actors: types.ask_figures,
-    dead_letters.dead_letters: dead_letters.count_first,
+    dead_letters_page.dead_letters: dead_letters_page.count_first,
     messages.messages: messages.count_first,
 }
 """What a page asks of others before it has its view: while it has that, no other page is made."""

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from perdure.console.pages.figures import figures
-from perdure.console.pages.rows import acts_until
+from perdure.console.pages.page_rows import acts_until
 
 if TYPE_CHECKING:
     from perdure.console.pages.page import Page

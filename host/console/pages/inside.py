@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from perdure.console.pages.rows import happenings_until, told
+from perdure.console.pages.page_rows import happenings_until, told
 from perdure.console.pages.types import ask_figures, handlers_of
 from perdure.events import vocabulary as ev
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.console.counting import MESSAGES
 from perdure.console.log.listing import ORDERED, PLACES, SKIPPED_MAX, by_place
-from perdure.console.log.search import look_back, parsed
+from perdure.console.log.log_search import look_back, parsed
 from perdure.console.log.walk import Budget
 from perdure.console.pages.bulk import bulk_forms
 from perdure.console.pages.bulk.bulk_forms import bulks

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from perdure.console.pages.attention import alerts
 from perdure.console.pages.graphs import graphs, rates_now
-from perdure.console.pages.rows import acts_until, happenings_until, type_rows
+from perdure.console.pages.page_rows import acts_until, happenings_until, type_rows
 
 if TYPE_CHECKING:
     from perdure.console.pages.page import Page

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from perdure.actors.sessions.figures import RunFigures
     from perdure.console.console import Console, View
-    from perdure.console.guard.rights import Permits
+    from perdure.console.guard.permits import Permits
     from perdure.console.guard.sessions import Session
     from perdure.console.log.pace import StillReading
     from perdure.console.pages.figures import Figures

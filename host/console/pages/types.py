@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from perdure.console.pages.rows import type_rows
+from perdure.console.pages.page_rows import type_rows
 from perdure.events.errors import UnknownMessageType
 
 if TYPE_CHECKING:

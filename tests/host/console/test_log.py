@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from perdure.console.log import search
+from perdure.console.log import log_search
 from perdure.console.log.buckets import Buckets
 from perdure.console.log.groups import Groups
 from perdure.console.log.past import FOLDS_MAX, Past
@@ -81,7 +81,7 @@ def test_search_without_time_goes_on_by_links_and_finds_all(
     browser: TestClient, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(messages, "BUDGET_S", 0.0)
-    monkeypatch.setattr(search, "WINDOW", 40)
+    monkeypatch.setattr(log_search, "WINDOW", 40)
     path, found, pages = "/messages?q=type%3Dshop.Order", set[str](), 0
     while path:
         text = browser.get(path).text

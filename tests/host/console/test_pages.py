@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 import perdure
 from perdure.console.asked import Asked
-from perdure.console.pages.dead_letters import expression_of
+from perdure.console.pages.dead_letters_page import expression_of
 from tests.host.console.conftest import Receipt, csrf_of, until
 
 if TYPE_CHECKING:

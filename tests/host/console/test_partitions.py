@@ -14,7 +14,7 @@ import perdure
 from perdure.cli.run.console_command import _front
 from perdure.console import asgi
 from perdure.console.console import Console
-from perdure.console.whole_queue import whole_queue
+from perdure.console.whole_console import whole_queue
 from perdure.security import Rights
 from perdure.store import open_reader, partition_addresses, partition_owners
 from tests.host.console.conftest import Patient, csrf_of, until

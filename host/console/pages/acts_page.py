@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perdure.console.pages.rows import acts_until
+from perdure.console.pages.page_rows import acts_until
 
 if TYPE_CHECKING:
     from perdure.console.pages.page import Page
