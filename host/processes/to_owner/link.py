@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Link"]
 
 READ_BYTES = 64 << 10
-"""A larger buffer costs more than the rest of reading an answer: the allocator maps and unmaps it each time."""
+"""A larger buffer may cost as much as the rest of reading an answer: the allocator may map and unmap it each time."""
 
 
 class Link:
