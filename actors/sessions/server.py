@@ -196,6 +196,7 @@ class Server:
                 self._heard.clear()
             elif self._listener is not None and fd == self._listener.sock.fileno():
                 self._accept(self._listener)
+        self._heard.clear_if_woken()  # by a thread that was killed before it wrote, perhaps: no other could wake this one then
         while self._adopted:
             sock, origin, principal = self._adopted.popleft()
             self._admit(Peer(sock, 0, time.monotonic()), RIGHTS, origin, principal)

@@ -108,7 +108,7 @@ def test_errors_are_of_the_same_class(client: perdure.Client) -> None:
 def test_the_owners_policies_and_bounds_reach_a_client_also_when_they_come_later(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "TICK_S", 600)  # they are told when they change, not when the server looks next
+    monkeypatch.setattr(server, "LOOK_S", 600)  # they are told when they change, not when the server looks next
     system = perdure.System(folder, shared=True, options=perdure.Options(payload_bytes_max=100))
 
     @perdure.message(name="shop.Late")
