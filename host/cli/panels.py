@@ -1,10 +1,12 @@
-"""How `perdure --help` groups the commands: by what a person wants to do. Each command is in one group.
+"""How `perdure --help` groups the commands, by what a person wants to do, and how the text of each breaks into lines.
 
 Not here: what the commands do.
 """
 
 from __future__ import annotations
 
+import inspect
+import itertools
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,12 +31,20 @@ OF_CHAOS = "Test perdure itself"
 
 
 def arrange(app: typer.Typer) -> None:
-    """Put each command of an application into its group, in the order of the groups."""
+    """Put each command of an application into its group, in the order of the groups; its text fits a terminal of any width."""
     places = {name: (number, panel) for number, (panel, name) in enumerate((p, n) for p, names in PANELS.items() for n in names)}
     everything: list[CommandInfo | TyperInfo] = [*app.registered_commands, *app.registered_groups]
     for known in everything:
         known.rich_help_panel = places[_name(known)][1]
+    groups = [group.typer_instance.registered_commands for group in app.registered_groups if group.typer_instance is not None]
+    for command in itertools.chain(app.registered_commands, *groups):
+        command.help = _flowing(inspect.getdoc(command.callback) or "")
     app.registered_commands.sort(key=lambda command: places[_name(command)][0])
+
+
+def _flowing(text: str) -> str:
+    """Return a text whose lines end where its paragraphs do: the terminal breaks them where it ends itself."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
 def _name(known: CommandInfo | TyperInfo) -> str:
