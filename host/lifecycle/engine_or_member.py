@@ -13,6 +13,8 @@ from perdure.actors.core.messages import Report
 from perdure.actors.execution.event_loop import CLOSED
 from perdure.actors.queue.orphans import REATTACH_US
 from perdure.actors.services.runtime import HandlerRuntime
+from perdure.actors.sessions.crossing import OWNER
+from perdure.actors.sessions.figures import AskFigures
 from perdure.events.errors import NotRunning, PerdureError
 from perdure.events.loggers import GuardedLogger
 from perdure.events.queue.state import FOREVER
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
     from perdure.actors.core.clock import Clock
     from perdure.actors.core.executor import Executor
+    from perdure.actors.sessions.figures import RunFigures
     from perdure.actors.sessions.server import Server
     from perdure.actors.sessions.session import Owner
     from perdure.actors.workers.gates.gate import RunGate
@@ -56,6 +59,9 @@ if TYPE_CHECKING:
 __all__ = ["Beginning", "EngineOrMember"]
 
 logger = GuardedLogger("perdure")
+
+WARN_S = 2.0
+"""How long a member waits, at its start, for what it would warn of."""
 
 
 class Beginning:
@@ -197,12 +203,17 @@ class EngineOrMember(Including, Results, Consuming, Running):
         for spec in [*self._registered.specs.values()]:
             if spec.type not in member.runtime.pools.by_type:
                 member.add(spec)
+        self._warn_of_namesakes(member)
+
+    def _warn_of_namesakes(self, member: Member) -> None:
+        """Warn of what waits and nothing handles, while a class of the same name has a handler. Nothing depends on the answers."""
         with contextlib.suppress(PerdureError, TimeoutError):
-            waiting = {
-                name: counts.ready + counts.delayed + counts.held for name, counts in member.ask("queue", Report()).by_type.items()
-            }
-            for warning in namesakes(waiting, member.run_figures().handlers):
-                logger.warning("%s", warning)
+            by_type = member.ask("queue", Report(), timeout_s=WARN_S).by_type
+            waiting = {name: counts.ready + counts.delayed + counts.held for name, counts in by_type.items()}
+            if namesakes(waiting, self._registered.specs):
+                figures: RunFigures = member.ask(OWNER, AskFigures(), timeout_s=WARN_S)
+                for warning in namesakes(waiting, figures.handlers):
+                    logger.warning("%s", warning)
 
     def _own(
         self, opened: Recovered, server: Server, member: Member, given_up: Callable[[], bool], warm: States | None = None
