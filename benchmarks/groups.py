@@ -9,8 +9,8 @@ from benchmarks.loads import budget, consume, cpu, floors, publish, storage, tri
 from benchmarks.loads.backlogs import cliffs, footprint, growth, spill
 from benchmarks.loads.many_processes import members, processes
 from benchmarks.peers import peer_loads as peers
-from benchmarks.postgres import loads as postgres
-from benchmarks.telemetry import loads as telemetry
+from benchmarks.postgres import database_loads as postgres
+from benchmarks.telemetry import traced_loads as telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

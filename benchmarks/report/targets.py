@@ -11,7 +11,7 @@ from benchmarks.console import loads as console
 from benchmarks.loads import cpu, publish, storage, trips
 from benchmarks.loads.backlogs import footprint, growth, spill
 from benchmarks.peers import peer_loads as peers
-from benchmarks.postgres import loads as postgres
+from benchmarks.postgres import database_loads as postgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

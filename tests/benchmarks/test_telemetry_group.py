@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.telemetry import loads
+from benchmarks.telemetry import traced_loads
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.parametrize("kind", loads.KINDS)
+@pytest.mark.parametrize("kind", traced_loads.KINDS)
 def test_each_kind_of_telemetry_is_compared_with_none(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loads, "PAIRS", 1)
-    rate, effort = loads.ratios(tmp_path, 0.02, 100, loads.KINDS[kind])
+    rate, effort = traced_loads.ratios(tmp_path, 0.02, 100, traced_loads.KINDS[kind])
     assert rate > 0
     assert effort > 0
