@@ -32,7 +32,8 @@ def main(folder: str, books: Path) -> None:
     """Publish until standard input ends, or SIGTERM comes, then stop in good order."""
     told_to_stop: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: told_to_stop.append(number))
-    system = perdure.System(folder, shared=True)
+    options = perdure.Options(snapshot_events=20_000)  # bounds what a takeover reads, however many there are
+    system = perdure.System(folder, shared=True, options=options)
 
     @system.handler(Entry, parallelism=2, retries=10_000)
     def handle(_: Entry, context: perdure.Context) -> None:
