@@ -31,8 +31,10 @@ def test_the_next_owner_reads_only_what_came_after_a_recent_snapshot(tmp_path: P
         shutil.copytree(tmp_path / "data", tmp_path / "after a crash")
 
     with perdure.System(tmp_path / "after a crash") as next_owner:
-        assert next_owner.recovery.waiting == 60_000
-        assert next_owner.recovery.events_replayed <= 50_000
+        recovery = next_owner.recovery
+        assert recovery is not None
+        assert recovery.waiting == 60_000
+        assert recovery.events_replayed <= 50_000
 
 
 def test_others_may_be_given_too() -> None:
