@@ -137,6 +137,27 @@ def test_what_is_typed_while_the_page_fetches_itself_stays(browser: Browser, sit
         assert page.evaluate("perdure.show(location.href, { record: false, unless: perdure.busy })") is True
 
 
+def test_link_that_is_followed_while_the_first_page_comes_in_stays_followed(browser: Browser, site: str) -> None:
+    first: list[Route] = []
+    followed: list[Route] = []
+    with tab(browser, site) as page:
+        page.evaluate("document.querySelector('.time').remove()")  # as on the page that says how far the log is read
+        page.route("**/", lambda route: first.append(route))  # noqa: PLW0108 - playwright marks the function
+        page.route("**/dead-letters", lambda route: followed.append(route))  # noqa: PLW0108 - as above
+        page.evaluate("void perdure.show(location.href).then((led) => console.info('led back: ' + led))")
+        while not first:
+            page.wait_for_timeout(5)
+        page.evaluate("void setTimeout(() => document.querySelector('.side a[href=\"/dead-letters\"]').click())")
+        while not followed:
+            page.wait_for_timeout(5)
+        with page.expect_console_message(lambda message: "led back" in message.text) as told:  # to evaluate would wait for the link
+            first[0].continue_()
+        assert told.value.text == "led back: false"
+        followed[0].continue_()
+        page.wait_for_url("**/dead-letters")
+        page.locator("h1", has_text="Dead letters").wait_for()
+
+
 def test_dark_and_light_are_remembered(browser: Browser, site: str) -> None:
     with tab(browser, site, color_scheme="light") as page:
         page.locator("[data-theme-toggle]").click()
