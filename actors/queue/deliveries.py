@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
     from perdure.actors.queue.decision_pass import DecisionPass
-    from perdure.actors.queue.orphans import Orphans
     from perdure.actors.workers.pools.pool import Pool
     from perdure.events import vocabulary as ev
     from perdure.events.commands import Subscription
@@ -36,9 +35,8 @@ __all__ = ["Deliveries"]
 class Deliveries:
     """The subscriptions of one term of the queue; the dispatcher sends them again in each term."""
 
-    def __init__(self, queue: DecisionPass, orphans: Orphans) -> None:
+    def __init__(self, queue: DecisionPass) -> None:
         self._queue = queue
-        self._orphans = orphans
         self._subscriptions: dict[str, Subscription] = {}
         """By type, that of all its pools together."""
         self._pools: dict[str, Pool | SharedPools] = {}
@@ -48,8 +46,6 @@ class Deliveries:
         self._elsewhere: dict[Pool, Subscription] = {}
         """Those of other processes, which may be gone at any time."""
         self._backlog_grew: dict[str, Subscription] = {}
-        self._beside_orphans: dict[str, Subscription] = {}
-        """By type with a limit and one pool: its subscription once no process holds what an earlier owner had handed out."""
         self.lost_runs = LostRuns(queue, (), 0)
         self.has_more = False
         """More can be delivered than one look delivers."""
@@ -66,9 +62,6 @@ class Deliveries:
             self.subscribe(Subscribe(self._elsewhere[pool], pool, leaves=True))
         for type_name, shared in self._shared.items():
             self._subscriptions[type_name] = shared.subscription()
-        if self._beside_orphans and not self._orphans.held:
-            self._subscriptions.update(self._beside_orphans)
-            self._beside_orphans.clear()
         subscriptions = [*self._subscriptions.values()]
         leases = leasing.deliver(queue.state, subscriptions, now_us)
         # No run is longer than a message block.
@@ -114,7 +107,6 @@ class Deliveries:
         type_name, pool = message.subscription.type, message.pool
         pools = self._by_pool.setdefault(type_name, {})
         before, alone = self._shared.pop(type_name, None), next(iter(pools), pool)
-        self._beside_orphans.pop(type_name, None)
         pools.pop(pool, None)  # the one that subscribed last counts where options differ
         self._elsewhere.pop(pool, None)
         if not message.leaves and not pool.is_gone:
@@ -127,19 +119,11 @@ class Deliveries:
             self._pools[type_name], self._subscriptions[type_name] = shared, shared.subscription()
         elif pools:
             self._pools[type_name], subscription = next(iter(pools.items()))
-            self._subscriptions[type_name] = self._within_limit(subscription)
+            self._subscriptions[type_name] = capped(subscription)
         else:
             self._pools.pop(type_name, None)
             self._subscriptions.pop(type_name, None)
         self._revoke(pool)
-
-    def _within_limit(self, subscription: Subscription) -> Subscription:
-        """Return the subscription of a pool that is alone: other processes may run what an owner before had handed to them."""
-        alone = capped(subscription)
-        if not subscription.limit or not (held := len(self._orphans.held)):
-            return alone
-        self._beside_orphans[subscription.type] = alone
-        return capped(subscription, held)
 
     def reconcile(self, pools: Iterable[Pool], now_us: int, orphans: Container[int] = ()) -> None:
         """At the start of a term, bring together what the workers have and what the log says is out.

@@ -115,7 +115,7 @@ class Queue(DecisionPass):
 
     def begin(self) -> None:
         """Begin a term; actors that know what is not in the state send it again."""
-        self.deliveries = Deliveries(self, self.orphans)
+        self.deliveries = Deliveries(self)
         self.admission = Admission(self, self.publish_timeout_s)
         self.consumers = Consumers(self)
         self.idle_waiters: list[Request] = []

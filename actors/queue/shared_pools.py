@@ -54,7 +54,7 @@ class SharedPools:
         """Return the subscription of the type as a whole, as things are now."""
         counts, shares = self._state.by_type.get(self._type), self._shares()
         out = counts.out if counts is not None else 0
-        return summed(self._subscriptions, shares, out, max(0, out - sum(map(len, self.held.values()))))
+        return summed(self._subscriptions, shares, out)
 
     def _shares(self) -> list[Share]:
         leased, shares = self._state.leased, []

@@ -29,24 +29,18 @@ MEMBER_BUGS: tuple[Bug, ...] = (
         "sharing",
         SHARING,
         0,
-        (
-            Edit(
-                "perdure.events.handlers.sharing",
-                "for subscription in subscriptions) + elsewhere > newest.limit:",
-                "for subscription in ()) > 0:",
-            ),
-        ),
+        (Edit("perdure.events.handlers.sharing", "return capped(whole)", "return whole"),),
     ),
     Bug(
-        "what a process runs that is not back after a takeover does not count in a limit",
+        "others wait behind what runs under a limit, though more workers may come",
         "sharing",
         SHARING,
         0,
         (
             Edit(
                 "perdure.events.handlers.sharing",
-                "subscription.parallelism + elsewhere <= limit",
-                "subscription.parallelism <= limit",
+                "    if not limit:",
+                "    if not limit or subscription.parallelism <= limit:",
             ),
         ),
     ),

@@ -77,7 +77,7 @@ class SystemUnderTest:
         """The client that does the present step."""
         self.leased_again: set[tuple[str, int]] = set()
         self.cut_in = self.cut_seed = 0
-        """The power is cut at the `cut_in`-th disk operation from now; 0: not at all."""
+        """The power is cut at the `cut_in`-th disk operation from now; 0: not at all. `cut_seed` draws what the disk keeps."""
         self.with_others = False
         """The owner has handlers for what is of interest in several processes only."""
         self.set_back_s = 0.0

@@ -27,34 +27,32 @@ class Share:
     """Deliveries in all, those included that would wait behind others."""
 
 
-def capped(subscription: Subscription, elsewhere: int = 0) -> Subscription:
-    """Return a subscription within its limit: where more could run than may, none waits behind those that run.
+def capped(subscription: Subscription) -> Subscription:
+    """Return a subscription within its limit: no more is out than may run.
 
-    `elsewhere` deliveries of the type, at most, are with processes that have not subscribed, as after a takeover.
+    What waits behind those that run counts as well, wherever it is: workers that come later, here or in a process that joins, would
+    begin it beside them.
     """
     limit = subscription.limit
-    if not limit or subscription.parallelism + elsewhere <= limit:
+    if not limit:
         return subscription
     return attrs.evolve(subscription, window=min(subscription.window, limit), parallelism=min(subscription.parallelism, limit))
 
 
-def summed(subscriptions: Sequence[Subscription], shares: Sequence[Share], out: int, elsewhere: int = 0) -> Subscription:
+def summed(subscriptions: Sequence[Subscription], shares: Sequence[Share], out: int) -> Subscription:
     """Return the subscription of a type as a whole.
 
     Args:
         subscriptions: one of each pool. The newest one's options count, should they differ.
         shares: what each pool could take.
-        out: how many deliveries of the type are out.
-        elsewhere: how many of those are with processes that have not subscribed.
+        out: how many deliveries of the type are out, those included that are with processes which have not subscribed.
     """
-    newest = subscriptions[-1]
     window, parallelism = out + sum(share.room for share in shares), out + sum(share.free for share in shares)
-    if newest.limit and sum(subscription.parallelism for subscription in subscriptions) + elsewhere > newest.limit:
-        window, parallelism = min(window, newest.limit), min(parallelism, newest.limit)
     with_room = [s.version for s, share in zip(subscriptions, shares, strict=True) if share.room]
     version = max(with_room) if with_room and all(with_room) else 0
     elastic = any(s.elastic for s in subscriptions)
-    return attrs.evolve(newest, window=window, parallelism=parallelism, elastic=elastic, version=version)
+    whole = attrs.evolve(subscriptions[-1], window=window, parallelism=parallelism, elastic=elastic, version=version)
+    return capped(whole)
 
 
 def divide(count: int, shares: Sequence[Share], turn: int) -> list[tuple[int, int]]:

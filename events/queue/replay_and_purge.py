@@ -1,6 +1,6 @@
 """Dead letters that are replayed to the queue or purged.
 
-Pure. How a message becomes a dead letter is in `outcomes`; which dead letters are meant is searched in `dead_letters`.
+Pure. How a message becomes a dead letter is in `outcomes`; which dead letters an expression means is found in `searching`.
 """
 
 from __future__ import annotations

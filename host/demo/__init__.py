@@ -3,5 +3,5 @@
 `runner` starts the worker process and prints the result, `child` is that process, `orders` holds its handlers, `tally` counts the
 results from the input file, the output file and the log.
 
-Not here: the command itself (`cli/main`).
+Not here: the command itself (`cli/run/demo_command`).
 """

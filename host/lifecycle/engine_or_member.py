@@ -184,7 +184,7 @@ class EngineOrMember(Including, Results, Consuming, Running):
         engine.leave()
         return member
 
-    def _let_go(self) -> None:
+    def _free(self) -> None:
         """End what runs after it has given up; for `Roles`."""
         engine = self._engine
         if engine is not None and isinstance(why := engine.runtime.health.failed, NotRunning):

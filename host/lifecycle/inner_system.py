@@ -73,5 +73,5 @@ class InnerSystem(InnerCalls):
     """Starts the actors on the store that is open for what has ended in a member that stops; nothing is handed out."""
     hand_over: Callable[[], Member | None]
     """Ends the owner's actors in good order and frees the folder; returns what goes on as a member. None: it owns nothing."""
-    let_go: Callable[[], None]
+    free: Callable[[], None]
     """Ends what runs after it has given up, so that another process can own the folder."""

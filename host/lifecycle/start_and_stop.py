@@ -69,7 +69,7 @@ class StartAndStop(EngineOrMember):
             own=self._own,
             record=self._record,
             hand_over=self._hand_over,
-            let_go=self._let_go,
+            free=self._free,
         )
 
     def _be_partition(self, of: Drafts, ids: Ids, gate: RunGate) -> None:

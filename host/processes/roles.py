@@ -65,7 +65,7 @@ class RoleOfSystem(Protocol):
     @property
     def hand_over(self) -> Callable[[], Member | None]: ...
     @property
-    def let_go(self) -> Callable[[], None]: ...
+    def free(self) -> Callable[[], None]: ...
 
 
 class SharedSystem(Protocol):
@@ -221,7 +221,7 @@ class Roles:
             case Act.ASK:
                 self._ask_for_it()
             case Act.FREE if (system := self._system()) is not None:
-                system.inner.let_go()
+                system.inner.free()
             case Act.YIELD if (system := self._system()) is not None:
                 self.member = system.inner.hand_over() or self.member
                 self._not_before_s = time.monotonic() + YIELD_S

@@ -127,7 +127,7 @@ class SegmentStore(SegmentRecovery, ReadsThrough[FolderReader]):
             raise StoreCorrupt(msg, file=str(path), seq=reached + 1)
 
     def save_snapshot(self, snapshot: Snapshot) -> None:
-        """See `EventStore.save_snapshot`."""
+        """See `EventStore.save_snapshot`. Then remove the snapshots that are no longer needed."""
         if not self._lock.held:
             raise self._not_open()
         try:

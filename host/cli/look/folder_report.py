@@ -1,6 +1,7 @@
-"""Tables and texts that `perdure stats`, `timeline` and `repair` print.
+"""Tables and texts of `perdure stats`, `timeline` and `repair`.
 
-Not here: folding a log (`perdure.actors.journal.log_fold`), and the commands (`main`, `dead_letters_command`).
+Not here: folding a log (`perdure.actors.journal.log_fold`), and printing (`stats_command`, `timeline_command`,
+`care/repair_command`).
 """
 
 from __future__ import annotations

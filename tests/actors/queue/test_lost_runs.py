@@ -180,7 +180,7 @@ def test_what_a_living_worker_holds_is_left_to_it(queue: Queue) -> None:
 
 def test_a_process_that_is_gone_is_handed_nothing_whatever_the_dispatcher_knows(queue: Queue) -> None:
     """Found by the simulation: the dispatcher died with the news, and one message went out and came back without end."""
-    deliveries: Any = Deliveries(queue, Orphans())  # type: ignore[arg-type]  # as much of one as is needed
+    deliveries: Any = Deliveries(queue)  # type: ignore[arg-type]  # as much of one as is needed
     pool, subscription = member_pool(), Subscription("t", 10, 10, 5, 0)
     deliveries.subscribe(Subscribe(subscription, pool))
     pool.is_gone = True
