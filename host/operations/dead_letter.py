@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt  # noqa: TC003 - `public` reads the annotations at run time
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
@@ -12,8 +13,6 @@ from perdure.events.public_names import public, with_public_names
 from perdure.events.queue.dead_letters import Letter, failures_of, full_reason
 
 if TYPE_CHECKING:
-    import datetime as dt
-
     from perdure.publishing.drafts import Drafts
 
 __all__ = ["DeadLetter", "DeadLetterStats", "Failure", "entry_of"]

@@ -150,12 +150,12 @@ class QueueMachine(RuleBasedStateMachine):
                 ):
                     assert number not in self.ended, "what has ended stays ended"
                     self.ended[number] = type(event).__name__
-                case ev.Leased(number=number, attempt=attempt):
+                case ev.Leased(number=number, attempt=attempt, uncounted=uncounted):
                     assert number not in self.ended
                     message = self.live.look(number)
                     assert message is not None
-                    reset = message.failures is None or message.attempts <= RETRIES
-                    assert not reset or attempt <= RETRIES + 1, "attempts never exceed retries + 1"
+                    reset = message.failures is None or message.attempts - message.forgiven <= RETRIES
+                    assert not reset or attempt - uncounted <= RETRIES + 1, "attempts that count never exceed retries + 1"
         evolve_all(self.in_runs, events)
         if events:
             body = wire.encode([(self.now_us, events)])

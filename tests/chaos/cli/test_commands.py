@@ -64,7 +64,7 @@ def test_interrupted_soak_is_still_judged(monkeypatch: pytest.MonkeyPatch) -> No
         if len(calls) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(soak_view.SoakView, "tick", interrupt)
+    monkeypatch.setattr(soak_view.SoakView, "each_second", interrupt)
     done = CliRunner().invoke(alone, ["--hours", "1", "--interval", "0.2"])
     assert done.exit_code == 130
     assert "interrupted" in done.output
