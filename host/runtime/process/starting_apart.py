@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from concurrent.futures import Future
 from contextvars import copy_context
 from typing import TYPE_CHECKING
 
@@ -25,12 +26,15 @@ async def completed(step: Callable[[], None], hurry: Callable[[], object] = lamb
 
     A cancellation calls `hurry`, and is raised once the step has ended. Where no thread can be had, the step blocks the loop.
     """
+    once = _Once(step)
     try:
-        future = asyncio.get_running_loop().run_in_executor(None, copy_context().run, step)
+        future = asyncio.get_running_loop().run_in_executor(None, once.run, object())
     except RuntimeError as error:
+        # The executor may have queued it nevertheless: it takes it as soon as it has a thread.
         logger.warning("a step runs in the thread of the event loop: %s", error)
-        step()
-        return
+        if once.run(object()):
+            return
+        future = asyncio.wrap_future(once.outcome)
     cancelled: asyncio.CancelledError | None = None
     while not future.done():
         try:
@@ -41,6 +45,28 @@ async def completed(step: Callable[[], None], hurry: Callable[[], object] = lamb
     if cancelled is not None:
         raise cancelled from future.exception()
     future.result()
+
+
+class _Once:
+    """A step that runs once, with the context variables of its maker, however many threads come to run it."""
+
+    def __init__(self, step: Callable[[], None]) -> None:
+        self._step = step
+        self._context = copy_context()
+        self._claim: dict[int, object] = {}
+        self.outcome: Future[bool] = Future()
+
+    def run(self, by: object) -> bool:
+        """Run the step and return True; False if another caller runs it, or has. `by` is an object of the caller's own."""
+        if self._claim.setdefault(0, by) is not by:
+            return False
+        try:
+            self._context.run(self._step)
+        except BaseException as error:
+            self.outcome.set_exception(error)
+            raise
+        self.outcome.set_result(True)
+        return True
 
 
 async def started_apart(start: Callable[[], None], stop: Callable[[], None], give_up: Callable[[], None] = lambda: None) -> None:

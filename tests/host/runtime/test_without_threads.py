@@ -10,6 +10,7 @@ import attrs
 import pytest
 
 import perdure
+from perdure.runtime.process.starting_apart import completed
 from tests.host.runtime.test_life import is_free
 from tests.programs import run
 
@@ -156,3 +157,18 @@ def test_what_the_operating_system_refuses(tmp_path: Path, what: str) -> None:
     host.write_text(REAL, encoding="utf-8")
     done = run([str(host), str(tmp_path / "data"), what], timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_step_that_an_executor_without_threads_has_queued_runs_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It queues the step before it tries to start a thread, and takes it with the next thread that it gets."""
+    runs: list[int] = []
+
+    async def run() -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", no_thread)
+            await completed(lambda: runs.append(1))
+        await asyncio.to_thread(lambda: None)
+        await asyncio.get_running_loop().shutdown_default_executor()
+
+    asyncio.run(run())
+    assert runs == [1]
