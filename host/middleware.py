@@ -90,7 +90,8 @@ class Middleware:
     def is_idle(self) -> bool:
         """Return whether `publish` would change nothing now. While all parts say so, publishing goes its short ways past them.
 
-        Asked at each call that publishes, in its thread.
+        Asked at each call that publishes, in its thread. A subclass that overrides `publish` or `send` overrides this too, or
+        is never idle.
         """
         return False
 
@@ -198,10 +199,17 @@ def around_settle(parts: Sequence[Middleware]) -> Settle | None:
 
 def are_idle(parts: Sequence[Middleware]) -> bool:
     """Return whether no part would change what is published now."""
-    return all(type(part).publish is Middleware.publish or getattr(part, "is_idle", _never)() for part in parts)
+    return all(type(part).publish is Middleware.publish or (_speaks_for_publish(type(part)) and part.is_idle()) for part in parts)
 
 
-def _never() -> bool:
+def _speaks_for_publish(cls: type) -> bool:
+    """Return whether `is_idle` knows the `publish` and `send` of this class: not where a subclass overrides only these."""
+    for base in cls.__mro__:
+        own = vars(base)
+        if "is_idle" in own:
+            return True
+        if "publish" in own or "send" in own:
+            return False
     return False
 
 

@@ -93,8 +93,8 @@ class OpenTelemetry(Middleware):
         self._recording = Recording(tracer_provider, meter_provider)
 
     def is_idle(self) -> bool:
-        """See `Middleware.is_idle`: without an SDK there is nothing to record, and no context to carry."""
-        return not self._recording.is_on()
+        """See `Middleware.is_idle`: there is nothing to record without an SDK, and no context to carry without a span around it."""
+        return not self._recording.is_on() and not trace.get_current_span().get_span_context().is_valid
 
     # --- publishing --------------------------------------------------------------------------------------------------------
 
@@ -145,7 +145,7 @@ class OpenTelemetry(Middleware):
 
     def publish(self, message: Any, options: dict[str, Any], call_next: Callable[[Any, dict[str, Any]], str]) -> str:
         """Put the context into the message's headers. What a handler, a schedule or an outbox publishes gets a span of its own."""
-        if not self._recording.is_on():
+        if self.is_idle():
             return call_next(message, options)
         sending = _sending.get()
         if sending is not None:
@@ -252,17 +252,23 @@ class OpenTelemetry(Middleware):
 
     def handle(self, message: Any, context: Context, call_next: Callable[[Any, Any], Any]) -> Any:
         """Make a span of one attempt; see `Middleware.handle`."""
-        if not self._recording.is_on():
+        if self._has_no_attempt(context):
             return call_next(message, context)
         with self._attempt(context):
             return call_next(message, context)
 
     async def ahandle(self, message: Any, context: Context, call_next: Callable[[Any, Any], Awaitable[Any]]) -> Any:
         """Make a span of one attempt of a coroutine handler; see `Middleware.ahandle`."""
-        if not self._recording.is_on():
+        if self._has_no_attempt(context):
             return await call_next(message, context)
         with self._attempt(context):
             return await call_next(message, context)
+
+    def _has_no_attempt(self, given: Context | Batch[Any]) -> bool:
+        """Return whether there is nothing to record, and no context of the publish for what a handler publishes."""
+        return not self._recording.is_on() and not (
+            self._is_child and isinstance(given, Context) and "traceparent" in given.headers
+        )
 
     @contextmanager
     def _attempt(self, given: Context | Batch[Any]) -> Iterator[None]:

@@ -303,6 +303,49 @@ def test_an_sdk_that_is_set_up_later_is_found(watched: Watched, monkeypatch: pyt
         assert not isinstance(system.drafts.plain([Placed(1), Placed(2)]), DraftRun), "their headers carry the context"
 
 
+def test_without_an_sdk_a_context_that_is_there_is_carried() -> None:
+    """As a proxy's or a web framework's, which was only extracted."""
+    caller = trace.NonRecordingSpan(trace.SpanContext(trace_id=7, span_id=9, is_remote=True, trace_flags=trace.TraceFlags(1)))
+    idle = OpenTelemetry(tracer_provider=trace.NoOpTracerProvider(), meter_provider=NoOpMeterProvider())
+    system = SimulatedSystem(seed=1, middleware=[idle])
+    headers: list[dict[str, str]] = []
+    system.handler(Placed)(lambda order, ctx: headers.append(dict(ctx.headers)))
+    with system:
+        with trace.use_span(caller):
+            system.publish(Placed(1))
+            system.publish_many([Placed(2), Placed(3)])
+        system.run_until_idle()
+    assert headers == [{"traceparent": f"00-{7:032x}-{9:016x}-01"}] * 3
+
+
+def test_without_an_sdk_a_chain_of_messages_keeps_the_context_of_its_publish() -> None:
+    idle = OpenTelemetry(tracer_provider=trace.NoOpTracerProvider(), meter_provider=NoOpMeterProvider(), parent="publish")
+    system = SimulatedSystem(seed=1, middleware=[idle])
+    headers: list[dict[str, str]] = []
+    system.handler(Placed)(lambda order, ctx: ctx.publish(Receipt(order.number)))
+    system.handler(Receipt)(lambda receipt, ctx: headers.append(dict(ctx.headers)))
+    given = {"traceparent": f"00-{7:032x}-{9:016x}-01"}
+    with system:
+        system.publish(Placed(1), headers=given)
+        system.run_until_idle()
+    assert headers == [given]
+
+
+def test_a_subclass_that_overrides_only_publish_sees_each_message() -> None:
+    class Counting(OpenTelemetry):
+        seen = 0
+
+        def publish(self, message: Any, options: dict[str, Any], call_next: Callable[[Any, dict[str, Any]], str]) -> str:
+            self.seen += 1
+            return super().publish(message, options, call_next)
+
+    counting = Counting(tracer_provider=trace.NoOpTracerProvider(), meter_provider=NoOpMeterProvider())
+    with SimulatedSystem(seed=1, middleware=[counting]) as system:
+        system.publish_many([Placed(1), Placed(2)])
+        system.publish(Placed(3))
+    assert counting.seen == 3
+
+
 def test_a_part_that_is_not_idle_sees_each_message() -> None:
     class Counting(perdure.Middleware):
         seen = 0
