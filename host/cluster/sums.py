@@ -20,6 +20,7 @@ from perdure.cluster.routing import of_text
 from perdure.events.errors import UnknownMessage
 from perdure.events.seconds import shown
 from perdure.operations.asked_audit import AskedAudit
+from perdure.operations.audit import Audit
 from perdure.operations.dead_letter import DeadLetterStats
 from perdure.operations.metrics import HandlerInfo, Metrics, Totals
 from perdure.store import open_reader
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from perdure.cluster.acts.of_all import Partitioned
     from perdure.operations.asked_audit import Permit
-    from perdure.operations.audit import Audit
     from perdure.operations.dead_letter import DeadLetter
     from perdure.operations.dead_letters import DeadLetters
     from perdure.operations.reading.record import Record
@@ -222,9 +222,17 @@ class ClusterAudit:
         return (first, *(number for number in range(self._cluster.count) if number != first))
 
     def events(self, **chosen: Any) -> Iterator[tuple[int, Record]]:
-        """Yield pairs of a partition's number and an event, one partition after the other; takes what `Audit.events` takes."""
+        """Return an iterator over pairs of a partition's number and an event, one partition after the other; as `Audit.events`.
+
+        Raises:
+            NotAllowed: the principal that acts in this call lacks the right `reveal`. Which one acts later, does not matter.
+        """
+        self._permit("reveal", lambda: ("",))
+        return self._events(chosen)
+
+    def _events(self, chosen: dict[str, Any]) -> Iterator[tuple[int, Record]]:
         for number in range(self._cluster.count):
-            for record in self.partition(number).events(**chosen):
+            for record in Audit(store=open_reader(self._cluster.address_of(number))).events(**chosen):
                 yield number, record
 
     def verify(self) -> dict[int, Any]:

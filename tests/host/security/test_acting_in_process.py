@@ -183,7 +183,7 @@ def test_a_cluster_asks_in_its_own_process_too() -> None:
             lambda: cluster.state(ident),
             lambda: cluster.checkout(Order),
             lambda: cluster.audit.timeline(ident),
-            lambda: list(cluster.audit.events()),
+            cluster.audit.events,
             cluster.audit.verify,
         ]
         for call in calls:
@@ -191,3 +191,5 @@ def test_a_cluster_asks_in_its_own_process_too() -> None:
                 call()
         with perdure.acting_as("ann"):
             assert cluster.state(ident).known
+            events = cluster.audit.events(type="Published")
+        assert [record.message_id for _, record in events] == [ident]
