@@ -13,6 +13,7 @@ from perdure.actors.workers.worker import Worker
 from perdure.events import vocabulary as ev
 from perdure.events.errors import NotRunning, PerdureError, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
+from perdure.store import is_postgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from perdure.actors.core.actor import Actor
     from perdure.actors.core.threads.answer import Answer
     from perdure.actors.services.runtime import HandlerRuntime
+    from perdure.store import EventStore
 
 __all__ = ["ActorShutdown"]
 
@@ -34,7 +36,10 @@ LOOK_S = 0.05
 ALONE_LOOKS = 40
 """After so many looks in a row that find no supervisor, none will come; a successor is there within a few."""
 UNWRITTEN_LOOKS = 40
-"""After so many looks beyond the grace period at which the log could not be written, nothing more is put on record."""
+"""After so many looks beyond the grace period at which a log of files took nothing, nothing more is put on record.
+
+A full disk stays full. A database comes back within seconds when another server takes its place: for it, a stop waits on.
+"""
 STOP_ORDER = (
     "supervisor",
     "scheduler",
@@ -52,10 +57,16 @@ STOP_ORDER = (
 
 
 class ActorShutdown:
-    """The stop of one run's actors. Used by the thread that stops the run; `end_grace` is safe in any thread."""
+    """The stop of one run's actors. Used by the thread that stops the run; `end_grace` is safe in any thread.
 
-    def __init__(self, runtime: HandlerRuntime) -> None:
+    Args:
+        runtime: its parts.
+        store: its log; None where another process has it.
+    """
+
+    def __init__(self, runtime: HandlerRuntime, store: EventStore | None = None) -> None:
         self._runtime = runtime
+        self._store = store
         self._grace_is_over = False
 
     def end_grace(self) -> None:
@@ -82,7 +93,7 @@ class ActorShutdown:
 
         Raises:
             TimeoutError: no answer can come because a callback of the host holds up an actor, or since no supervisor is left to
-                replace one that died; or the log cannot be written; or none came within a minute.
+                replace one that died; or a log of files cannot be written; or none came within a minute.
         """
         monotonic_s = self._runtime.executor.monotonic_s
         until_s = monotonic_s() + grace_s + END_S
@@ -93,7 +104,8 @@ class ActorShutdown:
             if look is not None:
                 look()
         until_s = monotonic_s() + quiesce_max_s
-        looks_alone = looks_unwritten = 0
+        looks_alone = 0
+        unwritten = _Unwritten(self._store)
         while not (stuck := self._in_callbacks()) and self._runtime.executor.monotonic_s() < until_s:
             # The dispatcher's clock may stand still, or it may have died and begun the grace period anew.
             self._runtime.directory.tell("dispatcher", EndGrace())
@@ -105,8 +117,7 @@ class ActorShutdown:
             looks_alone = 0 if self._has_supervisor() else looks_alone + 1
             if looks_alone >= ALONE_LOOKS:
                 raise TimeoutError("the supervisor has ended without a word")
-            looks_unwritten += type(self._runtime.pending.closed) is StoreUnavailable
-            if looks_unwritten >= UNWRITTEN_LOOKS:
+            if unwritten.is_hopeless(self._runtime.pending.closed):
                 raise TimeoutError("the log cannot be written")
         raise TimeoutError(f"a callback of a future still runs in the {stuck[0]}" if stuck else "no answer in time")
 
@@ -179,3 +190,22 @@ class ActorShutdown:
                 "still runs there is handled again after the next start, and the outcome of that handler is not taken",
                 ", ".join(left),
             )
+
+
+class _Unwritten:
+    """How often in a row a log of files took nothing."""
+
+    def __init__(self, store: EventStore | None) -> None:
+        address = None if store is None else store.address
+        self._files = None if address is None or is_postgres(address) else store
+        self._last_seq = 0
+        self._looks = 0
+
+    def is_hopeless(self, closed: PerdureError | None) -> bool:
+        """Return whether no write has succeeded for as long as a stop waits; `closed` is why requests are refused now."""
+        if self._files is None:
+            return False
+        if (last_seq := self._files.last_seq) > self._last_seq:  # a frame that no sync kept is cut off, and written again
+            self._last_seq, self._looks = last_seq, 0
+        self._looks += type(closed) is StoreUnavailable
+        return self._looks >= UNWRITTEN_LOOKS

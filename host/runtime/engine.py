@@ -109,7 +109,7 @@ class Engine(Ending):
         self.runtime.gate = gate
         self.answer = self.runtime.executor.answer
         self._succession = Succession(self.runtime, owner_roles(self.runtime))
-        self._shutdown = ActorShutdown(self.runtime)
+        self._shutdown = ActorShutdown(self.runtime, store)
         self.runtime.host.loop = host_loop
         self._hooks = hooks
         self._hands_over = False

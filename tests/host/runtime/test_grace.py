@@ -12,6 +12,7 @@ import attrs
 import pytest
 
 import perdure
+from perdure.runtime.actor_shutdown import UNWRITTEN_LOOKS, _Unwritten
 from tests.programs import run
 
 if TYPE_CHECKING:
@@ -242,3 +243,26 @@ def test_a_disk_that_takes_nothing_does_not_hold_it(tmp_path: Path) -> None:
     host.write_text(FULL, encoding="utf-8")
     done = run([str(host), str(tmp_path / "data")], timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+@attrs.define
+class Log:
+    """A store, as far as the end of a stop asks it."""
+
+    address: str
+    last_seq: int = 1
+
+    def looks(self, *, writes_at: int = -1) -> int:
+        """Return after how many looks a stop gives this log up; 0 if it does not."""
+        unwritten, closed = _Unwritten(self), perdure.StoreUnavailable("no write succeeds")  # type: ignore[arg-type]
+        for look in range(1, 10 * UNWRITTEN_LOOKS):
+            self.last_seq += look == writes_at
+            if unwritten.is_hopeless(closed):
+                return look
+        return 0
+
+
+def test_a_database_is_waited_for_and_a_disk_until_its_last_write(folder: Path) -> None:
+    assert Log("postgresql://db/app#orders").looks() == 0, "another server takes its place within seconds"
+    assert Log(str(folder)).looks() == UNWRITTEN_LOOKS
+    assert Log(str(folder)).looks(writes_at=30) == 29 + UNWRITTEN_LOOKS
