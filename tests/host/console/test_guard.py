@@ -220,6 +220,17 @@ def test_bulk_act_on_types_that_one_may_not_look_at_tells_no_name_and_is_refused
     assert "shop.Order" not in answer.text
 
 
+def test_no_count_that_a_form_carries_names_a_type_that_one_may_not_look_at(shop: Shop) -> None:
+    client = shop.client(authorize=lambda _who, action, kind: action != "look" or kind != "shop.Receipt")
+    page = client.get("/messages", params={"q": "id!=none", "do": "cancel"}).text  # one of either type waits
+    assert "types that you may not look at" in page
+    session = session_of(client)
+    carried = [session.count_of(text) for text in re.findall(r'name="counted" value="([^"]+)"', page)]
+    assert "shop.Receipt" not in repr(carried), "what is signed can be read by all that have it"
+    seen = shop.client(authorize=everything).get("/messages", params={"q": "id!=none", "do": "cancel"}).text
+    assert 'name="counted"' in seen
+
+
 def test_a_message_tells_nothing_of_a_cause_or_an_effect_that_one_may_not_look_at(shop: Shop) -> None:
     receipts = shop.client(authorize=everything).get(f"/messages/{shop.good}").text
     assert "shop.Receipt" in receipts

@@ -34,7 +34,8 @@ def count_first(page: Page, of: str, where: str) -> None:
     seen = {kind: n for kind, n in counted.by_type.items() if page.looks(kind)}
     others = sum(counted.by_type.values()) - sum(seen.values())
     page.count = {
-        "id": page.session.with_count([page.console.number, *as_plain(of, counted)]),
+        # What is signed can be read: types that are hidden may not be in it, and the act is refused with them anyway.
+        "id": "" if others else page.session.with_count([page.console.number, *as_plain(of, counted)]),
         "verb": verb,
         "done": VERBS[verb],
         "what": "dead letter(s)" if of == LETTERS else "message(s) that wait or run",
