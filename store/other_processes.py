@@ -40,8 +40,8 @@ class HasSpool(Protocol):
 class TakesSpool(Protocol):
     """A `LogTarget` beside whose log spooled publishes can wait for its next owner."""
 
-    def put_spool(self, name: str, file: BinaryIO) -> None:
-        """Add the publishes of a spool file, all of what is in `file`.
+    def put_spool(self, name: str, file: BinaryIO) -> int:
+        """Add the publishes of a spool file, all of what is in `file`; return how many damaged records were left out.
 
         Raises:
             StoreUnavailable: it cannot be written.

@@ -48,6 +48,8 @@ class Restored:
     """Publishes that wait beside the new log for its first owner: in spool files, or in a database's ingress."""
     spooled_left_out: int = 0
     """Publishes in spool files of the backup that are not: the restore is to a moment, and they had not reached the log then."""
+    spooled_damaged: int = 0
+    """Damaged records of spool files, each of one publish or more, that are not in the new log: the log tells of each file."""
 
 
 def restore_log(
@@ -97,10 +99,10 @@ def restore_log(
         raise StoreCorrupt(msg, file=str(source.path), offset=0, seq=reached + 1)
     snapshots = _put_snapshots(source, target, reached)
     spooled = sum(one.items for one in source.survey_spool())
-    taken = 0
+    taken = damaged = 0
     if isinstance(target, TakesSpool) and reached == state.completed_seq:
         for name, file in source.spool_files():
-            target.put_spool(name, file)
+            damaged += target.put_spool(name, file)
         taken = spooled
     if (found := target.finish().last_seq) != reached:
         raise StoreUnavailable(f"the restored log ends at {found}, and not at {reached} as the backup in {source.path}")
@@ -113,6 +115,7 @@ def restore_log(
         left_out=state.completed_seq - reached,
         spooled=taken,
         spooled_left_out=spooled - taken,
+        spooled_damaged=damaged,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from perdure.events.errors import StoreUnavailable
+from perdure.events.loggers import GuardedLogger
 from perdure.store.postgres import ownership, partition_reader, partition_snapshots
 from perdure.store.postgres.connecting.database import Database
 from perdure.store.postgres.postgres_store import PostgresStore
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from perdure.store.values import Recovered, Snapshot
 
 __all__ = ["PostgresCopy"]
+
+logger = GuardedLogger("perdure.store")
 
 WRITE_BYTES = 4 << 20
 WRITE_ROWS = 1_000
@@ -93,13 +96,17 @@ class PostgresCopy:
         self._flush()
         partition_snapshots.put(self._database, self._partition, self._store_id, self._who, snapshot, 0)
 
-    def put_spool(self, name: str, file: BinaryIO) -> None:
+    def put_spool(self, name: str, file: BinaryIO) -> int:
         """See `TakesSpool.put_spool`: what is in it becomes rows of the ingress, which the first owner takes in.
 
         A row is what a record of a spool file is: one publish. Written again by a restore that is run again, it counts once.
         """
         ingress = Ingress(self._address)
-        bodies = spool_format.parse(file.read(READ_MAX)).items
+        contents = spool_format.parse(file.read(READ_MAX))
+        bodies = contents.items
+        if contents.problem:
+            damage = (name, contents.offset, contents.problem, self._address.text)
+            logger.error("the spool file %s is damaged at byte %d: %s. Only what is whole in it is put into %s", *damage)
         try:
             for first in range(0, len(bodies), WRITE_ROWS):
                 ingress.add(bodies[first : first + WRITE_ROWS])
@@ -108,6 +115,7 @@ class PostgresCopy:
             raise StoreUnavailable(msg) from error
         finally:
             ingress.close()
+        return contents.damaged
 
     def finish(self) -> Recovered:
         """See `LogTarget.finish`."""

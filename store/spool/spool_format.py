@@ -83,6 +83,8 @@ class Contents:
     """What is damaged; empty where nothing is, or where only the end was never written whole."""
     offset: int = 0
     """Where that is."""
+    damaged: int = 0
+    """How many records are missing for it; each held one publish or more."""
 
 
 def parse(data: bytes) -> Contents:
@@ -93,9 +95,10 @@ def parse(data: bytes) -> Contents:
     magic, version, reserved, _, crc = _HEADER.unpack(header)
     if magic != MAGIC or version != VERSION or any(reserved) or zlib.crc32(header[:-4]) != crc:
         # It was synced before the first record was written.
-        return Contents([], "the header is damaged, or of a newer version", 0) if RECORD in data else Contents([])
+        records = data.count(RECORD)
+        return Contents([], "the header is damaged, or of a newer version", damaged=records) if records else Contents([])
     items: list[bytes] = []
-    problem, damaged_at = "", 0
+    problem, damaged_at, damaged = "", 0, 0
     at, number = HEADER_BYTES, 1
     while at < len(data):
         body = _record_at(data, at, number, _seed(header))
@@ -104,15 +107,16 @@ def parse(data: bytes) -> Contents:
             if found is None:
                 break  # a torn tail
             problem = problem or f"damaged before record {found[1]}"
-            damaged_at = damaged_at or at
+            damaged_at, damaged = damaged_at or at, damaged + found[1] - number
             at, number = found
             continue
         try:
             items += _decoder.decode(body)
         except (msgspec.DecodeError, ValueError) as error:
             problem, damaged_at = problem or f"record {number} is none of this version: {error}", damaged_at or at
+            damaged += 1
         at, number = at + RECORD_HEAD_BYTES + len(body), number + 1
-    return Contents(items, problem, damaged_at)
+    return Contents(items, problem, damaged_at, damaged)
 
 
 def _record_at(data: bytes, at: int, number: int, seed: int) -> bytes | None:

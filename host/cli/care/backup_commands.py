@@ -114,6 +114,9 @@ def run_restore(
     if done.spooled_left_out:
         left_out = f"left out: {done.spooled_left_out:,} publishes in spool files, which had not reached the log at that moment"
         console.print(one_line(left_out, "yellow"), soft_wrap=True)
+    if done.spooled_damaged:
+        left_out = f"left out: {done.spooled_damaged:,} damaged records of spool files, each of one publish or more"
+        console.print(one_line(left_out, "yellow"), soft_wrap=True)
 
 
 COMMANDS: dict[str, Callable[..., None]] = {"backup": run_backup, "restore": run_restore}

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 import perdure
 from perdure.cli.main import app
+from perdure.store.spool.spool_format import RECORD
 from tests.postgres_server import new_queue, shared_server
 
 if TYPE_CHECKING:
@@ -90,6 +91,28 @@ def test_publishes_that_wait_in_a_spool_come_back_in_a_database_too(folder: Path
     with perdure.System(store=perdure.PostgresStore(shared_server().dsn, name=name)) as restored:
         wait_until(lambda: all(restored.state(f"spooled-{number}").known for number in range(3)))
         assert restored.admin.metrics().published == 4
+
+
+@pytest.mark.xdist_group("postgres")
+def test_damage_in_a_spool_file_of_a_backup_is_told_by_a_restore_into_a_database(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with perdure.System(folder) as first:
+        first.publish({"number": 1}, id="before")
+    with perdure.connect(folder, spool=True) as client:
+        for number in range(3):
+            client.publish({"number": number}, id=f"spooled-{number}")
+    run("backup", folder, tmp_path / "backup")
+    (file,) = (tmp_path / "backup").glob("spool-*")
+    data = file.read_bytes()
+    second = data.index(RECORD, data.index(RECORD) + 1)
+    file.write_bytes(data[: second + 20] + b"\0" + data[second + 21 :])
+    told = run("restore", tmp_path / "backup", f"{shared_server().dsn}#{new_queue().replace(' ', '_')}")
+    assert "2 spooled publishes wait for its first owner" in told
+    assert "left out: 1 damaged records of spool files" in told
+    (error,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert file.name in error
+    assert f"at byte {second}" in error
 
 
 @pytest.mark.usefixtures("system")
