@@ -75,17 +75,26 @@ class JoiningAndLeaving(Singular, Including):
             node = self._blueprint.node = f"{socket.gethostname()[:100]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
             where = f"{socket.gethostname()} process {os.getpid()}"
             session = NodeSession(self._database, self.name, node, where, self._blueprint.leases)
-            check_fits(self.name, self.count, *session.found(self.count, ROUTING))
-            if self._owns:
-                session.check_own_session()
-            if standbys := session.unsafe_standbys():
-                logger.error(UNSAFE, self, standbys)
-            self._registered.check_processes()
-            self._registered.warn_of_unused()
+            try:
+                self._check(session)
+            except BaseException:
+                session.close()
+                raise
             self._has_started = True
             if self._owns:
                 self._own(session)
+            else:
+                session.close()
             atexit.register(self.stop)
+
+    def _check(self, session: NodeSession) -> None:
+        check_fits(self.name, self.count, *session.found(self.count, ROUTING))
+        if self._owns:
+            session.check_own_session()
+        if standbys := session.unsafe_standbys():
+            logger.error(UNSAFE, self, standbys)
+        self._registered.check_processes()
+        self._registered.warn_of_unused()
 
     def _own(self, session: NodeSession) -> None:
         try:

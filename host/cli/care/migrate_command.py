@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -77,7 +77,8 @@ def _held(log: str, stack: ExitStack) -> EventStore:
     stack.callback(owner.abandon)
     waiting = sum(file.items for file in reader.survey_spool()) if isinstance(reader, HasSpool) else 0
     if isinstance(owner, HasIngress):
-        waiting = len(owner.ingress().read(0, 1))
+        with closing(owner.ingress()) as ingress:
+            waiting = len(ingress.read(0, 1))
     if waiting:
         raise StoreUnavailable(
             f"{log}: publishes wait beside the log for its owner. Start its System once, which takes them in, stop it, and copy"

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 import perdure
 from perdure.cli import main
 from perdure.store import migrate, open_reader, open_store, open_target
+from perdure.store.postgres.traffic.ingress import Ingress
 from tests.postgres_server import new_queue, shared_server
 
 if TYPE_CHECKING:
@@ -70,6 +71,21 @@ def test_a_folder_moves_to_postgresql_and_back_with_its_chain(folder: Path, addr
     back = perdure.Audit(tmp_path / "back")
     assert back.verify(head=noted.head).ok
     assert [record.name for record in back.timeline("of the database")] == ["Published"]
+
+
+@pytest.mark.usefixtures("used")
+def test_looking_for_publishes_that_wait_leaves_no_connection_open(
+    folder: Path, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("migrate", str(folder), address)
+    closed: list[Ingress] = []
+
+    def close(ingress: Ingress) -> None:
+        closed.append(ingress)
+
+    monkeypatch.setattr(Ingress, "close", close)
+    assert "copied" in run("migrate", address, str(tmp_path / "back"))
+    assert len(closed) == 1
 
 
 @pytest.mark.usefixtures("used")

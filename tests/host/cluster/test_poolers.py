@@ -16,6 +16,7 @@ import attrs
 import pytest
 
 import perdure
+from perdure.store.postgres.nodes import NodeSession
 from tests.postgres_server import PATIENCE_S, new_queue, shared_server
 
 if TYPE_CHECKING:
@@ -111,3 +112,22 @@ def test_session_mode_is_as_good_as_none(collected: Collected) -> None:
             system.drain(timeout=PATIENCE_S)
             assert client.state(ident).status == "completed"
         assert collected.items == ["through it"]
+
+
+def test_a_start_that_is_refused_leaves_no_connection_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused: list[NodeSession] = []
+    closed: list[NodeSession] = []
+
+    def refuse(session: NodeSession) -> None:
+        refused.append(session)
+        raise perdure.StoreUnavailable("a pooler is between")
+
+    def close(session: NodeSession) -> None:
+        closed.append(session)
+        session.database.close()
+
+    monkeypatch.setattr(NodeSession, "check_own_session", refuse)
+    monkeypatch.setattr(NodeSession, "close", close)
+    with pytest.raises(perdure.StoreUnavailable, match="a pooler"):
+        perdure.Cluster(shared_server().dsn, name=new_queue(), partitions=2).start()
+    assert closed == refused != []
