@@ -104,7 +104,7 @@ class Extensions:
         self.granted: Granted | None = None
         """None: this process owns the folder, and relays all that it has."""
         self._unread: frozenset[str] = frozenset()
-        """Outboxes that could not be read when this process tried last: other processes may."""
+        """Outboxes that this process could not read, or not settle, when it tried last: other processes may."""
         self.has_bulks = False
         """A bulk act was begun, or was under way when the run began."""
         self._lock = threading.Lock()
@@ -130,7 +130,7 @@ class Extensions:
             self.outboxes = {known: source for known, source in self.outboxes.items() if known != name}
 
     def note_reading(self, source: Source, *, failed: bool) -> None:
-        """Note whether an outbox could be read."""
+        """Note whether an outbox could be read, and what was read could be settled."""
         if failed != (source.name in self._unread):
             self._unread ^= {source.name}
 

@@ -14,7 +14,7 @@ import attrs
 from perdure.actors.core.actor import FOREIGN_ERRORS, Actor
 from perdure.actors.core.messages import TakeInRows, TakenIn
 from perdure.events.commands import Draft, Publish
-from perdure.events.errors import DuplicateKey, InvalidMessage, NotRunning, PerdureError, QueueFull
+from perdure.events.errors import DuplicateKey, InvalidMessage, NotAllowed, NotRunning, PerdureError, QueueFull
 from perdure.events.loggers import GuardedLogger
 from perdure.events.schedules.outbox_polling import OutboxPolling
 
@@ -73,6 +73,10 @@ class _Progress:
     """What was read and is not settled."""
     polling: OutboxPolling = attrs.field(factory=OutboxPolling)
     """When and from where it is read next."""
+    unable: bool = False
+    """This process could read and not settle: it may not publish or delete. Ends with the first rows of which it settles all."""
+    left_some: bool = False
+    """It is so of the rows that were read last."""
 
 
 class Relay(Actor):
@@ -131,7 +135,8 @@ class Relay(Actor):
             self.extensions.note_reading(source, failed=True)
             self._failed(source, progress, error)
             return
-        self.extensions.note_reading(source, failed=False)
+        self.extensions.note_reading(source, failed=progress.unable)
+        progress.left_some = False
         polling.found(read[-1][0] if read else 0)
         if not read:
             return
@@ -174,6 +179,7 @@ class Relay(Actor):
                 else:  # the others come again, in their order
                     cast("Spool", source).taken_in(answer.rows[: answer.taken.count], answer.taken.left)
             except FOREIGN_ERRORS as error:  # as above
+                progress.left_some = True
                 self._failed(source, progress, error)
             else:
                 progress.polling.succeed()
@@ -186,9 +192,13 @@ class Relay(Actor):
             self._refused(source, progress, rows[0], answer.error)
             progress.polling.hurry()
         else:
+            progress.left_some |= isinstance(answer.error, NotAllowed)  # other processes may have the right
             self._failed(source, progress, answer.error)
         for row in rows:
             del progress.drafts[row]
+        if progress.left_some or (answer.error is None and not progress.drafts):
+            progress.unable = progress.left_some
+            self.extensions.note_reading(source, failed=progress.unable)
 
     def _refused(self, source: Source, progress: _Progress, row: int, error: BaseException) -> None:
         """Leave a row where it is and look behind it; all such are tried again together, after a pause that grows."""

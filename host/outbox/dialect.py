@@ -66,8 +66,10 @@ class Sql:
             path = Path(found[0]).resolve()
             stat = path.stat()  # two containers may have different files of this name
             return _digest("sqlite", stat.st_dev, stat.st_ino, path)
-        server = "(SELECT system_identifier FROM pg_control_system())"
-        found = self.run(f"SELECT to_regclass(?)::oid, current_database(), {server}", (TABLE,)).fetchone()
+        # A copy of a server has its identifier, but no two were started in the same microsecond. An address would not do: it
+        # depends on the way there, and copies in containers may have the same. A user may be shown other rows than the next.
+        server = "(SELECT system_identifier FROM pg_control_system()), extract(epoch FROM pg_postmaster_start_time())::text"
+        found = self.run(f"SELECT to_regclass(?)::oid, current_database(), current_user::text, {server}", (TABLE,)).fetchone()
         return None if found[0] is None else _digest("postgresql", *found)
 
 

@@ -16,7 +16,7 @@ import pytest
 
 import perdure
 from perdure.outbox.dialect import Sql
-from tests.postgres_server import shared_server
+from tests.postgres_server import Server, shared_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -92,18 +92,44 @@ def test_each_connection_names_the_same_table(connect: Connect) -> None:
     assert place(connect) is None
 
 
-def test_a_plain_user_of_postgres_is_told_which_table_it_reads(postgres: str) -> None:
+@pytest.fixture
+def in_public(postgres: str) -> Iterator[str]:
+    """Give the server of the tests with a table where every user looks, whether or not the schema `perdure` is there."""
     import psycopg
 
-    with psycopg.connect(postgres, autocommit=True) as connection:
+    where = f"{postgres} options='-c search_path=public'"
+    with psycopg.connect(where, autocommit=True) as connection:
         perdure.Outbox(connection).create_table()
         connection.execute("DROP ROLE IF EXISTS plain")
         connection.execute("CREATE ROLE plain LOGIN")
-        as_owner = Sql(connection).place()
-    plain = postgres.replace("user=perdure", "user=plain")
-    assert place(lambda: psycopg.connect(plain)) == as_owner
-    with psycopg.connect(postgres, autocommit=True) as connection:
+        yield where
         connection.execute("DROP ROLE plain")
+
+
+def test_a_plain_user_of_postgres_is_told_which_table_it_reads(in_public: str) -> None:
+    """It may not see the rows that others see, so it reads the table for itself."""
+    import psycopg
+
+    plain = in_public.replace("user=perdure", "user=plain")
+    of_plain = place(lambda: psycopg.connect(plain))
+    assert of_plain
+    assert of_plain == place(lambda: psycopg.connect(f"{plain} application_name=other")), "in every process"
+    assert of_plain != place(lambda: psycopg.connect(in_public))
+
+
+def test_a_copied_server_has_another_table(in_public: str) -> None:
+    """All that its files say is the same: the identifier of the system, the database, the number of the table."""
+    import psycopg
+
+    server = shared_server()
+    copy = Server(standby_of=server)
+    try:
+        there = in_public.replace(str(server.folder), str(copy.folder))
+        of_copy = place(lambda: psycopg.connect(there))
+    finally:
+        copy.remove()
+    assert of_copy
+    assert of_copy != place(lambda: psycopg.connect(in_public))
 
 
 def rows(connect: Connect) -> int:

@@ -113,7 +113,7 @@ def test_of_an_outbox_that_the_owner_does_not_have_one_member_takes_care(
 
 def test_a_process_whose_host_has_committed_tells_the_one_that_reads(start: Start, log: Path, until: Until) -> None:
     owner = start("owner", every_s=3600.0)
-    until(lambda: looks(log) == 1)
+    until(lambda: looks(log))  # at its start, and once more where it is told of the outbox after it had begun
     member = start("member")
     assert member.stdin is not None
     for number in range(3):
