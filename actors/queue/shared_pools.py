@@ -35,10 +35,23 @@ class SharedPools:
         self._turn = 0
         self.held: dict[Pool, set[int]] = {}
         """The numbers of what was handed to each, some of which may have ended."""
+        running = {pool: self._running(pool) for pool in self._pools}
         for pool in self._pools:
-            self.held[pool] = set(pool.open) | (before or {}).get(pool, set())
+            self.held[pool] = {*running[pool], *(before or {}).get(pool, ())}
         if before is None:  # what no other has was handed to the pool that was alone, and may be on its way there
-            self.held[first] |= self._out() - set().union(*(held for pool, held in self.held.items() if pool is not first))
+            self.held[first] |= self._out()
+        for pool, held in self.held.items():  # a process may subscribe before it says what it has: until then the first had it
+            held.difference_update(*(numbers for other, numbers in running.items() if other is not pool))
+
+    def _running(self, pool: Pool) -> list[int]:
+        """Return the numbers of what a pool has open under the lease that is in force, so that no other has it."""
+        found = []
+        for number, delivery in list(pool.open.items()):
+            held = self._state.leased.get(number)
+            lease = held if held is None or isinstance(held, LeaseBatch) else held.lease
+            if lease is not None and lease.attempt == delivery.lease.attempt:
+                found.append(number)
+        return found
 
     def _out(self) -> set[int]:
         found = set()

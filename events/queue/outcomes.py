@@ -115,23 +115,30 @@ def reassert_lease(state: QueueState, claim: ReassertLease, now_us: int, limits:
     if message is None or message.published.id != claim.id:
         return []
     events: Events = []
+    uncounted = message.forgiven
     if message.lease is not None:
         if message.lease.attempt >= claim.lease.attempt:
             return []
-        events = _expire(state, message, "how it ended was lost with its frame", now_us, limits)
+        reason = "how it ended was lost with its frame"
+        if claim.lease.attempt - claim.lease.uncounted <= message.lease.attempt - uncounted:
+            # The claim is a later attempt and counts no more of them: the one on record was given back, or a replay forgave it.
+            events = _return(state, message, reason, now_us, limits)
+            uncounted += 1
+        else:
+            events = _expire(state, message, reason, now_us, limits)
         if len(events) > 1:
             return events  # that was its last attempt, or a newer message took its place
     elif message.attempts >= claim.lease.attempt or not message.queue_part:
         return []
-    return [*events, _counted_as(message, claim.lease)]
+    return [*events, _counted_as(claim.lease, uncounted)]
 
 
-def _counted_as(message: Message, lease: ev.Leased) -> ev.Leased:
-    """Return the lease as the log counts attempts, which may have lost a replay too, or that one before it was given back."""
-    if lease.uncounted == message.forgiven:
+def _counted_as(lease: ev.Leased, uncounted: int) -> ev.Leased:
+    """Return the lease as the log counts attempts, which may have lost a replay too, or that others were given back."""
+    if lease.uncounted == uncounted:
         return lease
-    retries = lease.retries if lease.retries < 0 else lease.retries - lease.uncounted + message.forgiven
-    return attrs.evolve(lease, retries=retries, uncounted=message.forgiven)  # type: ignore[misc]
+    retries = lease.retries if lease.retries < 0 else lease.retries - lease.uncounted + uncounted
+    return attrs.evolve(lease, retries=retries, uncounted=uncounted)  # type: ignore[misc]
 
 
 def spend(state: QueueState, claim: Spend, now_us: int, limits: Limits) -> Events:

@@ -9,7 +9,7 @@ from perdure.actors.queue.deliveries import Deliveries
 from perdure.actors.workers.pools.pool import DONE, Pool, WorkerDelivery
 from perdure.actors.workers.pools.worker_messages import Deliver, Subscribe
 from perdure.events import vocabulary as ev
-from perdure.events.commands import CheckOut, Draft, Publish, Subscription
+from perdure.events.commands import CheckOut, Draft, Publish, Release, Subscription
 from perdure.events.queue import decisions as rules
 from perdure.events.queue import leasing
 from perdure.events.queue.folding.folds import evolve, evolve_all
@@ -135,3 +135,45 @@ def test_nothing_waits_behind_what_runs_under_a_limit_since_more_workers_may_com
     term.deliveries.subscribe(Subscribe(Subscription("t", 80, 4, 5, 0, limit=4), term.pool))
     term.deliveries.deliver(3)
     assert len(term.state.leased) == 4
+
+
+def test_what_another_process_still_runs_after_a_takeover_takes_no_place_of_the_owners_own_workers() -> None:
+    """It subscribed before it said what it has: the owner's workers were to have all of that, and were handed nothing."""
+    drafts = [Draft(f"{n}", "t", b"", key=f"{n}") for n in range(9)]
+    term = Term(*drafts)
+    held = term.lease()[:2]
+    term.state = QueueState()
+    term.decide(Publish(drafts), 1)
+    evolve_all(term.state, held)
+    other = Pool(cast("Any", SimpleNamespace(type="t")))
+    subscription = Subscription("t", 2, 2, 5, 0)
+    term.deliveries.subscribe(Subscribe(subscription, term.pool))
+    term.deliveries.subscribe(Subscribe(subscription, other))
+    other.deliver([term.deliveries.delivery_of(lease.number) for lease in held])
+    term.deliveries.subscribe(Subscribe(subscription, other))
+    term.deliveries.deliver(2)
+    handed = [(sent.pool, len(sent.deliveries)) for sent in term.written if isinstance(sent, Deliver)]
+    assert handed == [(term.pool, 2)]
+
+
+def test_what_is_on_its_way_to_a_pool_counts_there_though_another_has_an_attempt_of_it_that_is_over() -> None:
+    drafts = [Draft(f"{n}", "t", b"", key=f"{n}") for n in range(9)]
+    term = Term(*drafts)
+    other = Pool(cast("Any", SimpleNamespace(type="t")))
+    subscription = Subscription("t", 2, 2, 5, 0)
+    term.deliveries.subscribe(Subscribe(subscription, other))
+    term.deliveries.deliver(2)
+    first = [term.deliveries.delivery_of(number) for number in [*term.state.leased]]
+    other.deliver(first)
+    for delivery in first:
+        delivery.outcome = Release(*delivery.attempt_ref, "its process stops")
+        term.decide(delivery.outcome, 2)
+    term.deliveries.subscribe(Subscribe(subscription, other, leaves=True))
+    term.deliveries.subscribe(Subscribe(subscription, term.pool))
+    term.deliveries.deliver(2)
+    term.deliveries.subscribe(Subscribe(subscription, other))
+    term.deliveries.subscribe(Subscribe(subscription, other))
+    term.written.clear()
+    term.deliveries.deliver(3)
+    handed = [(sent.pool, len(sent.deliveries)) for sent in term.written if isinstance(sent, Deliver)]
+    assert handed == [(other, 2)], "the first two are in hand"

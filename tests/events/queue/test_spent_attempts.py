@@ -43,17 +43,17 @@ def names(events: list[ev.Event]) -> list[str]:
     return [type(event).__name__ for event in events]
 
 
-def out(*, plain: bool = False) -> QueueState:
+def out(*, plain: bool = False, subscription: Subscription = SUBSCRIPTION) -> QueueState:
     state = QueueState()
     drafts = DraftRun("t", ["a"], [b""]) if plain else [Draft("a", "t", b"", priority=1)]
     do(state, Publish(drafts, fresh=plain))
-    hand_out(state)
+    hand_out(state, subscription)
     return state
 
 
-def hand_out(state: QueueState) -> int:
+def hand_out(state: QueueState, subscription: Subscription = SUBSCRIPTION) -> int:
     """Lease the message; return the attempt."""
-    evolve_all(state, [*leasing.deliver(state, [SUBSCRIPTION], 1)])
+    evolve_all(state, [*leasing.deliver(state, [subscription], 1)])
     message = state.look(1)
     assert message is not None
     assert message.lease is not None
@@ -229,7 +229,7 @@ def test_a_replay_that_counts_on_has_one_more_attempt() -> None:
     assert replay(state, 0).uncounted == 3
 
 
-def test_a_lease_whose_replay_the_log_has_lost_too_is_on_record_as_the_log_counts() -> None:
+def test_a_lease_whose_replay_the_log_has_lost_too_is_on_record_and_so_is_what_the_replay_forgave() -> None:
     """A failed sync took back the death, the replay and the lease: attempt 1 is out again, and a worker runs attempt 2."""
     state = dead(retries=0)
     replay(state, 0)
@@ -238,4 +238,38 @@ def test_a_lease_whose_replay_the_log_has_lost_too_is_on_record_as_the_log_count
     assert lost is not None
     assert (lost.retries, lost.uncounted) == (RETRIES + 1, 1)
     state = out()
-    assert do(state, ReassertLease(1, "a", lost))[1:] == [ev.Leased(1, 2, 0, RETRIES)]
+    events = do(state, ReassertLease(1, "a", lost))
+    assert names(events) == ["Returned", "Leased"]
+    assert events[1] == lost
+
+
+def test_a_lease_is_counted_as_the_log_counts_where_it_lost_more_than_one_forgiven_attempt() -> None:
+    """Attempts 2 and 3 were given back: the log has lost all of that, and never had a lease of 2."""
+    state = out()
+    lost = ev.Leased(1, 3, 0, RETRIES + 2, uncounted=2)
+    assert do(state, ReassertLease(1, "a", lost))[1:] == [ev.Leased(1, 3, 0, RETRIES + 1, uncounted=1)]
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+@pytest.mark.parametrize("plain", [True, False])
+def test_an_attempt_whose_return_the_log_has_lost_costs_no_retry(retries: int, plain: bool) -> None:
+    """A failed sync took back `Returned(1)` and `Leased(2)`. It was a dead letter while a worker ran its only attempt."""
+    subscription = Subscription("t", 10, 10, retries, 0)
+    state = out(plain=plain, subscription=subscription)
+    do(state, Release(1, "a", 1, "not started when its handler was stopped"))
+    hand_out(state, subscription)
+    lost = state.messages[1].lease
+    assert lost is not None
+    state = out(plain=plain, subscription=subscription)
+    events = do(state, ReassertLease(1, "a", lost))
+    assert names(events) == ["Returned", "Leased"]
+    assert events[1] == lost
+    state = load_queue(dump_queue(state))
+    failed = names(do(state, Fail(1, "a", 2, "E", "m", "", 0)))
+    assert failed == (["AttemptFailed"] if retries else ["AttemptFailed", "DeadLettered"])
+
+
+def test_an_attempt_that_counted_before_one_that_was_given_back_counts_still() -> None:
+    """Attempt 1 was lost, 2 was given back, 3 runs: the log has 1 as out."""
+    events = do(out(), ReassertLease(1, "a", ev.Leased(1, 3, 0, RETRIES + 1, uncounted=1)))
+    assert names(events) == ["LeaseExpired", "Leased"]
