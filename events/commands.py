@@ -200,6 +200,8 @@ class Spend(NamedTuple):
     id: str
     attempt: int
     retries: int
+    uncounted: int = 0
+    """How many attempts its lease did not count."""
 
 
 class Orphan(NamedTuple):

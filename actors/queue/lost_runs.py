@@ -74,6 +74,7 @@ class LostRuns:
         for key, claim in list(self._claims.items()) if self._claims else ():
             message = self._queue.state.by_id(claim.id)
             if message is not None:
-                self._queue.take(Spend(message.number, claim.id, claim.lease.attempt, claim.lease.retries), now_us)
+                lease = claim.lease
+                self._queue.take(Spend(message.number, claim.id, lease.attempt, lease.retries, lease.uncounted), now_us)
             if self._is_over(*key):
                 del self._claims[key]

@@ -143,10 +143,9 @@ def _counted_as(lease: ev.Leased, uncounted: int) -> ev.Leased:
 
 def spend(state: QueueState, claim: Spend, now_us: int, limits: Limits) -> Events:
     """Use up the number of an attempt that may run unknown to the log; nothing follows where it is used up, or not next yet."""
-    message = state.look(claim.number)
-    lease = ev.Leased(claim.number, claim.attempt, 0, claim.retries, uncounted=0 if message is None else message.forgiven)
+    lease = ev.Leased(claim.number, claim.attempt, 0, claim.retries, uncounted=claim.uncounted)
     events = reassert_lease(state, ReassertLease(claim.number, claim.id, lease), now_us, limits)
-    if events and events[-1] is lease:
+    if events and type(events[-1]) is ev.Leased:
         reason = "a worker may run this attempt, whose lease was lost with its frame"
         events.append(ev.Returned(claim.number, claim.attempt, reason, spent=True))
     return events

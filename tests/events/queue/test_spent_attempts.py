@@ -129,6 +129,22 @@ def test_the_number_of_a_run_that_the_log_has_forgotten_is_spent(plain: bool) ->
     assert do(state, spend) == [], "a later one is out"
 
 
+def test_a_number_is_spent_without_cost_where_the_log_has_lost_that_the_one_before_was_given_back() -> None:
+    """A process was taken attempt 2, its only one: the message was a dead letter of attempt 1, which never ran."""
+    subscription = Subscription("t", 10, 10, 0, 0)
+    state = out(subscription=subscription)
+    assert names(do(state, Spend(1, "a", 2, 1, uncounted=1))) == ["Returned", "Leased", "Returned"]
+    assert hand_out(state, subscription) == 3
+    assert names(do(state, Done(1, "a", 3))) == ["Completed"]
+
+
+def test_a_number_is_spent_as_the_log_counts() -> None:
+    state = out()
+    do(state, Release(1, "a", 1, "its connection broke"))
+    assert names(do(state, Spend(1, "a", 3, RETRIES))) == ["Leased", "Returned"]
+    assert hand_out(state) == 4
+
+
 def test_nothing_is_spent_for_a_message_that_has_ended() -> None:
     state = out()
     do(state, Done(1, "a", 1))
