@@ -17,8 +17,12 @@ import threading
 from functools import cache
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PATIENCE_S = 60.0
 SETTINGS = {
@@ -93,11 +97,13 @@ class Server:
 
     def kill(self) -> None:
         """Kill all of its processes at once, as a power cut would."""
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         os.kill(self.pid, signal.SIGSTOP)  # it must not start others meanwhile, or tidy up
+        _until(lambda: _state(self.pid) == "T")
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         for pid in [*children, str(self.pid)]:
             os.kill(int(pid), signal.SIGKILL)
         self._wait()
+        _until(lambda: all(_state(int(pid)) in ("", "Z") for pid in children))  # beside one the next does not start
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """Stop it: SIGINT is "fast", SIGQUIT "immediate", which is a crash."""
@@ -145,6 +151,23 @@ class Server:
         if self._process is not None:
             self.stop(signal.SIGQUIT)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _state(pid: int) -> str:
+    """Return the letter of a process's state, as in /proc; empty: there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    pause = threading.Event()
+    for _ in range(int(PATIENCE_S / 0.002)):
+        if holds():
+            return
+        pause.wait(0.002)
+    raise AssertionError("the condition did not come to hold")
 
 
 def program(name: str) -> str:
