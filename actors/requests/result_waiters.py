@@ -22,17 +22,15 @@ if TYPE_CHECKING:
 
 __all__ = ["ResultWaiters"]
 
-FORGET_EVERY = 64
-"""After so many requests for one result, those that no longer wait are forgotten: the same one may be asked again and again."""
-
 
 class ResultWaiters:
     """Requests by the id of the message whose result they wait for. Its answers must not be seen before the sync."""
 
-    __slots__ = ("_pending", "waiting")
+    __slots__ = ("_count", "_pending", "waiting")
 
     def __init__(self, pending: PendingRequests) -> None:
         self._pending = pending
+        self._count = 0
         self.waiting: dict[str, list[Request]] = {}
 
     def ask(self, state: QueueState, request: Request, command: AwaitResult) -> list[Settle]:
@@ -54,10 +52,8 @@ class ResultWaiters:
             raise UnknownMessage(msg)
         if not command.waits:
             return [Settle(self._pending, request, None)]
-        waiting = self.waiting.setdefault(ident, [])
-        waiting.append(request)
-        if not len(waiting) % FORGET_EVERY:
-            waiting[:] = [still for still in waiting if still.key in self._pending.outstanding]
+        self.waiting.setdefault(ident, []).append(request)
+        self._count += 1
         return []
 
     def answers(self, events: Iterable[Event]) -> list[Settle]:
@@ -67,10 +63,16 @@ class ResultWaiters:
         for event in events:
             if isinstance(event, ResultKept) and event.id in self.waiting:
                 answers += [Settle(pending, request, event) for request in self.waiting.pop(event.id)]
-        if len(self.waiting) > len(pending.outstanding):
-            self.waiting = {
-                ident: still
-                for ident, requests in self.waiting.items()
-                if (still := [request for request in requests if request.key in pending.outstanding])
-            }
+        self._count -= len(answers)
+        if self._count > 2 * len(pending.outstanding):  # then half of them at least is forgotten, so a look costs little each
+            self._forget()
         return answers
+
+    def _forget(self) -> None:
+        outstanding = self._pending.outstanding
+        self.waiting = {
+            ident: still
+            for ident, requests in self.waiting.items()
+            if (still := [request for request in requests if request.key in outstanding])
+        }
+        self._count = sum(map(len, self.waiting.values()))
