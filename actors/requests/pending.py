@@ -63,6 +63,8 @@ class PendingRequests:
         self._holds_publishes = False
         self.closed: PerdureError | None = None
         """While set, requests from outside are refused with this."""
+        self._ended: NotRunning | None = None
+        """Why there is no actor left to answer: all requests are refused with this, those of actors as well."""
 
     def send(
         self, target: str, command: Any, reply: Reply, *, from_outside: bool = True, is_long_wait: bool = False, times: int = 1
@@ -87,7 +89,10 @@ class PendingRequests:
         self.outstanding[request.key] = request
         if is_long_wait:
             self._long_waits.add(request.key)
-        self.tell(target, request)
+        if self._ended is None:
+            self.tell(target, request)
+        else:  # looked at once it is entered: an end that comes later finds it there
+            self.refuse(request, another(self._ended))
         return request
 
     def redirect(self, tell: Callable[[str, Any], None]) -> None:
@@ -301,19 +306,19 @@ class PendingRequests:
                 self.refuse(request, another(error))
 
     def reopen(self) -> None:
-        """Take requests from outside again."""
-        self.closed = None
+        """Take requests from outside again, unless no actor is left."""
+        self.closed = self._ended
 
     def discard_after_fork(self, error: NotRunning) -> None:
         """Refuse all requests in a forked child: those outstanding are the parent's, and are answered there."""
-        self.closed = error
+        self.closed = self._ended = error
         outstanding, self.outstanding = self.outstanding, {}
         for request in outstanding.values():
             orphan(request.reply, another(error))
 
     def abandon(self, error: NotRunning) -> None:
         """Refuse everything, now and from now on: no actor is left to answer, or to find out about a frame in doubt."""
-        self.closed = error
+        self.closed = self._ended = error
         for request in [piece for whole in list(self.outstanding.values()) for piece in self.split(whole)]:
             in_doubt = isinstance(request.command, Publish) and not request.may_be_refused
             self.refuse(request, _in_doubt(request.command, error) if in_doubt else another(error))

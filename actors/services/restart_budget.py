@@ -52,7 +52,9 @@ class RestartBudget:
         return decision.pause_s
 
     def stop_for_good(self, why: str, cause: BaseException) -> None:
-        """Refuse all requests, now and from now on, with `NotRunning` and the cause."""
+        """Refuse all requests, now and from now on, with `NotRunning` and the cause. The first reason is the one that counts."""
+        if self._health.failed is not None:
+            return  # a lost lease, say, is noticed by its keeper and by the journal
         error = NotRunning(why)
         error.__cause__ = cause
         logger.critical("%s", error)

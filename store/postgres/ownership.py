@@ -149,7 +149,8 @@ class HeldLease:
         self._values = [_INT.pack(partition), holder.encode(), _FLOAT.pack(seconds)]
         self.until_s = began_s + seconds
         """The monotonic time at which the lease has passed, unless it was renewed."""
-        self.is_lost = False
+        self.lost: OwnershipLost | None = None
+        """Why the partition is another's."""
         self.has_ended = False
         """Its owner has given it up: it is renewed no more."""
         self.durable_seq: Callable[[], int] = lambda: 0
@@ -163,7 +164,7 @@ class HeldLease:
     @property
     def has_passed(self) -> bool:
         """Whether another owner may have taken over by now, as far as this process knows."""
-        return self.is_lost or time.monotonic() >= self.until_s
+        return self.lost is not None or time.monotonic() >= self.until_s
 
     def renewed(self, began_s: float) -> None:
         """Note that a renewal which was sent at a monotonic time has succeeded."""
@@ -171,9 +172,9 @@ class HeldLease:
 
     def lose(self, why: OwnershipLost | None = None) -> None:
         """Note that the partition is another's, unless there is another reason to write nothing more."""
-        if not self.is_lost and not self.has_ended:
-            self.is_lost = True
-            self._on_lost(why or lost())
+        if self.lost is None and not self.has_ended:
+            self.lost = why or lost()
+            self._on_lost(self.lost)
 
     def check_end(self, ends_at: int, durable_seq: int) -> None:
         """Compare where the log ends with what was durable before that was asked. A server that was reached anew may be another.

@@ -79,6 +79,9 @@ class PartitionOwner:
     def watch_ownership(self, lost: Callable[[OwnershipLost], None]) -> None:
         """See `EventStore.watch_ownership`."""
         self._on_lost = lost
+        lease = self._lease
+        if lease is not None and lease.lost is not None:  # while the log was read
+            lost(lease.lost)
 
     @property
     def has_passed(self) -> bool:
@@ -214,7 +217,7 @@ class PartitionOwner:
         if session is None or lease is None or self._pid != os.getpid():
             raise self._not_open()
         if lease.has_passed:
-            if lease.is_lost:
+            if lease.lost is not None:
                 raise self._fail(lost())
             self._renew(session)
         return session

@@ -276,7 +276,7 @@ class PostgresStore(PartitionWriter, ReadsThrough[PostgresReader]):
             return
         lease.end()
         self._lease = None
-        if session is None or lease.is_lost:
+        if session is None or lease.lost is not None:
             return
         with contextlib.suppress(Refused, psycopg.Error, PerdureError):
             session.run(b"release", [*lease.values[:2], b"\x01" if in_order else b"\x00"])

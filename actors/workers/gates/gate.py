@@ -28,6 +28,8 @@ class Passing(Protocol):
     token: object
     killed: bool
     pool: Pool
+    thread: threading.Thread | None
+    """None: it is just beginning."""
 
 
 class Parent(Protocol):
@@ -104,14 +106,24 @@ class Gates:
             turn.set()
 
     def _has_room(self, worker: Passing) -> bool:
-        """Return whether fewer are inside than the worker's own run has workers; those that have died are not counted."""
+        """Return whether fewer are inside than the worker's own run has workers; those that are gone are not counted."""
         kind = worker.pool.type
         inside = self._inside.setdefault(kind, {})
         if len(inside) >= len(worker.pool.workers):
-            dead = [token for token, one in inside.items() if one.pool.workers.get(one.name) is not token]
-            for token in dead:
+            for token in [token for token, one in inside.items() if _is_gone(one)]:
                 del inside[token]
         return len(inside) < max(1, len(worker.pool.workers))
+
+
+def _is_gone(worker: Passing) -> bool:
+    """Return whether a worker that was let in can no longer be counted on to leave.
+
+    It may have been killed at any instruction, also on its way in or out. Either another one has its place, or its run has ended:
+    then its thread has died, or is left behind in a handler whose outcome does not count.
+    """
+    if worker.pool.workers.get(worker.name) is not worker.token or (worker.killed and worker.pool.closed):
+        return True
+    return worker.thread is not None and not worker.thread.is_alive()
 
 
 class RunGate:

@@ -17,7 +17,7 @@ PATIENCE_S = 20.0
 def worker_of(pool: Any, name: str) -> Any:
     token = object()
     pool.workers[name] = token
-    return SimpleNamespace(name=name, token=token, killed=False, pool=pool)
+    return SimpleNamespace(name=name, token=token, killed=False, pool=pool, thread=threading.current_thread())
 
 
 @pytest.fixture
@@ -55,6 +55,28 @@ def test_a_worker_that_died_inside_keeps_no_place(pools: list[Any]) -> None:
     gates.enter(first)
     thread, inside = entering(gates, second)
     worker_of(pools[0], "first")  # its successor has another token
+    assert inside.wait(PATIENCE_S)
+    thread.join()
+
+
+def ended_thread() -> threading.Thread:
+    thread = threading.Thread(target=lambda: None)
+    thread.start()
+    thread.join()
+    return thread
+
+
+@pytest.mark.parametrize("end", ["its thread has died", "it is left behind in a handler"])
+def test_a_worker_whose_run_has_ended_keeps_no_place(pools: list[Any], end: str) -> None:
+    gates, first, second = Gates(), worker_of(pools[0], "first"), worker_of(pools[1], "second")
+    gates.enter(first)  # killed on its way in: it never leaves, and no successor takes its name
+    thread, inside = entering(gates, second)
+    while not gates.others_wait(first):
+        threading.Event().wait(0.001)
+    if end == "its thread has died":
+        first.thread = ended_thread()
+    else:
+        first.killed = first.pool.closed = True
     assert inside.wait(PATIENCE_S)
     thread.join()
 

@@ -17,6 +17,7 @@ import attrs
 import pytest
 
 import perdure
+from perdure.runtime.spool_intake import WAIT_S, SpoolIntake
 from tests.postgres_server import PATIENCE_S, Server, new_queue, shared_server
 
 if TYPE_CHECKING:
@@ -114,6 +115,34 @@ def test_a_system_that_was_replaced_stops_without_being_used_and_leaves_the_log_
         assert second.audit.verify().ok
         published = [record.message_id for record in second.audit.events(type="Published")]
         assert published == ["of the first", "of the second"]
+
+
+def test_a_start_that_is_replaced_while_it_takes_in_what_was_published_ends_at_once(
+    name: str, collected: Collected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = shared_server()
+    with system_on(server.dsn, name, collected):
+        pass
+    with perdure.connect(server.dsn, name=name) as client:
+        client.publish(Order("waits"), id="waits")
+    store = perdure.PostgresStore(server.dsn, name=name, lease=5.0)
+    system = perdure.System(store=store)
+    take_in = SpoolIntake.take_in
+
+    def take_in_late(intake: SpoolIntake) -> bool:
+        assert store._lease is not None
+        store._lease.lose(perdure.OwnershipLost("replaced by another process"))
+        return take_in(intake)
+
+    monkeypatch.setattr(SpoolIntake, "take_in", take_in_late)
+    began_s = time.monotonic()
+    with pytest.raises(perdure.NotRunning, match="replaced by another process"):
+        system.start()
+    assert time.monotonic() - began_s < WAIT_S / 2
+    monkeypatch.undo()
+    with system_on(server.dsn, name, collected) as successor:
+        successor.drain(timeout=PATIENCE_S)
+    assert collected.items == ["waits"]
 
 
 def _partition(server: Server, name: str) -> int:
