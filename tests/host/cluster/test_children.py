@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -131,7 +130,7 @@ def test_a_batch_and_a_stop_let_children_through() -> None:
 def test_drain_waits_for_a_child_in_a_partition_that_was_empty_when_it_looked(monkeypatch: pytest.MonkeyPatch) -> None:
     with cluster_of(new_queue()) as cluster:
         first, last = (next(key for key in KEYS if of_text(key, PARTITIONS) == number) for number in (0, PARTITIONS - 1))
-        begun, go_on = threading.Event(), threading.Event()
+        begun, go_on, asked_again = threading.Event(), threading.Event(), threading.Event()
         done: list[str] = []
 
         @cluster.handler(Parent)
@@ -142,7 +141,7 @@ def test_drain_waits_for_a_child_in_a_partition_that_was_empty_when_it_looked(mo
         @cluster.handler(Child)
         def handle_child(message: Child) -> None:
             begun.set()
-            time.sleep(0.3)
+            asked_again.wait(PATIENCE_S)
             done.append(message.key)
 
         looked = cluster._ingress_waits
@@ -157,10 +156,14 @@ def test_drain_waits_for_a_child_in_a_partition_that_was_empty_when_it_looked(mo
         def drain(partition: Any, until_s: float) -> None:
             if partition is cluster.partition(PARTITIONS - 1):
                 go_on.set()
+            elif begun.is_set():
+                asked_again.set()
             drain_one(partition, until_s)
 
         monkeypatch.setattr(cluster, "_ingress_waits", look_once_the_child_is_taken_in)
         monkeypatch.setattr(routed, "_drained", drain)
         cluster.publish(Parent("one"), key=last)
         cluster.drain(timeout=PATIENCE_S)
-        assert done == [first]
+        done_then = list(done)
+        asked_again.set()
+        assert done_then == [first]
