@@ -1,6 +1,6 @@
 """What a planted bug is: edits of source text, and the tool that must notice them.
 
-The bugs themselves are in `actor_bugs`, `event_bugs` and `store_bugs`.
+The bugs themselves are in `bugs/`.
 """
 
 from __future__ import annotations

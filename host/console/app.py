@@ -26,9 +26,10 @@ from perdure.console.guard.gate import LOOPBACK, Gate
 from perdure.console.guard.permits import Permits
 from perdure.console.guard.sessions import Sessions
 from perdure.console.log.pace import StillReading
-from perdure.console.pages import BEFORE, PAGES, Page, texts
+from perdure.console.pages import BEFORE, PAGES, Page
 from perdure.console.pages.dead_letters_page import expression_of
-from perdure.console.pages.figures import figures
+from perdure.console.pages.parts import texts
+from perdure.console.pages.parts.figures import figures
 from perdure.console.streaming import News, Stream
 from perdure.events.errors import NotAllowed, PerdureError, UnknownMessage
 

@@ -1,8 +1,8 @@
 """The pages: each takes a `Page` and fills in what its template shows. None scans everything: looks are bounded, and go on by link.
 
-- `overview` is the first page: what needs `attention`, its `figures` and `graphs`. `compare` has two moments side by side.
+- `overview` is the first page; `compare` has two moments side by side.
 - `messages` and `message`, `dead_letters_page`, `types`, `acts_page`, and `inside` (schedules, processes, actors).
-- What pages share: `page`, `page_rows`, `texts`; `bulk/` has the forms of bulk acts.
+- `parts/` has what pages are made of and share; `bulk/` has the forms of bulk acts.
 
 Not here: markup (`templates/`), charts (`drawing/`), how the log is read (`log/`).
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perdure.console.pages import acts_page, compare, dead_letters_page, inside, message, messages, overview, types
-from perdure.console.pages.page import Page
+from perdure.console.pages.parts.page import Page
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perdure.console.pages.page_rows import acts_until
+from perdure.console.pages.parts.page_rows import acts_until
 
 if TYPE_CHECKING:
-    from perdure.console.pages.page import Page
+    from perdure.console.pages.parts.page import Page
 
 __all__ = ["acts"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from perdure.console.pages.figures import figures
-from perdure.console.pages.page_rows import acts_until
+from perdure.console.pages.parts.figures import figures
+from perdure.console.pages.parts.page_rows import acts_until
 
 if TYPE_CHECKING:
-    from perdure.console.pages.page import Page
+    from perdure.console.pages.parts.page import Page
 
 __all__ = ["compare"]
 

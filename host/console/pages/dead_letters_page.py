@@ -9,7 +9,7 @@ from perdure.console.counting import LETTERS
 from perdure.console.log.walk import Budget
 from perdure.console.pages.bulk import bulk_forms
 from perdure.console.pages.bulk.bulk_forms import bulks
-from perdure.console.pages.texts import quoted
+from perdure.console.pages.parts.texts import quoted
 from perdure.events.errors import InvalidMessage
 from perdure.events.public_names import with_public_names
 from perdure.events.queue.dead_letters import full_reason
@@ -18,7 +18,7 @@ from perdure.payloads.codecs import MessagePack
 
 if TYPE_CHECKING:
     from perdure.console.log.groups import Group
-    from perdure.console.pages.page import Page
+    from perdure.console.pages.parts.page import Page
     from perdure.events.queue.dead_letters import Letter
     from perdure.events.queue.searching.expression import Search
 

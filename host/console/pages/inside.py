@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from perdure.console.pages.page_rows import happenings_until, told
+from perdure.console.pages.parts.page_rows import happenings_until, told
 from perdure.console.pages.types import ask_figures, handlers_of
 from perdure.events import vocabulary as ev
 
 if TYPE_CHECKING:
-    from perdure.console.pages.page import Page
+    from perdure.console.pages.parts.page import Page
 
 __all__ = ["actors", "ask_partitions", "processes", "schedules"]
 

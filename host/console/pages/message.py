@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.console.drawing.gantt import gantt
 from perdure.console.log.story import story_of
 from perdure.console.log.walk import Budget
-from perdure.console.pages.texts import payload_text
+from perdure.console.pages.parts.texts import payload_text
 from perdure.events import vocabulary as ev
 from perdure.events.errors import UnknownMessage
 from perdure.events.queue.lookup import look_up
@@ -16,7 +16,7 @@ from perdure.operations.reading.explanation import explain
 
 if TYPE_CHECKING:
     from perdure.console.log.story import Kin
-    from perdure.console.pages.page import Page
+    from perdure.console.pages.parts.page import Page
     from perdure.operations.reading.record import Record
 
 __all__ = ["message"]

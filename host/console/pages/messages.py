@@ -10,7 +10,7 @@ from perdure.console.log.log_search import look_back, parsed
 from perdure.console.log.walk import Budget
 from perdure.console.pages.bulk import bulk_forms
 from perdure.console.pages.bulk.bulk_forms import bulks
-from perdure.console.pages.texts import quoted
+from perdure.console.pages.parts.texts import quoted
 from perdure.events.errors import InvalidMessage
 from perdure.events.queue.lookup import look_up
 from perdure.publishing.message_ids import made_us
@@ -18,7 +18,7 @@ from perdure.publishing.message_ids import made_us
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from perdure.console.pages.page import Page
+    from perdure.console.pages.parts.page import Page
     from perdure.events import vocabulary as ev
     from perdure.operations.reading.search import Search
 

@@ -6,12 +6,12 @@ import time
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from perdure.console.pages.attention import alerts
-from perdure.console.pages.graphs import graphs, rates_now
-from perdure.console.pages.page_rows import acts_until, happenings_until, type_rows
+from perdure.console.pages.parts.attention import alerts
+from perdure.console.pages.parts.graphs import graphs, rates_now
+from perdure.console.pages.parts.page_rows import acts_until, happenings_until, type_rows
 
 if TYPE_CHECKING:
-    from perdure.console.pages.page import Page
+    from perdure.console.pages.parts.page import Page
 
 __all__ = ["overview"]
 

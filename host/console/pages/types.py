@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from perdure.console.pages.page_rows import type_rows
+from perdure.console.pages.parts.page_rows import type_rows
 from perdure.events.errors import UnknownMessageType
 
 if TYPE_CHECKING:
     from perdure.actors.sessions.figures import HandlerFigures
-    from perdure.console.pages.page import Page
+    from perdure.console.pages.parts.page import Page
 
 __all__ = ["ask_figures", "handlers_of", "one_type", "types"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.console.counting import LETTERS, MESSAGES, as_plain
 
 if TYPE_CHECKING:
-    from perdure.console.pages.page import Page
+    from perdure.console.pages.parts.page import Page
 
 __all__ = ["bulks", "count_first"]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from perdure.console.console import Console, View
-    from perdure.console.pages.page import Page
+    from perdure.console.pages.parts.page import Page
 
 __all__ = ["Alert", "alerts", "oldest_ready_us", "stuck_groups"]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from perdure.console.guard.permits import Permits
     from perdure.console.guard.sessions import Session
     from perdure.console.log.pace import StillReading
-    from perdure.console.pages.figures import Figures
+    from perdure.console.pages.parts.figures import Figures
     from perdure.events.vocabulary import Published
     from perdure.store import PartitionOwner
 

@@ -1,4 +1,4 @@
-"""Planted bugs of what operators do: rights and bulk acts. How a bug is planted is in `mutants`."""
+"""Planted bugs of what operators do: rights and bulk acts. How a bug is planted is in `perdure.chaos.mutation.mutants`."""
 
 from __future__ import annotations
 

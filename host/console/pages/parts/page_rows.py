@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from perdure.console.pages.attention import oldest_ready_us
+from perdure.console.pages.parts.attention import oldest_ready_us
 from perdure.events import vocabulary as ev
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from perdure.console.console import View
     from perdure.console.log.index import Happening
-    from perdure.console.pages.page import Page
+    from perdure.console.pages.parts.page import Page
     from perdure.operations.reading.acts import OperatorAct
 
 __all__ = ["Told", "TypeRow", "acts_until", "happenings_until", "told", "type_rows"]
