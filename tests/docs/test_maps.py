@@ -1,4 +1,7 @@
-"""The docstring of each folder's `__init__` is a map: it names each module and each folder in it, and no module that is gone."""
+"""The docstring of each folder's `__init__` is a map: it names each module and each folder in it, and no module that is gone.
+
+A folder has about a dozen modules, those of tests too; then a map is read at a glance.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ FOLDERS = sorted(found.parent for room in ROOMS for found in (TOP / room).rglob(
 ALONE = {"actors", "chaos", "events", "store"}
 UNNAMED = {"__init__", "__main__", "0001_outbox"}
 """Modules that a tool finds by their names, and a reader never looks for."""
+MODULES_MAX = 14
 
 
 def map_of(folder: Path) -> str:
@@ -46,6 +50,12 @@ def test_a_map_names_no_module_that_is_gone(folder: Path) -> None:
 def test_no_two_modules_of_a_room_have_one_name(room: str) -> None:
     count = Counter(module.stem for module in (TOP / room).rglob("*.py"))
     assert {name for name, times in count.items() if times > 1} <= UNNAMED
+
+
+@pytest.mark.parametrize("room", [*ROOMS, "tests"])
+def test_a_folder_has_about_a_dozen_modules(room: str) -> None:
+    count = Counter(module.parent for module in (TOP / room).rglob("*.py") if module.stem not in UNNAMED)
+    assert {str(folder.relative_to(TOP)): modules for folder, modules in count.items() if modules > MODULES_MAX} == {}
 
 
 def _is_there(place: Path) -> bool:

@@ -27,7 +27,7 @@ _FILES = "it is about the files of a folder"
 _PROCESSES = "it is about several processes on one folder"
 _SUBPROCESS = "another process of it writes the folder itself"
 DIFFERS: dict[str, str] = {
-    "tests/host/cli/": "commands are tried on addresses of databases in test_migrate_command",
+    "tests/host/cli/": "commands are tried on addresses of databases in care/test_migrate_command",
     "tests/host/processes/": _PROCESSES,
     "recovery/test_bad_folders": _FILES,
     "recovery/test_moved_folder": _FILES,

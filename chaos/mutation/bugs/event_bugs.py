@@ -238,7 +238,7 @@ EVENT_BUGS: tuple[Bug, ...] = (
     Bug(
         "a publish that waits for room and is sent again loses its turn",
         "waiting publishes",
-        "tests/events/queue/test_waiting_order.py",
+        "tests/events/queue/admission/test_waiting_order.py",
         0,
         (
             Edit(
@@ -251,14 +251,14 @@ EVENT_BUGS: tuple[Bug, ...] = (
     Bug(
         "a publish that is sent again is accepted with new ones unseen",
         "publish groups",
-        "tests/events/queue/test_publish_groups.py",
+        "tests/events/queue/admission/test_publish_groups.py",
         0,
         (Edit("perdure.events.queue.admission.publish_groups", " or not publish.fresh:", ":"),),
     ),
     Bug(
         "a repeated report of a completion counts though the attempt had failed",
         "consumer reports",
-        "tests/events/queue/test_consumer_reports.py",
+        "tests/events/queue/attempts/test_consumer_reports.py",
         0,
         (
             Edit(

@@ -65,7 +65,7 @@ HOST_BUGS: tuple[Bug, ...] = (
     Bug(
         "what a plain handler returns is not awaited",
         "handlers",
-        "tests/host/handling/test_returned.py",
+        "tests/host/handling/calling/test_returned.py",
         0,
         (
             Edit(
@@ -78,7 +78,7 @@ HOST_BUGS: tuple[Bug, ...] = (
     Bug(
         "an exception that cannot be described ends its worker",
         "handlers",
-        "tests/host/handling/test_hostile_handlers.py",
+        "tests/host/handling/calling/test_hostile_handlers.py",
         0,
         (
             Edit(

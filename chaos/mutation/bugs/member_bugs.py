@@ -14,7 +14,7 @@ SESSIONS = "tests/actors/sessions/test_member_session.py"
 DELIVERED = "tests/actors/sessions/test_delivered.py"
 LOST_RUNS = "tests/actors/queue/test_lost_runs.py"
 RELAYERS = "tests/actors/services/test_relayers.py"
-SPENT = "tests/events/queue/test_spent_attempts.py"
+SPENT = "tests/events/queue/attempts/test_spent_attempts.py"
 
 MEMBER_BUGS: tuple[Bug, ...] = (
     Bug(
@@ -217,7 +217,7 @@ MEMBER_BUGS: tuple[Bug, ...] = (
     Bug(
         "a consumer that has lost its lease completes the attempt of the next one",
         "rules",
-        "tests/events/queue/test_shared_numbers.py",
+        "tests/events/queue/attempts/test_shared_numbers.py",
         0,
         (Edit("perdure.events.queue.consumer_reports", " and message.lease.holder != holder", " and not holder"),),
     ),

@@ -10,21 +10,21 @@ OPERATOR_BUGS: tuple[Bug, ...] = (
     Bug(
         "a bulk act hits what died after it was counted",
         "rules",
-        "tests/events/queue/test_bulk_acts_rules.py",
+        "tests/events/queue/operators/test_bulk_acts_rules.py",
         0,
         (Edit("perdure.events.queue.searching.letter_search", "if letter.seq > asked.upto:", "if letter.seq > asked.upto + 100:"),),
     ),
     Bug(
         "a commit of a bulk act that is sent again counts twice",
         "rules",
-        "tests/events/queue/test_bulk_acts_rules.py",
+        "tests/events/queue/operators/test_bulk_acts_rules.py",
         0,
         (Edit("perdure.events.queue.bulk_acts", "or command.upto <= bulk.upto:", "or command.upto < bulk.upto:"),),
     ),
     Bug(
         "a bulk cancel hits what was published after the count",
         "rules",
-        "tests/events/queue/test_bulk_acts_rules.py",
+        "tests/events/queue/operators/test_bulk_acts_rules.py",
         0,
         (
             Edit(
@@ -37,7 +37,7 @@ OPERATOR_BUGS: tuple[Bug, ...] = (
     Bug(
         "a message that is promoted out of its block is counted twice",
         "rules",
-        "tests/events/queue/test_bulk_acts_rules.py",
+        "tests/events/queue/operators/test_bulk_acts_rules.py",
         0,
         (
             Edit(
@@ -50,7 +50,7 @@ OPERATOR_BUGS: tuple[Bug, ...] = (
     Bug(
         "a look at all messages or letters holds its actor up to the end",
         "rules",
-        "tests/events/queue/test_bulk_acts_rules.py",
+        "tests/events/queue/operators/test_bulk_acts_rules.py",
         0,
         (Edit("perdure.events.structures.pieces", "left -= 1\n", "left -= 0\n"),),
     ),

@@ -122,7 +122,7 @@ SPOOL_BUGS: tuple[Bug, ...] = (
     Bug(
         "what is refused when it is taken in is lost",
         "rules",
-        "tests/events/queue/test_spooled.py",
+        "tests/events/queue/admission/test_spooled.py",
         0,
         (
             Edit(

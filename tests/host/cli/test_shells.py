@@ -1,4 +1,4 @@
-"""The completion of commands and types in zsh and fish as they are, as a person presses Tab. Bash: test_tail_and_status."""
+"""The completion of commands and types in zsh and fish as they are, as a person presses Tab. Bash: `look/test_tail_and_status`."""
 
 from __future__ import annotations
 
