@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from perdure.actors.core.messages import Wake
 from perdure.actors.queue.reattaching import Reattach
-from perdure.actors.services.relayers import Relayers
 from perdure.actors.sessions.crossing import OBJECTS
 from perdure.actors.sessions.delivered import rows_of
 from perdure.actors.sessions.framing.wire import FRAME_MAX, BadFrame, Kind, pack
@@ -20,10 +20,12 @@ from perdure.actors.sessions.member_outcomes import MemberOutcomes
 from perdure.actors.workers.handler_spec import spec_on_record
 from perdure.actors.workers.pools.member_pool import MemberPool
 from perdure.actors.workers.pools.worker_messages import PoolChanged
+from perdure.events.processes.relayers import Relayers
+from perdure.events.processes.signs_of_life import HEARD_S, is_heard
 from perdure.events.vocabulary import HandlerRegistered, ProcessLeft
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from perdure.actors.core.directory import Directory
     from perdure.actors.requests.pending import PendingRequests
@@ -35,9 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["MemberServices", "MemberSession"]
 
-HEARD_S = 1.0
-"""Without a sign of life for so long, a member gets no more deliveries until it gives one: others take them. A lease is renewed for
-as long as the member was heard within its length."""
 ASK_AGAIN_S = 0.5
 """When a member is asked again what becomes of a lease that has run out."""
 TYPES_MAX = 10_000
@@ -66,6 +65,8 @@ class MemberServices:
     reporter: Reporter
     monotonic_s: Callable[[], float] = _monotonic_s
     relayers: Relayers = attrs.field(factory=Relayers)
+    own_outboxes: Callable[[], Collection[str]] = tuple
+    """Returns the outboxes that other processes may have too and the owner relays."""
 
 
 class MemberSession:
@@ -98,7 +99,8 @@ class MemberSession:
         self._out: deque[tuple[Kind, Any, Any]] = deque()
         self._overdue: dict[tuple[int, str, int, int], float] = {}
         """Leases that have run out: when the member was asked about each."""
-        self._heard_s = self._services.monotonic_s()
+        self.heard_s = self._services.monotonic_s()
+        """When the member gave its last sign of life, in seconds on the clock of the services."""
         self.deputy_seq: int | None = None
         """Up to where the member has folded the log; None: it is no deputy. Read in any thread."""
         self._is_silent = False
@@ -109,7 +111,7 @@ class MemberSession:
 
     def is_heard(self, within_s: float) -> bool:
         """See `MemberPort.is_heard`."""
-        return not self._is_gone and self._services.monotonic_s() < self._heard_s + max(HEARD_S, within_s)
+        return not self._is_gone and is_heard(self.heard_s, self._services.monotonic_s(), max(HEARD_S, within_s))
 
     def deliver(self, pool: MemberPool, deliveries: list[WorkerDelivery]) -> None:
         """See `MemberPort.deliver`."""
@@ -157,7 +159,7 @@ class MemberSession:
 
     def heard(self) -> None:
         """Note that the member has given a sign of life."""
-        self._heard_s = self._services.monotonic_s()
+        self.heard_s = self._services.monotonic_s()
         if self._is_silent:
             self._is_silent = False
             self._mark_pools(is_silent=False)
@@ -217,12 +219,13 @@ class MemberSession:
                 case _:
                     msg = "malformed times of handlers"
                     raise BadFrame(msg)
-        self._services.relayers.claim(self, outboxes)
+        if self._services.relayers.claim(self, outboxes, self._services.own_outboxes()):
+            self._services.directory.tell("relay", Wake())
         return [pack(Kind.PONG)]
 
     def relayed(self) -> dict[str, int]:
         """Return which outboxes the member relays; see `Relayers.granted`."""
-        return self._services.relayers.granted(self)
+        return self._services.relayers.granted(self, self._services.monotonic_s(), self._services.own_outboxes())
 
     def _subscribe(self, may_be_out: int, slots: int, version: int, registered: object) -> None:
         if not isinstance(registered, HandlerRegistered):

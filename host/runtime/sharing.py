@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from perdure.actors.core.messages import Wake
 from perdure.actors.queue.consumers import ConsumerGone
-from perdure.actors.services.relayers import Relayers
 from perdure.actors.sessions.member_session import MemberServices
 from perdure.actors.sessions.session import Owner
 
@@ -86,7 +84,7 @@ def owner_of(
         pools=runtime.pools,
         reporter=runtime.reporter,
         monotonic_s=runtime.executor.monotonic_s,
-        relayers=Relayers(runtime.extensions.shared, lambda: runtime.directory.tell("relay", Wake())),
+        own_outboxes=runtime.extensions.shared,
     )
     return Owner(
         members=members,

@@ -13,7 +13,7 @@ SHARING = "tests/events/handlers/test_sharing.py"
 SESSIONS = "tests/actors/sessions/test_member_session.py"
 DELIVERED = "tests/actors/sessions/test_delivered.py"
 LOST_RUNS = "tests/actors/queue/test_lost_runs.py"
-RELAYERS = "tests/actors/services/test_relayers.py"
+RELAYERS = "tests/events/processes/test_relayers.py"
 SPENT = "tests/events/queue/attempts/test_spent_attempts.py"
 
 MEMBER_BUGS: tuple[Bug, ...] = (
@@ -226,14 +226,14 @@ MEMBER_BUGS: tuple[Bug, ...] = (
         "relayers",
         RELAYERS,
         0,
-        (Edit("perdure.actors.services.relayers", " if name not in own and self._first(name) is process}", "}"),),
+        (Edit("perdure.events.processes.relayers", " if name not in own and self._first(name, now_s) is process}", "}"),),
     ),
     Bug(
         "an outbox is left to a process that hangs",
         "relayers",
         RELAYERS,
         0,
-        (Edit("perdure.actors.services.relayers", " and process.is_heard(0.0)", ""),),
+        (Edit("perdure.events.processes.relayers", " if is_heard(process.heard_s, now_s, HEARD_S)", ""),),
     ),
     Bug(
         "an owner reads only the outboxes that the one before left to it",

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from perdure.actors.core.messages import Wake
 from perdure.actors.sessions import member_session
 from perdure.actors.sessions.crossing import OBJECTS
 from perdure.actors.sessions.delivered import Reported, taken
@@ -16,6 +17,7 @@ from perdure.actors.workers.pools.pool import WorkerDelivery
 from perdure.actors.workers.pools.worker_messages import PoolChanged
 from perdure.actors.workers.reporting import Reporter
 from perdure.events.commands import Done, ExpireLease, Fail, Release
+from perdure.events.processes.signs_of_life import HEARD_S
 from perdure.events.structures.id_index import IdRun
 from perdure.events.structures.message_block import LeaseBatch, MessageBlock
 from perdure.events.vocabulary import HandlerRegistered, Leased, ProcessJoined, ProcessLeft, Published
@@ -75,7 +77,9 @@ class Owner:
         self.actors = actors
         self.pools = HandlerPools()
         reporter = Reporter(actors, actors)
-        services = MemberServices(directory=actors, pending=actors, pools=self.pools, reporter=reporter)
+        services = MemberServices(
+            directory=actors, pending=actors, pools=self.pools, reporter=reporter, own_outboxes=lambda: ["bills"]
+        )
         marks: Any = Marks(*begun)
         self.session = MemberSession(services, lambda: None, marks, ProcessJoined("run", 7, "name", 1))
         self.subscribe(10, 2)
@@ -184,10 +188,10 @@ def test_a_silent_process_gets_nothing_until_it_speaks(monkeypatch: pytest.Monke
     owner, now = Owner(), [0.0]
     monkeypatch.setattr(member_session.time, "monotonic", lambda: now[0])  # type: ignore[attr-defined]
     owner.session.heard()
-    now[0] = member_session.HEARD_S - 0.1
+    now[0] = HEARD_S - 0.1
     owner.session.look()
     assert not owner.pool.is_silent
-    now[0] = member_session.HEARD_S + 0.1
+    now[0] = HEARD_S + 0.1
     owner.session.look()
     assert owner.pool.is_silent
     assert not owner.session.is_heard(0.3)
@@ -195,6 +199,19 @@ def test_a_silent_process_gets_nothing_until_it_speaks(monkeypatch: pytest.Monke
     owner.session.heard()
     assert not owner.pool.is_silent
     assert [type(message) for name, message in owner.actors.told if name == "dispatcher"] == [PoolChanged] * 3
+
+
+def test_a_process_relays_an_outbox_while_it_is_heard_and_has_the_owner_look_into_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    owner, now = Owner(), [0.0]
+    monkeypatch.setattr(member_session.time, "monotonic", lambda: now[0])  # type: ignore[attr-defined]
+    owner.session.heard()
+    owner.session.take_ping([["orders", 1], ["bills", 0]])
+    assert owner.session.relayed() == {"orders": 1}
+    assert not any(name == "relay" for name, _ in owner.actors.told)
+    owner.session.take_ping([["orders", 1], ["bills", 1]])
+    assert [type(message) for name, message in owner.actors.told if name == "relay"] == [Wake]
+    now[0] = HEARD_S
+    assert owner.session.relayed() == {}
 
 
 def test_a_lease_that_has_run_out_is_asked_about_once_at_a_time() -> None:
