@@ -76,8 +76,7 @@ def work(message):
     threading.Event().wait(0.5)
 
 with system:
-    for n in range(2):
-        system.publish(Work(n))
+    system.publish_many([Work(0), Work(1)])  # in one commit: both handlers are to begin within the timeout of the first
     begun.wait(20)
     if sys.argv[2] == "kill":
         for name in list(system.actors):

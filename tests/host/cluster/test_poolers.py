@@ -94,9 +94,10 @@ def test_in_transaction_mode_owners_questions_and_backups_are_refused_with_the_r
             perdure.Cluster(dsn, name=new_queue(), partitions=2).start()
         with (
             perdure.System(store=perdure.PostgresStore(shared_server().dsn, name=name)),
+            perdure.connect(dsn, name=name, timeout=PATIENCE_S) as patient,
             perdure.connect(dsn, name=name, timeout=0.5) as client,
         ):
-            ident = client.publish(Order("published"))
+            ident = patient.publish(Order("published"))
             with pytest.raises(perdure.NotRunning, match="pooler that shares sessions"):
                 client.state(ident)
             with pytest.raises(perdure.StoreUnavailable, match="pooler that shares sessions"):

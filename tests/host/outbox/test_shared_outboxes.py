@@ -85,7 +85,7 @@ def test_the_owner_reads_what_it_has_and_a_member_goes_on_when_it_is_killed(
     write(database, *range(50, 100))
     owner.kill()
     until(lambda: set(handled(log)) == set(range(100)))
-    assert heir.pid in lookers(log)
+    until(lambda: heir.pid in lookers(log))  # the owner may have handled all before it was killed
     until(lambda: sqlite3.connect(database).execute("SELECT count(*) FROM perdure_outbox").fetchone() == (0,))
 
 

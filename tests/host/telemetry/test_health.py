@@ -54,7 +54,7 @@ def test_a_system_that_has_given_up_is_neither_and_says_why(folder: Path, until:
 
 
 def test_a_client_is_ready_as_long_as_its_owner_answers(folder: Path) -> None:
-    with perdure.System(folder, shared=True), perdure.connect(folder, timeout=0.5) as client:
+    with perdure.System(folder, shared=True), perdure.connect(folder, timeout=1.5) as client:
         assert ready(client)
     assert live(client)
     assert "NotRunning" in ready(client).reasons[0]

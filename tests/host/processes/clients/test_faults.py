@@ -139,7 +139,7 @@ def test_what_is_asked_survives_the_death_of_its_owner_and_counts_once(start: St
 @pytest.mark.long(seconds=3)
 def test_a_stopped_owner_holds_up_no_call_and_is_named(start: Start, folder: Path) -> None:
     process = start()
-    with perdure.connect(folder, timeout=0.5) as client:
+    with perdure.connect(folder, timeout=1.0) as client:
         client.publish(Order(1))
         suspend(process.pid)
         begun_s = time.monotonic()

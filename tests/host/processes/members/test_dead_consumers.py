@@ -91,8 +91,9 @@ def test_a_connection_that_breaks_costs_a_consumer_nothing(
 
 
 def test_a_takeover_leaves_what_is_checked_out_to_those_that_live_and_takes_it_from_those_that_do_not(
-    start: Start, folder: Path, consume: Callable[[], Program]
+    start: Start, folder: Path, consume: Callable[[], Program], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("perdure.actors.sessions.departures.departed.RETURN_S", 30.0)  # the one that lives may be slow to come back
     process = start()
     with perdure.System(folder, shared=True) as member:
         for n in range(3):

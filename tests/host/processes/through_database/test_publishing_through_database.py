@@ -108,7 +108,7 @@ def test_what_the_owner_refuses_is_a_dead_letter_with_the_reason(
 def test_without_an_owner_a_question_is_refused_in_time_and_publishing_goes_on(
     server: Server, name: str, owner: perdure.System
 ) -> None:
-    with perdure.connect(server.dsn, name=name, timeout=0.3) as client:
+    with perdure.connect(server.dsn, name=name, timeout=1.0) as client:
         with pytest.raises(perdure.NotRunning, match="no process owns"):
             client.admin.metrics()
         client.publish(Order("all the same"))
