@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -46,12 +47,19 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Collect without collecting garbage: what the tests are made of stays until the end, and each pass would look at all of it."""
     gc.disable()
+    _let_examples_take_their_time()
     _import_from_elsewhere(session.config)
     try:
         return (yield)
     finally:
         gc.freeze()
         gc.enable()
+
+
+def _let_examples_take_their_time() -> None:
+    """Have no random example fail for the time that it took: that tells of the machine. In CI hypothesis does so by itself."""
+    settings.register_profile("unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("unhurried")
 
 
 def _import_from_elsewhere(config: pytest.Config) -> None:

@@ -106,7 +106,9 @@ def backed_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return work
 
 
-@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(place=st.floats(0.0, 1.0))
 def test_what_is_restored_to_a_commit_folds_as_the_log_up_to_it(backed_up: Path, place: float) -> None:
     source = open_reader(backed_up / "q")
