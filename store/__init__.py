@@ -29,6 +29,7 @@ from perdure.store.addresses import (
 from perdure.store.backup.backing_up import Backup, back_up
 from perdure.store.backup.reader import BackupReader
 from perdure.store.backup.restoring import Restored, restore_log
+from perdure.store.backup.restoring_queue import LogToRestore, restore_logs
 from perdure.store.files.folder_reader import FolderReader
 from perdure.store.files.retention import History
 from perdure.store.files.segment_store import SegmentStore
@@ -52,6 +53,7 @@ __all__ = [
     "LogReader",
     "LogSize",
     "LogTarget",
+    "LogToRestore",
     "MemoryStore",
     "Migration",
     "PartitionOwner",
@@ -79,5 +81,6 @@ __all__ = [
     "partition_owners",
     "repair",
     "restore_log",
+    "restore_logs",
     "verify",
 ]

@@ -212,6 +212,9 @@ class LogTarget(Protocol):
     def put_snapshot(self, snapshot: Snapshot) -> None:
         """Add a snapshot."""
 
+    def flush(self) -> None:
+        """Write out all that was put; `finish` has only to let the log be used then. Nothing is put behind it."""
+
     def finish(self) -> Recovered:
         """Make the copy outlast a power cut, open it as an owner would, close it, and return what the opening found.
 

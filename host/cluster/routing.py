@@ -10,6 +10,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from perdure.publishing.message_ids import Ids
+from perdure.runtime.database.routing_name import ROUTING
 
 if TYPE_CHECKING:
     import random
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PARTITIONS_MAX", "ROUTING", "PartitionIds", "of_id", "of_text"]
 
-ROUTING = "blake2b-64/uuid7-12"
-"""The name of these rules. Another way to spread messages needs another name, and a queue of its own."""
 PARTITIONS_MAX = 4096
 """As many as the twelve bits of an id tell apart."""
 _MADE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7([0-9a-f]{3})-[89ab][0-9a-f]{3}-[0-9a-f]{12}")

@@ -4,7 +4,8 @@
   `running_system` is what they need of it. `asked_audit` is an `audit` that asks for rights.
 - `metrics` defines the counts that they return, `watch` compares two looks, `listed_schedules` tells what ticks when.
 - `reading` has the answers that the log alone gives. `exporting` writes events as files of other programs.
-- `backups` copies and restores a log; `sources` finds the one to read; `doctor` looks at the place where it is kept.
+- `backups` copies and restores a log, or those of a queue (`queue_logs`); `sources` finds the one to read; `doctor` looks at the
+  place where it is kept.
 
 Not here: how answers are printed (`cli`), the rules that they follow from (`events`), and checks of arguments (`arguments`).
 """

@@ -18,7 +18,7 @@ from perdure.store.spool.spool_file import HasSpoolFolder
 from perdure.store.survey import Stretch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from perdure.store.backup.folder import BackupFolder
     from perdure.store.backup.state import BackupState
@@ -47,6 +47,9 @@ class Backup:
     """`SEQ:HASH` of its last event, as `verify` of the log shows it."""
     spooled: int = 0
     """Publishes that waited in spool files for an owner when the run began; the backup has these files."""
+    partitions: Mapping[int, Backup] = attrs.field(factory=dict)
+    """Of a whole queue, what the backup of each partition holds, by its number: each counts by itself. `events`, `bytes`,
+    `snapshots` and `spooled` are sums then; `first_seq` and `last_seq` are 0, and `head` is empty."""
 
 
 def back_up(

@@ -17,12 +17,12 @@ from perdure.store.other_processes import TakesSpool
 from perdure.store.survey import Stretch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from perdure.store.backup.reader import BackupReader
     from perdure.store.protocol import LogReader, LogTarget
 
-__all__ = ["Restored", "restore_log"]
+__all__ = ["Restored", "WrittenLog", "end_of_restored", "restore_log", "write_log"]
 
 EPOCH_JUMP = 1 << 16
 """A restored log's epochs lie at least so far beyond those of the log that was backed up: no two owners have the same."""
@@ -50,12 +50,43 @@ class Restored:
     """Publishes in spool files of the backup that are not: the restore is to a moment, and they had not reached the log then."""
     spooled_damaged: int = 0
     """Damaged records of spool files, each of one publish or more, that are not in the new log: the log tells of each file."""
+    partitions: Mapping[int, Restored] = attrs.field(factory=dict)
+    """Of a whole queue, what is in each partition, by its number: each counts by itself. `events`, `snapshots`, `left_out` and
+    those of spool files are sums then; `first_seq` and `last_seq` are 0, and `head` is empty."""
+
+
+@attrs.frozen
+class WrittenLog:
+    """A restored log that is written whole, and that nothing can use before `finish`."""
+
+    source: BackupReader
+    target: LogTarget
+    restored: Restored
+
+    def finish(self) -> Restored:
+        """Let the log be used; return what is in it.
+
+        Raises:
+            StoreUnavailable, StoreCorrupt: it cannot be opened, or not as it was written.
+        """
+        if (found := self.target.finish().last_seq) != self.restored.last_seq:
+            raise StoreUnavailable(
+                f"the restored log ends at {found}, and not at {self.restored.last_seq} as the backup in {self.source.path}"
+            )
+        return self.restored
 
 
 def restore_log(
     source: BackupReader, target: LogTarget, *, to: int | None = None, progress: Callable[[int], None] | None = None
 ) -> Restored:
-    """Write a new log and return what is in it; `progress` is called with each last event written.
+    """Write a new log that can be used, and return what is in it. See `write_log`."""
+    return write_log(source, target, to=to, progress=progress).finish()
+
+
+def write_log(
+    source: BackupReader, target: LogTarget, *, to: int | None = None, progress: Callable[[int], None] | None = None
+) -> WrittenLog:
+    """Write a new log and return it; `progress` is called with each last event written.
 
     Args:
         source: the backup.
@@ -71,10 +102,7 @@ def restore_log(
     """
     state = source.state()
     target.check_empty()
-    last_seq = state.completed_seq if to is None else min(to, state.completed_seq)
-    if last_seq < _earliest(source, state.first_seq):
-        msg = f"to: the backup in {source.path} knows nothing of {last_seq}: it goes back to {_earliest(source, state.first_seq)}"
-        raise HistoryDropped(msg)
+    last_seq = _last_wanted(source, to)
     jump = EPOCH_JUMP + secrets.randbelow(EPOCH_SPREAD)
     first_seq, reached, chain, head, events = state.first_seq, 0, b"", "", 0
     for item in source.whole_frames():
@@ -104,9 +132,8 @@ def restore_log(
         for name, file in source.spool_files():
             damaged += target.put_spool(name, file)
         taken = spooled
-    if (found := target.finish().last_seq) != reached:
-        raise StoreUnavailable(f"the restored log ends at {found}, and not at {reached} as the backup in {source.path}")
-    return Restored(
+    target.flush()
+    restored = Restored(
         first_seq=first_seq,
         last_seq=reached,
         events=events,
@@ -117,6 +144,37 @@ def restore_log(
         spooled_left_out=spooled - taken,
         spooled_damaged=damaged,
     )
+    return WrittenLog(source, target, restored)
+
+
+def end_of_restored(source: BackupReader, to: int | None) -> tuple[int, bytes]:
+    """Return the last sequence number and the chain hash of the log that `write_log` writes.
+
+    Raises:
+        As `write_log`.
+    """
+    last_seq, reached, chain = _last_wanted(source, to), 0, b""
+    for item in source.whole_frames():
+        if isinstance(item, Stretch):
+            reached, chain = item.first_seq - 1, item.chain
+        elif item.frame.last_seq > last_seq:
+            break
+        else:
+            reached, chain = item.frame.last_seq, item.chain
+    return reached, chain
+
+
+def _last_wanted(source: BackupReader, to: int | None) -> int:
+    """Return the last event that a restore up to `to` may have.
+
+    Raises:
+        StoreUnavailable, StoreCorrupt, HistoryDropped: as `write_log`.
+    """
+    state = source.state()
+    last_seq = state.completed_seq if to is None else min(to, state.completed_seq)
+    if last_seq < (earliest := _earliest(source, state.first_seq)):
+        raise HistoryDropped(f"to: the backup in {source.path} knows nothing of {last_seq}: it goes back to {earliest}")
+    return last_seq
 
 
 def _earliest(source: LogReader, first_seq: int) -> int:

@@ -106,12 +106,17 @@ class FolderCopy:
             self._file.end()
         return 0
 
-    def finish(self) -> Recovered:
-        """See `LogTarget.finish`."""
+    def flush(self) -> None:
+        """See `LogTarget.flush`."""
         with self._writing():
             self._file.end()
             self._disk.sync_folder(self.path)
             self._disk.sync_folder(self.path.parent)
+
+    def finish(self) -> Recovered:
+        """See `LogTarget.finish`."""
+        self.flush()
+        with self._writing():
             self._disk.remove(self.path / UNFINISHED_FILE)
             self._disk.sync_folder(self.path)
         store = SegmentStore(self.path, disk=self._disk)

@@ -82,9 +82,10 @@ class PostgresCopy:
         self._waiting.append((frame.frame.first_seq, frame.frame.count, frame.raw))
         self._waiting_bytes += len(frame.raw)
         if self._waiting_bytes >= WRITE_BYTES or len(self._waiting) >= WRITE_ROWS:
-            self._flush()
+            self.flush()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """See `LogTarget.flush`."""
         rows, self._waiting, self._waiting_bytes = self._waiting, [], 0
         if rows:
             columns = [[row[column] for row in rows] for column in range(3)]
@@ -93,7 +94,7 @@ class PostgresCopy:
 
     def put_snapshot(self, snapshot: Snapshot) -> None:
         """See `LogTarget.put_snapshot`."""
-        self._flush()
+        self.flush()
         partition_snapshots.put(self._database, self._partition, self._store_id, self._who, snapshot, 0)
 
     def put_spool(self, name: str, file: BinaryIO) -> int:
@@ -119,7 +120,7 @@ class PostgresCopy:
 
     def finish(self) -> Recovered:
         """See `LogTarget.finish`."""
-        self._flush()
+        self.flush()
         with self._database.session() as connection:
             connection.execute("SELECT perdure.release(%s, %s, true)", [self._partition, self._who])
         store = PostgresStore(self._address.dsn, name=self._address.name or "", partition=self._address.partition or 0)

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from perdure.cli.existing_folder import existing_folder
-from perdure.cli.json_output import PARTITION, Json, print_json, row_of
+from perdure.cli.json_output import Json, print_json, row_of
 from perdure.cli.operated_folder import BadChoice
 from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal, one_line
 from perdure.cli.typed_moments import HELP, position
-from perdure.cli.whole.copied_queue import each_copied
-from perdure.cli.whole.each_partition import each_partition_with
+from perdure.cli.whole.each_partition import each_partition_with, of_number
 from perdure.operations.backups import backup, restore
+from perdure.operations.queue_logs import logs_of
 from perdure.store import checked_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from perdure.store import Backup, Restored
 
 __all__ = ["COMMANDS"]
 
@@ -54,7 +56,7 @@ def run_backup(
     with shown_progress(console, "copying", unit="events") as step:
         done = backup(source, target, check=check, progress=step)
     if as_json:
-        print_json(row_of(done))
+        print_json(_row(done))
         return
     since = f" (history kept from {done.first_seq:,} on)" if done.first_seq > 1 else ""
     console.print(
@@ -71,7 +73,6 @@ def run_backup(
         )
 
 
-@each_copied
 def run_restore(
     target: Annotated[str, typer.Argument(metavar="TARGET", help="The folder of a backup; it is only read.", show_default=False)],
     folder: Annotated[
@@ -89,16 +90,24 @@ def run_restore(
     """Make a new folder of a backup, as it was at the last run or at an earlier moment. Exit status 1 if that cannot be done.
 
     The new log has the id and the history of the one that was backed up. Both would handle what waits: start only one of them, or
-    run `perdure pause FOLDER` first. Of a queue of several partitions all are restored, into `postgresql://…#QUEUE` or a folder
-    with one for each.
+    run `perdure pause FOLDER` first. Of a queue of several partitions all are restored, or none, into `postgresql://…#QUEUE` or a
+    folder with one for each; run a restore again that was cut off.
     """
     where = position(to)
-    if isinstance(where, int) and PARTITION.get() is not None:
+    if isinstance(where, int) and logs_of(checked_address(target)):
         raise BadChoice("--to: each partition counts by itself; give a time, or restore one partition")
     with shown_progress(console, "restoring", unit="events") as step:
         done = restore(target, checked_address(folder), to=where, progress=step)
+    if not done.partitions:
+        _print_restored(done, folder, as_json=as_json)
+    for number, one in done.partitions.items():
+        with of_number(number, is_shown=not as_json):
+            _print_restored(one, f"{folder}/{number}", as_json=as_json)
+
+
+def _print_restored(done: Restored, folder: str, *, as_json: bool) -> None:
     if as_json:
-        print_json(row_of(done))
+        print_json(_row(done))
         return
     left_out = f"; {done.left_out:,} later events are left out" if done.left_out else ""
     console.print(
@@ -117,6 +126,13 @@ def run_restore(
     if done.spooled_damaged:
         left_out = f"left out: {done.spooled_damaged:,} damaged records of spool files, each of one publish or more"
         console.print(one_line(left_out, "yellow"), soft_wrap=True)
+
+
+def _row(done: Backup | Restored) -> dict[str, Any]:
+    """Return what was done with one log as JSON has it; each partition of a queue is a line of its own."""
+    row = row_of(done)
+    del row["partitions"]
+    return row
 
 
 COMMANDS: dict[str, Callable[..., None]] = {"backup": run_backup, "restore": run_restore}

@@ -1,22 +1,19 @@
-"""Commands that write a log elsewhere, for all logs of a queue at once: which log goes where.
+"""Commands that write a log elsewhere, run for all logs of a queue: log after log.
 
-A queue of several partitions is `postgresql://…#QUEUE`, or a folder with a log for each in a folder named by its number, which is
-how `perdure backup` and these commands write it. Not here: what a command does with one log.
+Which log goes where is in `perdure.operations.queue_logs`. Not here: what a command does with one log.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
 from perdure.cli.whole.each_partition import of_number
-from perdure.cluster.routing import ROUTING
-from perdure.events.errors import StoreUnavailable
-from perdure.store import checked_address, found_queue, is_postgres, partition_addresses
+from perdure.operations import queue_logs
+from perdure.store import checked_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,35 +50,9 @@ def each_copied(command: F) -> F:
 
 
 def copied_logs(source: str, target: str) -> dict[int, tuple[str, str]]:
-    """Return where each log of a queue is and where it goes, by its number; empty where `source` is one log.
-
-    In a database the queue is put on record with as many partitions, so that no host begins it with another number.
+    """Return what `perdure.operations.queue_logs.copied_logs` returns, for addresses from a command line.
 
     Raises:
-        StoreUnavailable: the target is the place of one log, or of a queue with another number of partitions; or logs are missing.
+        StoreUnavailable: as there; or an address holds a password.
     """
-    logs = partition_addresses(checked_address(source)) if is_postgres(source) else _in_folder(Path(source))
-    if not logs:
-        return {}
-    if not is_postgres(checked_address(target)):
-        Path(target).mkdir(parents=True, exist_ok=True)
-        return {number: (log, str(Path(target) / str(number))) for number, log in logs.items()}
-    return {
-        number: (log, place) for (number, log), place in zip(logs.items(), found_queue(target, len(logs), ROUTING), strict=True)
-    }
-
-
-def _in_folder(folder: Path) -> dict[int, str]:
-    try:
-        inside = [*folder.iterdir()]
-    except OSError:  # the command says what is amiss with it
-        return {}
-    numbers = sorted(int(one.name) for one in inside if one.name.isdecimal() and one.is_dir())
-    if not numbers or any(one.is_file() for one in inside):
-        return {}
-    missing = sorted(set(range(numbers[-1] + 1)) - set(numbers))
-    if missing:
-        raise StoreUnavailable(
-            f"{folder} has logs of partitions up to {numbers[-1]}, and none of {missing[0]}. Copy that one again."
-        )
-    return {number: str(folder / str(number)) for number in numbers}
+    return queue_logs.copied_logs(checked_address(source), checked_address(target))

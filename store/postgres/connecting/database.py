@@ -157,7 +157,7 @@ def as_ours(error: psycopg.Error, done: str) -> StoreUnavailable | StoreCorrupt:
         return StoreUnavailable(f"the role of this connection may not: {why}. docs/POSTGRES.md lists what to grant.")
     if state == UNFINISHED:
         return StoreUnavailable(
-            "the partition holds a copy that was not finished: run `perdure migrate` again with the same target"
+            "the partition holds a copy that was not finished; run `perdure migrate`, or `perdure restore`, again as before"
         )
     if isinstance(error, (pg.DataCorrupted, pg.IndexCorrupted)):
         return StoreCorrupt(f"the database reports damage: {why}. Restore it from a backup, and run `perdure verify`.")
