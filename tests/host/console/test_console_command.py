@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 import perdure
-from tests.host.console.conftest import PATIENCE_S, Order, csrf_of
+from tests.host.console.conftest import PATIENCE_S, Order, csrf_of, until
 from tests.programs import Program
 
 if TYPE_CHECKING:
@@ -27,9 +27,24 @@ def console(folder: Path, *options: str) -> Iterator[tuple[str, str]]:
     command = ["-m", "perdure", "console", str(folder), *options]
     with Program(command, stdout=subprocess.PIPE, env={"PYTHONUNBUFFERED": "1", "COLUMNS": "400"}) as running:
         assert running.stdout is not None
-        yield running.stdout.readline(), running.stdout.readline().strip()
-        running.send_signal(signal.SIGINT)
-        running.communicate(timeout=PATIENCE_S)
+        try:
+            yield running.stdout.readline(), running.stdout.readline().strip()
+            running.send_signal(signal.SIGINT)
+            running.communicate(timeout=PATIENCE_S)
+        finally:
+            running.kill()
+
+
+def page_of(browser: httpx.Client, address: str) -> str:
+    """Return a page once it has come: the first one may say that the log is being read."""
+    found: list[str] = []
+
+    def has_come() -> bool:
+        found.append(browser.get(address).text)
+        return "data-again" not in found[-1]
+
+    until(has_come)
+    return found[-1]
 
 
 def test_folder_without_an_owner_is_opened_to_look_at(tmp_path: Path) -> None:
@@ -40,7 +55,7 @@ def test_folder_without_an_owner_is_opened_to_look_at(tmp_path: Path) -> None:
         base = address.split("/login", 1)[0]
         assert browser.get(base).status_code == 401
         assert browser.get(address).status_code == 200
-        page = browser.get(f"{base}/messages/{ident}").text
+        page = page_of(browser, f"{base}/messages/{ident}")
         assert "&#34;ORD-1&#34;" in page
         assert "/act/" not in page
         assert httpx.get(address).status_code == 401  # the token is used
@@ -53,7 +68,7 @@ def test_live_folder_is_steered_through_its_owner(tmp_path: Path) -> None:
             ident = system.publish(Order("ORD-1", 1.0))
             browser.get(address)
             base = address.split("/login", 1)[0]
-            form = {"csrf": csrf_of(browser.get(f"{base}/messages/{ident}").text), "id": ident, "reason": "not wanted"}
+            form = {"csrf": csrf_of(page_of(browser, f"{base}/messages/{ident}")), "id": ident, "reason": "not wanted"}
             answer = browser.post(f"{base}/act/cancel", data=form, headers={"origin": base})
             assert "cancelled" in answer.text
         assert system.state(ident).status == "cancelled"

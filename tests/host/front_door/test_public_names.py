@@ -90,7 +90,7 @@ def test_dead_letter_names_the_public_class(folder: Path, isolation: Any) -> Non
     system.handler(Job, isolation=isolation)(_rejects)
     with system:
         system.publish(Job("a"))
-        system.drain(timeout=20.0)
+        system.drain(timeout=60.0)
         (letter,) = system.dead_letters.list(reason="perdure.Reject")
     assert letter.exception == letter.failures[0].exception == "perdure.Reject"
     assert "\nperdure.Reject: no such thing" in letter.traceback
@@ -104,7 +104,7 @@ def test_policy_finds_a_public_error(folder: Path, isolation: Any, policy: str) 
     system.handler(Job, isolation=isolation, retries=1, backoff=perdure.Fixed(0.0), **options)(_loses)
     with system:
         system.publish(Job("a"))
-        system.drain(timeout=20.0)
+        system.drain(timeout=60.0)
         (letter,) = system.dead_letters.list()
     assert letter.attempts == (2 if policy == "retry_on" else 1)
     assert letter.reason.startswith("failed 2 times: perdure.LeaseLost" if policy == "retry_on" else "perdure.LeaseLost is one of")

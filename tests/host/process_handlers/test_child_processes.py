@@ -64,7 +64,7 @@ def test_process_handlers_run_elsewhere_and_take_part(folder: Path, collected: C
         assert collected.wait_for(1) == [(7, ident)]
         first = system.result(ident, timeout=10.0)
         assert first != os.getpid()
-        system.drain(timeout=10.0)
+        system.drain(timeout=60.0)
         progressed = [r.event for r in system.audit.events(type="Progressed")]
         assert [event.percent for event in progressed] == [50.0]  # type: ignore[attr-defined]
 
@@ -75,8 +75,8 @@ def test_crash_of_a_process_handler_fails_only_its_message(folder: Path) -> None
     system.handler(Job, isolation="process", retries=0)(_in_process)
     with system:
         bad = system.publish(Job(1, "segv"))
-        assert system.call(Job(2), timeout=30.0)
-        system.drain(timeout=10.0)
+        assert system.call(Job(2), timeout=60.0)
+        system.drain(timeout=60.0)
         (letter,) = system.dead_letters.list()
         assert letter.id == bad
         assert letter.exception == "perdure.ProcessDied"
@@ -90,11 +90,11 @@ def test_process_handler_past_its_timeout_is_killed(folder: Path) -> None:
     with system:
         begun = time.monotonic()
         system.publish(Job(1, "hang"))
-        system.drain(timeout=30.0)
+        system.drain(timeout=60.0)
         assert time.monotonic() - begun < 20.0
         (letter,) = system.dead_letters.list()
         assert letter.exception == "TimeoutError"
-        assert system.call(Job(2), timeout=30.0)
+        assert system.call(Job(2), timeout=60.0)
 
 
 def _hangs_at_first(job: Job, ctx: Any) -> int:
@@ -130,7 +130,7 @@ def test_start_of_a_child_counts_against_no_timeout(folder: Path) -> None:
     system = perdure.System(folder)
     system.handler(Job, isolation="process", retries=0, timeout=5.0)(lambda job, ctx: (slow, job.number)[1])
     with system:
-        assert system.call(Job(7), timeout=30.0) == 7
+        assert system.call(Job(7), timeout=60.0) == 7
         assert system.admin.metrics().lease_expired == system.admin.metrics().dead_letters == 0
 
 
@@ -143,10 +143,10 @@ def test_memory_limit_is_what_a_child_takes_above_its_start(folder: Path) -> Non
     system = perdure.System(folder)
     system.handler(Job, isolation="process", retries=0, memory_limit=64 << 20)(_take)
     with system:
-        assert system.call(Job(32), timeout=30.0) == 32 << 20
+        assert system.call(Job(32), timeout=60.0) == 32 << 20
         with pytest.raises(MemoryError):
-            system.call(Job(100), timeout=30.0)
-        assert system.call(Job(33), timeout=30.0) == 33 << 20
+            system.call(Job(100), timeout=60.0)
+        assert system.call(Job(33), timeout=60.0) == 33 << 20
         assert system.admin.metrics().dead_letters == 1
 
 
@@ -155,10 +155,10 @@ def test_exception_and_memory_limit_of_a_process_come_back(folder: Path) -> None
     system.handler(Job, isolation="process", retries=0, memory_limit=1 << 31)(_in_process)
     with system:
         with pytest.raises(ValueError, match="no 3"):
-            system.call(Job(3, "raise"), timeout=30.0)
+            system.call(Job(3, "raise"), timeout=60.0)
         with pytest.raises(MemoryError):
-            system.call(Job(4, "memory"), timeout=30.0)
-        assert system.call(Job(5), timeout=30.0)
+            system.call(Job(4, "memory"), timeout=60.0)
+        assert system.call(Job(5), timeout=60.0)
         tracebacks = [letter.traceback for letter in system.dead_letters.list(reason="no 3")]
         assert "_in_process" in tracebacks[0]
 
@@ -167,7 +167,7 @@ def test_process_ends_with_its_system(folder: Path, until: Until) -> None:
     system = perdure.System(folder)
     system.handler(Job, isolation="process")(_in_process)
     with system:
-        child = system.call(Job(1), timeout=30.0)
+        child = system.call(Job(1), timeout=60.0)
         os.kill(child, 0)
 
     def is_gone() -> bool:
@@ -199,7 +199,7 @@ def test_cancelling_kills_a_process_and_cancels_a_coroutine(folder: Path, until:
             assert system.cancel(ident)
             with pytest.raises(perdure.Cancelled):
                 system.result(ident, timeout=10.0)
-        system.drain(timeout=10.0)
+        system.drain(timeout=60.0)
         until(lambda: all(info.active == 0 for info in system.admin.handlers().values()))
         assert system.admin.metrics().cancelled == 2
-        assert system.call(Job(2), timeout=30.0)
+        assert system.call(Job(2), timeout=60.0)

@@ -122,7 +122,7 @@ def test_process_handler_without_services_beside_a_registry(folder: Path, regist
     system = perdure.System(folder, registry=registry)
     system.handler(Job, isolation="process")(handler)
     with system:
-        assert system.call(Job(1), timeout=30.0) != os.getpid()
+        assert system.call(Job(1), timeout=60.0) != os.getpid()
 
 
 def test_service_in_a_process_is_refused(folder: Path, registry: svcs.Registry) -> None:
@@ -162,8 +162,8 @@ def test_what_the_parent_cannot_read_fails_only_its_message(folder: Path) -> Non
     system.handler(Job, isolation="process", retries=0)(_tells_foreign)
     with system:
         with pytest.raises(ValueError, match="cannot be read here"):
-            system.call(Job(0), timeout=30.0)
-        assert [system.call(Job(number), timeout=30.0) for number in (1, 2)] == [1, 2]
+            system.call(Job(0), timeout=60.0)
+        assert [system.call(Job(number), timeout=60.0) for number in (1, 2)] == [1, 2]
 
 
 def _until_cancelled(job: Job, ctx: perdure.Context) -> None:
@@ -188,7 +188,7 @@ def test_cancelled_process_handler_is_told_and_then_killed(folder: Path, until: 
         until(lambda: after in system.admin.metrics().progress)
         assert (int(system.admin.metrics().progress[after][1]) != pid) is looks_away
         assert system.cancel(after)
-        system.drain(timeout=30.0)
+        system.drain(timeout=60.0)
         assert [r.name for r in system.audit.timeline(ident)][-2:] == ["Cancelled", "LateResultRefused"]
         assert system.admin.metrics().cancelled == 2
 
