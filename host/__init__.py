@@ -52,8 +52,8 @@ if TYPE_CHECKING:
     from perdure.middleware import Middleware
     from perdure.operations.audit import Audit
     from perdure.operations.backups import backup, restore
-    from perdure.operations.bulk.acts_where import BulkAct, CountedLetters
-    from perdure.operations.bulk.cancels_where import CountedMessages
+    from perdure.operations.bulk.acts_where import BulkAct
+    from perdure.operations.bulk.counted import CountedLetters, CountedMessages
     from perdure.operations.dead_letter import DeadLetter
     from perdure.operations.exporting.export import Exported, export
     from perdure.operations.metrics import DeputyInfo, HandlerInfo, Metrics, ProcessInfo, Totals
@@ -162,8 +162,8 @@ _MODULES = {
     "operations.reading.acts": ("OperatorAct",),
     "operations.audit": ("Audit",),
     "operations.backups": ("backup", "restore"),
-    "operations.bulk.acts_where": ("BulkAct", "CountedLetters"),
-    "operations.bulk.cancels_where": ("CountedMessages",),
+    "operations.bulk.acts_where": ("BulkAct",),
+    "operations.bulk.counted": ("CountedLetters", "CountedMessages"),
     "operations.exporting.export": ("Exported", "export"),
     "operations.reading.record": ("Record",),
     "handling.handlers": ("Handlers",),

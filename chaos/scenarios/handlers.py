@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from perdure.chaos.simulation.simulated_system import SimulatedSystem
     from perdure.handling.recurring.schedules import Tick
 
-__all__ = ["CALL_S", "Handlers", "outlast_lease", "publish_child", "settle_bulk"]
+__all__ = ["CALL_S", "Handlers", "behave", "outlast_lease", "settle_bulk"]
 
 CALL_S = 50e-6
 """The least time a call takes: so short that workers get many messages at once and report them together."""
@@ -94,29 +94,18 @@ class Handlers:
     def _behave(self, message: Any, ctx: Context, call: Call) -> Any:
         how, _, number = message.how.partition(":")
         match how:
-            case "fails" if ctx.attempt <= int(number):
-                raise ValueError(message.number)
-            case "retries" if ctx.attempt == 1:
-                raise Retry(delay=1.0)
-            case "rejected":
-                raise Reject("as the message says")
             case "slow":
                 self._wait(float(number))
             case "heartbeats" | "extends":
                 outlast_lease(ctx, how, float(number), self._wait)
-            case "chained":
-                publish_child(ctx, call, Note(message.number), key=f"n{message.number % 3}")
-            case "half":
-                for _ in range(2):
-                    publish_child(ctx, call, Note(message.number))
-                if ctx.attempt == 1:
-                    raise ValueError(message.number)
             case "refusing":
                 publish_child(ctx, call, Task(message.number), key=f"k{message.number % 3}", dedup="reject")
             case "cancels":
                 self._cancel_running(call)
             case "dies":
                 self.system.executor.die(Killed())
+            case _:
+                behave(message, ctx, call)
         return message.number
 
     def _wait(self, seconds: float) -> None:
@@ -138,6 +127,25 @@ class Handlers:
         self._wait(1.0)
         if not call.ended and not call.context.cancelled and not call.elsewhere:
             log.violations.append(f"{call} is cancelled, and its context does not say so")
+
+
+def behave(message: Any, ctx: Context, call: Call) -> None:
+    """Do what a message asks for that handlers of any process can do: fail, retry, reject, publish."""
+    how, _, number = message.how.partition(":")
+    match how:
+        case "fails" if ctx.attempt <= int(number):
+            raise ValueError(message.number)
+        case "retries" if ctx.attempt == 1:
+            raise Retry(delay=1.0)
+        case "rejected":
+            raise Reject("as the message says")
+        case "chained":
+            publish_child(ctx, call, Note(message.number), key=f"n{message.number % 3}")
+        case "half":
+            for _ in range(2):
+                publish_child(ctx, call, Note(message.number))
+            if ctx.attempt == 1:
+                raise ValueError(message.number)
 
 
 def publish_child(ctx: Context, call: Call, child: Any, **options: Any) -> None:

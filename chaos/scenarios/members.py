@@ -1,6 +1,6 @@
 """Members of a scenario: other processes whose workers the owner feeds. They join, hang, lose their connection and die.
 
-What their handlers do with a message is said here, what the owner's do in `handlers`.
+What their handlers do with a message besides what the owner's do (`handlers`) is said here.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from perdure.actors.workers.context import Reject, Retry
-from perdure.chaos.scenarios.handlers import CALL_S, outlast_lease, publish_child, settle_bulk
+from perdure.chaos.scenarios.handlers import CALL_S, behave, outlast_lease, settle_bulk
 from perdure.chaos.scenarios.messages import (
     BACKOFF_S,
     CROWD_MAX,
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from perdure.actors.workers.context import Batch, Context
-    from perdure.chaos.oracle.handler_log import Call, HandlerLog
+    from perdure.chaos.oracle.handler_log import HandlerLog
     from perdure.chaos.simulation.simulated_executor import SimulatedExecutor
     from perdure.chaos.simulation.simulated_sessions import SimulatedSessions
     from perdure.handling.recurring.schedules import Tick
@@ -108,7 +107,8 @@ class _Handlers:
                     self.fault_counts["handled by old code"] += 1
                 if self.settings.is_slow:
                     self._take_time(message, ctx)
-                return _behave(message, ctx, call)
+                behave(message, ctx, call)
+                return message.number
             finally:
                 call.ended = True
 
@@ -132,22 +132,3 @@ class _Handlers:
 
     def _wait(self, seconds: float) -> None:
         self.system.executor.run_until(lambda: False, seconds)
-
-
-def _behave(message: Any, ctx: Context, call: Call) -> Any:
-    how, _, number = message.how.partition(":")
-    match how:
-        case "fails" if ctx.attempt <= int(number):
-            raise ValueError(message.number)
-        case "retries" if ctx.attempt == 1:
-            raise Retry(delay=1.0)
-        case "rejected":
-            raise Reject("as the message says")
-        case "chained":
-            publish_child(ctx, call, Note(message.number), key=f"n{message.number % 3}")
-        case "half":
-            for _ in range(2):
-                publish_child(ctx, call, Note(message.number))
-            if ctx.attempt == 1:
-                raise ValueError(message.number)
-    return message.number

@@ -38,7 +38,7 @@ from perdure.cli.run.console_command import show_console
 from perdure.cli.run.demo_command import run_demo
 from perdure.cli.run.run_command import run
 from perdure.cli.run.serve_command import serve
-from perdure.cli.terminal import Terminal, one_line
+from perdure.cli.terminal import Terminal
 from perdure.config import FILE_VARIABLE
 from perdure.events.errors import PerdureError
 
@@ -142,7 +142,7 @@ def main() -> None:
         app()
     except (PerdureError, OSError) as error:
         text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
-        Terminal(stderr=True).print(one_line(f"perdure: {text}", "red"), soft_wrap=True)
+        Terminal(stderr=True).say_line(f"perdure: {text}", "red")
         sys.exit(code_of(error))
 
 

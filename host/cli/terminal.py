@@ -32,6 +32,10 @@ class Terminal(Console):
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(self._printable(segment.text), segment.style)
 
+    def say_line(self, text: object, style: str = "") -> None:
+        """Print a text as one line, however long it is, with line ends spelt out."""
+        self.print(one_line(text, style), soft_wrap=True)
+
     def _printable(self, text: str) -> str:
         """Return a text as this stream can write it: a question mark for what a Latin or ASCII terminal has no character for."""
         plain = inert(text, lines=True)

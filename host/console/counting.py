@@ -15,8 +15,7 @@ from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.console.log.pace import StillReading
 from perdure.events.errors import PerdureError
 from perdure.events.loggers import GuardedLogger
-from perdure.operations.bulk.acts_where import CountedLetters
-from perdure.operations.bulk.cancels_where import CountedMessages
+from perdure.operations.bulk.counted import CountedLetters, CountedMessages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,7 +113,7 @@ class Counts:
 
 def as_plain(of: str, counted: Counted) -> list[Any]:
     """Return what was counted as plain data."""
-    return [of, counted.where, counted.upto if isinstance(counted, CountedMessages) else counted.seq, counted.by_type, counted.gone]
+    return [of, counted.where, counted.upto, counted.by_type, counted.gone]
 
 
 def from_plain(plain: list[Any]) -> tuple[str, Counted]:

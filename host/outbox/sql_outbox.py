@@ -123,9 +123,9 @@ class Outbox:
             names, clock = TypeNames(), SystemClock()
             ids = Ids(clock, random.SystemRandom())
         self._drafts = Drafts(names, codec or MessagePack(), clock, ids, options or Options())
-        self._draft = around_publish(middleware, self._make)
+        self._draft_of_message = around_publish(middleware, self._draft_without_policy)
 
-    def _make(self, message: Any, **options: Any) -> Draft:
+    def _draft_without_policy(self, message: Any, **options: Any) -> Draft:
         """Return a draft; without a policy of its own it has none, as only the publishing system knows its handler's policy."""
         draft = self._drafts.make(message, **options)
         named = options.get("dedup") is not None or options.get("debounce") is not None
@@ -146,7 +146,7 @@ class Outbox:
         Raises:
             InvalidMessage, PayloadTooLarge, UnknownMessageType: as `System.publish`.
         """
-        draft = self._draft(message, **options)
+        draft = self._draft_of_message(message, **options)
         self._sql.run(f"INSERT INTO {TABLE} (id, draft) VALUES (?, ?)", (draft.id, msgspec.msgpack.encode(draft)))  # noqa: S608
         return draft.id
 
@@ -305,7 +305,7 @@ class OutboxRelay:
         sql = f"SELECT seq, draft FROM {TABLE} WHERE seq > ? ORDER BY seq LIMIT {BATCH}"  # noqa: S608
         with contextlib.closing(self._connect()) as connection:
             found = Sql(connection).run(sql, (after,)).fetchall()
-        return [(row, self._draft(row, bytes(body))) for row, body in found]
+        return [(row, self._draft_of_row(row, bytes(body))) for row, body in found]
 
     def _delete(self, rows: list[int]) -> None:
         with contextlib.closing(self._connect()) as connection:
@@ -314,7 +314,7 @@ class OutboxRelay:
             connection.commit()
         self.published += len(rows)
 
-    def _draft(self, row: int, body: bytes) -> Draft | InvalidMessage:
+    def _draft_of_row(self, row: int, body: bytes) -> Draft | InvalidMessage:
         try:
             draft = _read_draft(body)
         except (msgspec.DecodeError, TypeError, IndexError) as error:

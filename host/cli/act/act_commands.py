@@ -18,7 +18,7 @@ from perdure.cli.completing import type_names
 from perdure.cli.json_output import Json, print_json
 from perdure.cli.operated_folder import BadChoice, By, Folder, Why, operated
 from perdure.cli.progress import shown_progress
-from perdure.cli.terminal import Terminal, one_line
+from perdure.cli.terminal import Terminal
 from perdure.cli.whole.whole_queue import WholeQueue
 from perdure.events.errors import PerdureError, UnknownMessage
 from perdure.events.seconds import shown
@@ -230,14 +230,14 @@ def _note_unknown(system: System | Client | WholeQueue, kind: str | None) -> Non
     if kind not in known:
         here = f"here are: {', '.join(sorted(known)[:TYPES_NAMED])}" if known else "there is no other type yet"
         note = f"perdure: note: no message of type {kind!r} was published, and no handler registered; {here}"
-        Terminal(stderr=True).print(one_line(note), soft_wrap=True)
+        Terminal(stderr=True).say_line(note)
 
 
 def _say(text: str, row: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(row)
     else:
-        console.print(one_line(text), soft_wrap=True)
+        console.say_line(text)
 
 
 def _jsonable(options: dict[str, Any]) -> dict[str, Any]:

@@ -16,8 +16,7 @@ from perdure.cli.terminal import Terminal, one_line
 from perdure.cluster.acts.bulk import ActsEverywhere, CancelsEverywhere, CountedEverywhere
 from perdure.events.queue.searching.expression import search_of
 from perdure.events.seconds import shown
-from perdure.operations.bulk.acts_where import CountedLetters
-from perdure.operations.bulk.cancels_where import CountedMessages
+from perdure.operations.bulk.counted import CountedLetters, CountedMessages
 
 if TYPE_CHECKING:
     from perdure.cluster.acts.bulk import BulkActs
@@ -94,10 +93,10 @@ def say_counted(counted: CountedLetters | CountedMessages | CountedEverywhere, w
         print_json({**attrs.asdict(counted), "count": counted.count, "by_type": counted.by_type})
         return
     if isinstance(counted, CountedEverywhere):
-        marks = [_mark(one) for one in counted.by_partition.values()]
+        marks = [one.upto for one in counted.by_partition.values()]
         at = f"in {len(marks)} partitions"
     else:
-        marks = [_mark(counted)]
+        marks = [counted.upto]
         at = f"at {_AT[type(counted)]} {marks[0]}"
     console.print(one_line(f"{counted.count:,} {what} would be hit, counted {at}"))
     for name, count in sorted(counted.by_type.items()):
@@ -111,11 +110,6 @@ def say_counted(counted: CountedLetters | CountedMessages | CountedEverywhere, w
 _AT = {CountedLetters: "sequence number", CountedMessages: "the message of number"}
 
 
-def _mark(counted: CountedLetters | CountedMessages) -> int:
-    """Return up to where it was counted in one log."""
-    return counted.seq if isinstance(counted, CountedLetters) else counted.upto
-
-
 def say_done(act: BulkAct | BulkActs, *, as_json: bool) -> None:
     """Say what a bulk act did, and what had changed meanwhile.
 
@@ -125,7 +119,7 @@ def say_done(act: BulkAct | BulkActs, *, as_json: bool) -> None:
     if as_json:
         print_json({**attrs.asdict(act), **_sums(act), "changed_meanwhile": act.changed_meanwhile})
     else:
-        console.print(one_line(_story(act)), soft_wrap=True)
+        console.say_line(_story(act))
     if act.outcome:
         raise typer.Exit(1)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from perdure.cli.json_output import Json, print_json, row_of
-from perdure.cli.terminal import Terminal, one_line
+from perdure.cli.terminal import Terminal
 from perdure.store import accept_loss, checked_address
 
 __all__ = ["accept"]
@@ -36,4 +36,4 @@ def accept(
             if one.lost
             else "nothing that was known to be durable is missing"
         )
-        console.print(one_line(f"partition {one.number}: ends at {one.ends_at:,}; {text}"), soft_wrap=True)
+        console.say_line(f"partition {one.number}: ends at {one.ends_at:,}; {text}")

@@ -11,7 +11,7 @@ from perdure.cli.existing_folder import existing_folder
 from perdure.cli.json_output import Json, print_json, row_of
 from perdure.cli.operated_folder import BadChoice
 from perdure.cli.progress import shown_progress
-from perdure.cli.terminal import Terminal, one_line
+from perdure.cli.terminal import Terminal
 from perdure.cli.typed_moments import HELP, position
 from perdure.cli.whole.each_partition import each_partition_with, of_number
 from perdure.operations.backups import backup, restore
@@ -59,18 +59,13 @@ def run_backup(
         print_json(_row(done))
         return
     since = f" (history kept from {done.first_seq:,} on)" if done.first_seq > 1 else ""
-    console.print(
-        one_line(
-            f"backed up: {done.events:,} new events in {done.bytes:,} bytes; {target} holds everything up to sequence "
-            f"{done.last_seq:,}{since}, and {done.snapshots} snapshot(s)"
-        ),
-        soft_wrap=True,
+    console.say_line(
+        f"backed up: {done.events:,} new events in {done.bytes:,} bytes; {target} holds everything up to sequence "
+        f"{done.last_seq:,}{since}, and {done.snapshots} snapshot(s)"
     )
-    console.print(one_line(f"head {done.head}"), soft_wrap=True)
+    console.say_line(f"head {done.head}")
     if done.spooled:
-        console.print(
-            one_line(f"{done.spooled:,} publishes that wait in spool files for an owner are in it as such files"), soft_wrap=True
-        )
+        console.say_line(f"{done.spooled:,} publishes that wait in spool files for an owner are in it as such files")
 
 
 def run_restore(
@@ -110,22 +105,19 @@ def _print_restored(done: Restored, folder: str, *, as_json: bool) -> None:
         print_json(_row(done))
         return
     left_out = f"; {done.left_out:,} later events are left out" if done.left_out else ""
-    console.print(
-        one_line(
-            f"restored: {folder} holds {done.events:,} events up to sequence {done.last_seq:,} and {done.snapshots} "
-            f"snapshot(s){left_out}"
-        ),
-        soft_wrap=True,
+    console.say_line(
+        f"restored: {folder} holds {done.events:,} events up to sequence {done.last_seq:,} and {done.snapshots} "
+        f"snapshot(s){left_out}"
     )
-    console.print(one_line(f"head {done.head}"), soft_wrap=True)
+    console.say_line(f"head {done.head}")
     if done.spooled:
-        console.print(one_line(f"{done.spooled:,} spooled publishes wait for its first owner"), soft_wrap=True)
+        console.say_line(f"{done.spooled:,} spooled publishes wait for its first owner")
     if done.spooled_left_out:
         left_out = f"left out: {done.spooled_left_out:,} publishes in spool files, which had not reached the log at that moment"
-        console.print(one_line(left_out, "yellow"), soft_wrap=True)
+        console.say_line(left_out, "yellow")
     if done.spooled_damaged:
         left_out = f"left out: {done.spooled_damaged:,} damaged records of spool files, each of one publish or more"
-        console.print(one_line(left_out, "yellow"), soft_wrap=True)
+        console.say_line(left_out, "yellow")
 
 
 def _row(done: Backup | Restored) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def doctor(
                 one_line(f"{one.level:8}", STYLES[one.level]), one_line(f"{one.check}: {one.text}"), sep="", soft_wrap=True
             )
             if one.advice:
-                console.print(one_line(f"        to do: {one.advice}"), soft_wrap=True)
+                console.say_line(f"        to do: {one.advice}")
         problems, notes = (sum(one.level == level for one in found) for level in ("problem", "note"))
         console.print(one_line(f"{problems} problem(s), {notes} note(s)"))
     raise typer.Exit(1 if any(one.level == "problem" for one in found) else 0)

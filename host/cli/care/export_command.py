@@ -11,7 +11,7 @@ from perdure.cli.existing_folder import existing_folder
 from perdure.cli.json_output import Json, print_json, row_of
 from perdure.cli.operated_folder import BadChoice
 from perdure.cli.progress import shown_progress
-from perdure.cli.terminal import Terminal, one_line
+from perdure.cli.terminal import Terminal
 from perdure.cli.typed_moments import HELP, position
 from perdure.cli.whole.each_partition import each_partition_with
 from perdure.operations.exporting.export import export
@@ -56,4 +56,4 @@ def run_export(
     if as_json:
         print_json(row_of(done))
         return
-    console.print(one_line(f"exported: {done.events:,} events in {done.bytes:,} bytes to {output}"), soft_wrap=True)
+    console.say_line(f"exported: {done.events:,} events in {done.bytes:,} bytes to {output}")

@@ -10,7 +10,7 @@ import typer
 from perdure.cli.existing_folder import existing_folder
 from perdure.cli.json_output import Json, print_json, row_of
 from perdure.cli.progress import shown_progress
-from perdure.cli.terminal import Terminal, one_line
+from perdure.cli.terminal import Terminal
 from perdure.cli.whole.copied_queue import copied_logs
 from perdure.cli.whole.each_partition import of_number
 from perdure.events.errors import StoreUnavailable
@@ -60,9 +60,7 @@ def run_migrate(
             with of_number(number, is_shown=not as_json):
                 _copy(owner, logs[number][1], as_json=as_json)
     if not as_json:
-        console.print(
-            one_line(f"Start systems there from now on, and no more on {source}: the two would go different ways."), soft_wrap=True
-        )
+        console.say_line(f"Start systems there from now on, and no more on {source}: the two would go different ways.")
 
 
 def _held(log: str, stack: ExitStack) -> EventStore:
@@ -92,7 +90,6 @@ def _copy(owner: EventStore, place: str, *, as_json: bool) -> None:
     if as_json:
         print_json(row_of(moved))
         return
-    console.print(
-        one_line(f"copied {moved.events:,} events, up to sequence {moved.last_seq}, and {moved.snapshots} snapshot(s) to {place}"),
-        soft_wrap=True,
+    console.say_line(
+        f"copied {moved.events:,} events, up to sequence {moved.last_seq}, and {moved.snapshots} snapshot(s) to {place}"
     )

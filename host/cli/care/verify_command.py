@@ -62,12 +62,12 @@ def run_verify(
         sep="",
         soft_wrap=True,
     )
-    console.print(one_line(f"head {result.head}"), soft_wrap=True)
+    console.say_line(f"head {result.head}")
     if head is not None and result.ok:
-        console.print(one_line(f"history up to the head {head} is unchanged"), soft_wrap=True)
+        console.say_line(f"history up to the head {head} is unchanged")
     exposed = reader.exposure()
     if exposed:
-        console.print(one_line(f"open to other users: {exposed}", "yellow"), soft_wrap=True)
+        console.say_line(f"open to other users: {exposed}", "yellow")
     if not result.ok:
         console.print("Copy the folder as it is. Then restore a backup, or run: perdure repair FOLDER NEW_FOLDER", soft_wrap=True)
     raise typer.Exit(0 if result.ok else 1)

@@ -42,9 +42,7 @@ def show_config(
     if as_json:
         _print_json(traced, handlers, folder)
         return
-    console.print(
-        one_line(f"configuration file: {traced.file or 'none (set one with --config or PERDURE_CONFIG)'}"), soft_wrap=True
-    )
+    console.say_line(f"configuration file: {traced.file or 'none (set one with --config or PERDURE_CONFIG)'}")
     table = Table("option", "value", "from", box=None, pad_edge=False)
     for name, source in traced.sources.items():
         table.add_row(one_line(name), one_line(_shown(getattr(traced.options, name))), one_line(source))
@@ -53,7 +51,7 @@ def show_config(
     console.print(table)
     if folder is not None:
         problem = existing_folder(folder).exposure()
-        console.print(one_line(f"folder: {problem or f'only its owner can write {folder}'}"), soft_wrap=True)
+        console.say_line(f"folder: {problem or f'only its owner can write {folder}'}")
         raise typer.Exit(1 if problem else 0)
 
 

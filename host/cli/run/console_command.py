@@ -16,7 +16,7 @@ import typer
 from perdure.actors.sessions.listening.sockets import SOCKET_NAME
 from perdure.cli.existing_folder import existing_folder
 from perdure.cli.operated_folder import Folder  # noqa: TC001 - typer reads the annotations
-from perdure.cli.terminal import Terminal, one_line
+from perdure.cli.terminal import Terminal
 from perdure.connecting import connect
 from perdure.events.errors import NotRunning, PerdureError
 from perdure.options import Options
@@ -78,7 +78,7 @@ def show_console(
         bound = listener.getsockname()[1]
 
         def tell() -> None:
-            terminal.print(one_line(f"http://{LOOPBACK}:{bound}/login?token={token.value}"), soft_wrap=True)
+            terminal.say_line(f"http://{LOOPBACK}:{bound}/login?token={token.value}")
 
         names = (f"{LOOPBACK}:{bound}", f"localhost:{bound}")
         app: Any = (
@@ -88,7 +88,7 @@ def show_console(
         )
         lives = sum(console.front is not None for console in consoles.values())
         kind = "live" if lives == len(consoles) else f"{lives} of {len(consoles)} partitions live" if lives else ALONE
-        terminal.print(one_line(f"the console of {folder} ({kind})"), soft_wrap=True)
+        terminal.say_line(f"the console of {folder} ({kind})")
         tell()
         config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=1)
         uvicorn.Server(config).run(sockets=[listener])

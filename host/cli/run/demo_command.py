@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from perdure.cli.run.run_command import BadTarget
-from perdure.cli.terminal import Terminal, one_line
+from perdure.cli.terminal import Terminal
 from perdure.demo.runner import SHIPPED, demo
 
 __all__ = ["run_demo"]
@@ -46,7 +46,7 @@ def run_demo(
         elif not source.is_file():
             raise BadTarget(f"{orders} is not a file; name a JSON Lines file, or - for standard input")
         origin = "standard input" if orders == "-" else source.name
-        console.print(one_line(f"orders from {origin}, all files in {work}"), soft_wrap=True)
+        console.say_line(f"orders from {origin}, all files in {work}")
         good = demo(console, source, work, kills)
     finally:
         if folder is None:

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from perdure.cli.operated_folder import BadChoice
-from perdure.cli.terminal import Terminal, one_line
+from perdure.cli.terminal import Terminal
 from perdure.events.errors import PerdureError
 from perdure.runtime.process.service_manager import notify
 from perdure.system import System
@@ -39,7 +39,7 @@ def run(
     def started() -> None:
         recovery = system.recovery
         here = f"{len(recovery)} of {system.count} partitions" if isinstance(recovery, dict) else recovery
-        console.print(one_line(f"{target} runs; {here}"), soft_wrap=True)
+        console.say_line(f"{target} runs; {here}")
         notify()
 
     try:
@@ -48,7 +48,7 @@ def run(
         raise
     except (Exception, SystemExit) as error:  # start hooks, parts and settings of the host may raise any exception
         raise BadTarget(f"{target} could not be served: {type(error).__name__}: {error} ({_where(error)})") from error
-    console.print(one_line(f"{target} stopped"), soft_wrap=True)
+    console.say_line(f"{target} stopped")
 
 
 def _load(target: str) -> Any:

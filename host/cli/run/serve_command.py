@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from perdure.cli.terminal import Terminal, one_line
+from perdure.cli.terminal import Terminal
 from perdure.runtime.process.service_manager import notify
 from perdure.system import System
 
@@ -31,11 +31,11 @@ def serve(
     system = System(folder, shared=True, ownership="prefer")
 
     def started() -> None:
-        console.print(one_line(f"{folder} is served, as {system.role}"), soft_wrap=True)
+        console.say_line(f"{folder} is served, as {system.role}")
         notify()
 
     system.serve(started=started)
-    console.print(one_line(f"{folder} is served no more"), soft_wrap=True)
+    console.say_line(f"{folder} is served no more")
 
 
 def _log() -> None:

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
     from perdure.cluster.acts.of_all import Partitioned
     from perdure.cluster.partition_access import Partition
-    from perdure.operations.bulk.acts_where import ActsWhere, BulkAct, CountedLetters
-    from perdure.operations.bulk.cancels_where import CancelsWhere, CountedMessages
+    from perdure.operations.bulk.acts_where import ActsWhere, BulkAct
+    from perdure.operations.bulk.cancels_where import CancelsWhere
+    from perdure.operations.bulk.counted import CountedLetters, CountedMessages
 
 __all__ = ["ActsEverywhere", "BulkActs", "CancelsEverywhere", "CountedEverywhere"]
 

@@ -21,6 +21,7 @@ from perdure.events.public_names import public
 from perdure.events.queue.searching.expression import search_of
 from perdure.events.queue.searching.letter_search import CountLetters
 from perdure.events.seconds import shown, wait_seconds
+from perdure.operations.bulk.counted import CountedLetters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,29 +30,11 @@ if TYPE_CHECKING:
     from perdure.events.structures.bulk import Bulk
     from perdure.operations.running_system import RunningSystem
 
-__all__ = ["ActsWhere", "BulkAct", "CountedLetters", "Plan", "carried_out", "checked_expression"]
+__all__ = ["ActsWhere", "BulkAct", "Plan", "carried_out", "checked_expression"]
 
 LOOK_FIRST_S = 0.01
 LOOK_LAST_S = 0.25
 """The pause between two looks at a bulk act doubles from the one to the other."""
-
-
-@public
-@attrs.frozen
-class CountedLetters:
-    """The dead letters that an expression means, as they were counted: what a bulk act with it will hit, and no other."""
-
-    where: str
-    seq: int
-    """Up to which sequence number they were counted: what dies later is not meant."""
-    by_type: dict[str, int]
-    gone: int = 0
-    """How many more were counted before, and have been replayed or purged since."""
-
-    @property
-    def count(self) -> int:
-        """How many there were when they were counted."""
-        return sum(self.by_type.values()) + self.gone
 
 
 @public

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import attrs
-
 from perdure.arguments.choices import check_callable, check_whole
-from perdure.events.public_names import public
 from perdure.events.queue.searching.live_messages import CountLive, live_search_of
 from perdure.events.seconds import wait_seconds
 from perdure.operations.bulk.acts_where import Plan, carried_out, checked_expression
+from perdure.operations.bulk.counted import CountedMessages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,25 +20,7 @@ if TYPE_CHECKING:
     from perdure.operations.bulk.acts_where import BulkAct
     from perdure.operations.running_system import RunningSystem
 
-__all__ = ["CancelsWhere", "CountedMessages"]
-
-
-@public
-@attrs.frozen
-class CountedMessages:
-    """The messages that an expression means, of those that waited or ran when they were counted."""
-
-    where: str
-    upto: int
-    """The number of the newest message then: what is published later is not meant."""
-    by_type: dict[str, int]
-    gone: int = 0
-    """How many more were counted before, and have ended since."""
-
-    @property
-    def count(self) -> int:
-        """How many there were when they were counted."""
-        return sum(self.by_type.values()) + self.gone
+__all__ = ["CancelsWhere"]
 
 
 class CancelsWhere:

@@ -13,6 +13,7 @@ import attrs
 import pytest
 
 import perdure
+from tests.host.cluster.books import Order, Publishers, check_books
 from tests.host.cluster.conftest import LEASE_S, PARTITIONS
 from tests.postgres_server import PATIENCE_S, new_queue, shared_server
 
@@ -23,12 +24,6 @@ if TYPE_CHECKING:
     from tests.host.conftest import Collected, Until
 
 pytestmark = pytest.mark.xdist_group("postgres")
-
-
-@perdure.message(name="order")
-@attrs.frozen
-class Order:
-    name: str
 
 
 @perdure.message(name="ask")
@@ -48,52 +43,6 @@ def owners(cluster: perdure.Cluster) -> Counter[str]:
 def is_of(process: subprocess.Popen[str], owner: str) -> bool:
     """Tell whether an owner, `machine process PID`, is a process; one pid may be a part of another."""
     return owner.split()[-1:] == [str(process.pid)]
-
-
-def check_once(cluster: perdure.Cluster, acknowledged: set[str]) -> None:
-    """Everything acknowledged was published once and completed once, and all logs are whole."""
-    published = Counter(record.message_id for _, record in cluster.audit.events(type="Published"))
-    completed = Counter(record.message_id for _, record in cluster.audit.events(type="Completed"))
-    assert acknowledged <= set(published)
-    assert set(published.values()) == {1}
-    assert completed == published
-    assert all(found.ok for found in cluster.audit.verify().values())
-
-
-class Publishers:
-    """Publish without pause, each message under an id of its own; what is acknowledged is remembered."""
-
-    def __init__(self, cluster: perdure.Cluster, threads: int = 2) -> None:
-        self.acknowledged: set[str] = set()
-        self._cluster = cluster
-        self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._publish, args=(number,)) for number in range(threads)]
-        for thread in self._threads:
-            thread.start()
-
-    def _publish(self, number: int) -> None:
-        n = 0
-        while not self._over.is_set():
-            ident = f"{number}-{(n := n + 1)}"
-            key = ident if n % 2 else None
-            try:
-                if n % 5:
-                    self._cluster.publish(Order(ident), id=ident, key=key)
-                    self.acknowledged.add(ident)
-                else:
-                    ids = [f"{ident}-{i}" for i in range(4)]
-                    self._cluster.publish_many([Order(each) for each in ids], ids=ids, keys=ids if key else None)
-                    self.acknowledged.update(ids)
-            except (perdure.PublishTimeout, perdure.StoreUnavailable):
-                continue
-            self._over.wait(0.005)
-
-    def end(self) -> set[str]:
-        """Stop publishing; return what was acknowledged."""
-        self._over.set()
-        for thread in self._threads:
-            thread.join(PATIENCE_S)
-        return self.acknowledged
 
 
 def drained(cluster: perdure.Cluster, hosts: Hosts, acknowledged: set[str], until: Until) -> None:
@@ -273,7 +222,7 @@ def test_hosts_share_the_partitions_and_take_over_from_one_that_is_killed(hosts:
         drained(cluster, hosts, acknowledged, until)
     hosts.stop(third)
     assert len(acknowledged) > 50
-    check_once(cluster, acknowledged)
+    check_books(cluster, publishers, (ident for _, ident in hosts.handled()))
 
 
 def _handle_as_hosts_do(cluster: perdure.Cluster, hosts: Hosts) -> None:

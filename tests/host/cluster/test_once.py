@@ -13,6 +13,7 @@ import pytest
 import perdure
 from perdure.cluster.routing import of_text
 from tests.host.cluster.conftest import LEASE_S, PARTITIONS
+from tests.host.outbox.outbox_file import new_outbox, rows
 from tests.postgres_server import PATIENCE_S, new_queue, shared_server
 
 if TYPE_CHECKING:
@@ -124,15 +125,7 @@ def test_a_hook_that_would_wait_for_its_own_end_is_refused() -> None:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
-    path = tmp_path / "host.db"
-    with sqlite3.connect(path) as connection:
-        perdure.Outbox(connection).create_table()
-    return path
-
-
-def rows(database: Path) -> int:
-    with sqlite3.connect(database) as connection:
-        return int(connection.execute("SELECT count(*) FROM perdure_outbox").fetchone()[0])
+    return new_outbox(tmp_path)
 
 
 def test_rows_of_an_outbox_reach_the_partition_that_each_belongs_to(database: Path, collected: Collected, until: Until) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 import perdure
 from perdure.actors.workers import worker
+from tests.host.operations.metric_counts import counts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,13 +35,6 @@ class Child:
     """A message."""
 
     number: int
-
-
-COUNTED = ("ready", "delayed", "held", "in_flight", "dead_letters", "published", "completed", "failed", "retried")
-
-
-def counts(metrics: perdure.Metrics) -> dict[str, int]:
-    return {name: getattr(metrics, name) for name in COUNTED}
 
 
 def test_metrics_agree_with_an_independent_count(folder: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 import perdure
 from perdure.store.format import frame as fr
+from tests.host.operations.metric_counts import counts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,13 +36,6 @@ class Child:
     """A message."""
 
     number: int
-
-
-COUNTED = ("ready", "delayed", "held", "in_flight", "dead_letters", "published", "completed", "failed", "retried")
-
-
-def counts(metrics: perdure.Metrics) -> dict[str, int]:
-    return {name: getattr(metrics, name) for name in COUNTED}
 
 
 def kinds(records: list[perdure.Record]) -> list[str]:

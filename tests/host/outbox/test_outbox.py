@@ -10,6 +10,7 @@ import pytest
 
 import perdure
 from perdure.outbox.sql_outbox import BATCH
+from tests.host.outbox.outbox_file import new_outbox, rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,16 +30,7 @@ class Returned:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
-    path = tmp_path / "host.db"
-    with sqlite3.connect(path) as connection:
-        perdure.Outbox(connection).create_table()
-        perdure.Outbox(connection).create_table()
-    return path
-
-
-def rows(database: Path) -> int:
-    with sqlite3.connect(database) as connection:
-        return int(connection.execute("SELECT count(*) FROM perdure_outbox").fetchone()[0])
+    return new_outbox(tmp_path)
 
 
 def test_published_exactly_if_committed(folder: Path, database: Path, collected: Collected, until: Until) -> None:

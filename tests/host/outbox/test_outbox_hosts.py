@@ -9,6 +9,7 @@ import attrs
 import pytest
 
 import perdure
+from tests.host.outbox.outbox_file import new_outbox, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,15 +35,7 @@ class Stamping(perdure.Middleware):
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
-    path = tmp_path / "host.db"
-    with sqlite3.connect(path) as connection:
-        perdure.Outbox(connection).create_table()
-    return path
-
-
-def rows(database: Path) -> int:
-    with sqlite3.connect(database) as connection:
-        return int(connection.execute("SELECT count(*) FROM perdure_outbox").fetchone()[0])
+    return new_outbox(tmp_path)
 
 
 @pytest.mark.parametrize("by", ["system", "parts"])

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import perdure
 from perdure.cli.main import app
-from tests.postgres_server import PATIENCE_S, Server, new_queue, shared_server
+from tests.postgres_server import PATIENCE_S, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,16 +30,6 @@ class Quote(perdure.Returns[int]):
 @attrs.frozen
 class Refund:
     order: str
-
-
-@pytest.fixture
-def server() -> Server:
-    return shared_server()
-
-
-@pytest.fixture
-def name() -> str:
-    return new_queue()
 
 
 def shop(server: Server, name: str) -> perdure.System:

@@ -15,7 +15,7 @@ from perdure.actors.core.messages import TakeInRows
 from perdure.actors.core.threads.answer import Answer
 from perdure.actors.requests.pending import PendingRequests
 from perdure.store import RowsGone
-from tests.postgres_server import PATIENCE_S, Server, new_queue, shared_server
+from tests.postgres_server import PATIENCE_S, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,16 +29,6 @@ pytestmark = pytest.mark.xdist_group("postgres")
 @attrs.frozen
 class Order:
     name: str
-
-
-@pytest.fixture
-def server() -> Server:
-    return shared_server()
-
-
-@pytest.fixture
-def name() -> str:
-    return new_queue()
 
 
 @pytest.fixture
