@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Crew = Callable[..., Program]
     Start = Callable[[], Program]
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_of_what_a_killed_member_had_only_what_it_had_begun_counts(host: perdure
     host.drain(PATIENCE_S)
     slow, *others = host.publish_many([Job(100, PATIENCE_S), *(Job(n) for n in range(101, 110))])
     wait_until(lambda: 100 in begun(log))
-    wait_until(lambda: all(host.state(ident).status == "leased" for ident in others))
+    wait_until(lambda: any(host.state(ident).status == "leased" for ident in others))  # how many: by how fast the machine is
     victim.kill()
     wait_until(lambda: host.state(slow).status != "leased")
     assert "LeaseExpired" in steps(host, slow)

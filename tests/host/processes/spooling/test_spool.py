@@ -27,7 +27,7 @@ def spool_files(folder: Path) -> list[Path]:
 
 
 def wait_until(holds: Callable[[], object]) -> None:
-    until_s = time.monotonic() + 30
+    until_s = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < until_s
         time.sleep(0.01)
