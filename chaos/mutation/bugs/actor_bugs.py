@@ -249,4 +249,20 @@ ACTOR_BUGS: tuple[Bug, ...] = (
         0,
         (Edit("perdure.actors.queue.queue", "if self.state.has_spilled and compact(self.state):", "if not self.state:"),),
     ),
+    Bug(
+        "what is asked after the end of a run is never answered",
+        "requests",
+        "tests/actors/requests/test_end_of_a_run.py",
+        0,
+        (Edit("perdure.actors.requests.pending", "self.refuse(request, another(self._ended))", "pass"),),
+        found=True,
+    ),
+    Bug(
+        "requests that are given up are kept until their message ends",
+        "requests",
+        "tests/actors/requests/test_result_waiters.py",
+        0,
+        (Edit("perdure.actors.requests.result_waiters", "            self._forget()\n", "            pass\n"),),
+        found=True,
+    ),
 )

@@ -1,4 +1,4 @@
-"""Planted bugs in what a queue in PostgreSQL adds: marks of high water, children across partitions, gathering of publishers.
+"""Planted bugs in what a queue in PostgreSQL adds: marks of high water, children across partitions, gathering, and gates.
 
 Each is judged by a test file without a server. What a real one must show is in tests/host/cluster.
 """
@@ -13,6 +13,7 @@ _HIGH_WATER = "perdure.store.postgres.high_water"
 _MARKS = "tests/store/test_high_water.py"
 _CHILDREN = "tests/host/cluster/test_children_away.py"
 _GATHERING = "tests/actors/journal/test_gathering.py"
+_GATES = "tests/actors/workers/test_gates.py"
 
 CLUSTER_BUGS: tuple[Bug, ...] = (
     Bug(
@@ -123,5 +124,19 @@ CLUSTER_BUGS: tuple[Bug, ...] = (
         _GATHERING,
         0,
         (Edit("perdure.actors.journal.gathering", "if waiting >= self._expected else", "if waiting > self._expected else"),),
+    ),
+    Bug(
+        "a worker that was killed inside keeps its place after the end of its run",
+        "gates",
+        _GATES,
+        0,
+        (
+            Edit(
+                "perdure.actors.workers.gates.gate",
+                "return worker.thread is not None and not worker.thread.is_alive()",
+                "return False",
+            ),
+        ),
+        found=True,
     ),
 )

@@ -47,7 +47,7 @@ def test_what_is_asked_just_then_is_answered() -> None:
                 pending.send("queue", "asked", answer, from_outside=False)
                 answers.append(answer)
 
-        threads = [threading.Thread(target=ask) for _ in range(2)]
+        threads = [threading.Thread(target=ask, daemon=True) for _ in range(2)]
         for thread in threads:
             thread.start()
         begun.wait()

@@ -33,7 +33,7 @@ def entering(gates: Gates, worker: Any) -> tuple[threading.Thread, threading.Eve
         gates.enter(worker)
         inside.set()
 
-    thread = threading.Thread(target=enter)
+    thread = threading.Thread(target=enter, daemon=True)  # a test that fails leaves it waiting
     thread.start()
     return thread, inside
 
@@ -101,7 +101,7 @@ def test_nothing_begins_while_the_lease_has_passed(pools: list[Any]) -> None:
         gate.check_lease(worker_of(pools[0], "first"))
         begun.set()
 
-    thread = threading.Thread(target=begin)
+    thread = threading.Thread(target=begin, daemon=True)
     thread.start()
     assert not begun.wait(0.12)
     has_passed[0] = False
