@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 HERE = Path(__file__).parent
-PER_CORE = 2  # many tests wait: for threads, for timers, for the disk
+PER_CORE = 3  # many tests wait, for threads, for timers, for the disk: two for each core keep it little more than half busy
 
 if sys.dont_write_bytecode:
     # The environment wants no bytecode beside the sources. Without any, each process of the tests would compile all of perdure and
