@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from perdure.actors.core.threads.answer import Answer
 from perdure.actors.core.threads.background_thread import BackgroundThread
-from perdure.actors.core.threads.current_actor import begin, check_may_wait
+from perdure.actors.core.threads.current_actor import check_may_wait
+from perdure.actors.core.threads.thread_start import begin_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,7 +83,7 @@ class Threads:
     def beside(self, work: Callable[[], None], name: str) -> Callable[[], bool]:
         """See `Executor.beside`."""
         thread = BackgroundThread(work, f"perdure-{name}")
-        begin(thread)
+        begin_thread(thread)
         return thread.is_alive
 
     def answer(self) -> Answer:

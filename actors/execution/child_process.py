@@ -18,7 +18,7 @@ import time
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, Protocol
 
-from perdure.actors.core.threads.current_actor import begin
+from perdure.actors.core.threads.thread_start import begin_thread
 from perdure.actors.execution.child_log import levels, replay
 from perdure.actors.execution.pickling import CANCEL_SIGNAL, ProcessError, pack
 from perdure.events.errors import InvalidMessage, PerdureError
@@ -128,7 +128,7 @@ class HandlerProcess:
         timer = threading.Timer(grace_s, self._stop, (number, 0.0))
         timer.daemon = True
         try:
-            begin(timer)
+            begin_thread(timer)
         except RuntimeError:  # no thread can be had to wait for it
             self._stop(number, 0.0)
 

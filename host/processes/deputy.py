@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from perdure.actors.core.threads.background_thread import BackgroundThread
-from perdure.actors.core.threads.current_actor import begin
+from perdure.actors.core.threads.thread_start import begin_thread
 from perdure.actors.journal.warm_fold import WarmFold
 from perdure.events.errors import PerdureError
 from perdure.events.loggers import GuardedLogger
@@ -65,7 +65,7 @@ class Deputy:
             self._fold.drop()
             thread = BackgroundThread(self._run, "perdure-deputy")
             try:
-                begin(thread)
+                begin_thread(thread)
             except RuntimeError as error:
                 logger.warning("this process is no deputy until it becomes a member anew, a takeover reads the log: %s", error)
                 return

@@ -48,7 +48,7 @@ class Act(Enum):
     TRY_LOCK = "try to take the lock, without waiting for it"
     CONNECT = "look for the owner's socket"
     RECOVER = "bind the socket over a stale one, read the log, start the actors"
-    LET_GO = "drop the lock and close the socket, and pause before anything else"
+    BACK_OFF = "drop the lock and close the socket, and pause before anything else"
     ASK = "ask the owner to hand over"
     REFUSE = "keep the folder, and say so"
     YIELD = "end the actors in good order and free the lock, and go on as a member"
@@ -63,7 +63,7 @@ TABLE: dict[tuple[State, Event], tuple[State, Act]] = {
     (State.SEEKING, Event.WELCOMED): (State.MEMBER, Act.NOTHING),
     (State.MEMBER, Event.LOST): (State.SEEKING, Act.TRY_LOCK),
     (State.RECOVERING, Event.RECOVERED): (State.OWNER, Act.NOTHING),
-    (State.RECOVERING, Event.FAILED): (State.SEEKING, Act.LET_GO),
+    (State.RECOVERING, Event.FAILED): (State.SEEKING, Act.BACK_OFF),
     (State.OWNER, Event.ASKED): (State.YIELDING, Act.YIELD),
     (State.YIELDING, Event.YIELDED): (State.SEEKING, Act.CONNECT),
 }

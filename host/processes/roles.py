@@ -14,7 +14,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Protocol
 
 from perdure.actors.core.threads.background_thread import BackgroundThread
-from perdure.actors.core.threads.current_actor import begin
+from perdure.actors.core.threads.thread_start import begin_thread
 from perdure.actors.sessions.crossing import OWNER
 from perdure.actors.sessions.handover import HandOver
 from perdure.actors.sessions.server import Server
@@ -145,7 +145,7 @@ class Roles:
                 continue
         self._thread = BackgroundThread(_run, "perdure-role", self)
         try:
-            begin(self._thread)
+            begin_thread(self._thread)
         except RuntimeError:
             self._thread = None  # `end` joins it
             raise
@@ -213,7 +213,7 @@ class Roles:
                 self.member.connection.start()
             case Act.RECOVER:
                 return self._recover()
-            case Act.LET_GO if (system := self._system()) is not None:
+            case Act.BACK_OFF if (system := self._system()) is not None:
                 if self._thread is not None:
                     time.sleep(PAUSE_S)
                 self.member = system.inner.member_anew(self.member)

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from perdure.events.errors import WouldDeadlock
 
-__all__ = ["CURRENT", "begin", "check_is_outside", "check_may_wait", "thread_starts"]
+__all__ = ["CURRENT", "check_is_outside", "check_may_wait"]
 
 
 class _Actor(Protocol):
@@ -31,29 +31,6 @@ class _Current(threading.local):
 
 
 CURRENT = _Current()
-
-
-class _ThreadStarts:
-    """The lock that is held while an actor starts a thread, and while an exception is thrown into an actor's thread.
-
-    Until a new thread runs, CPython files it under the id of the thread that starts it, so that an exception aimed at the parent
-    would hit the child.
-    """
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-
-
-thread_starts = _ThreadStarts()
-
-
-def begin(thread: threading.Thread) -> None:
-    """Start a thread; the way to do so wherever the caller may be an actor."""
-    if CURRENT.actor is None:
-        thread.start()  # no exception is thrown into a thread that is no actor's; and no lock is left behind by one that is
-        return
-    with thread_starts.lock:
-        thread.start()
 
 
 def check_may_wait() -> None:
@@ -89,7 +66,6 @@ def check_is_outside(call: str) -> None:
 
 def _in_a_forked_child() -> None:
     CURRENT.__dict__.clear()  # the thread goes on, but no actor lives in it
-    thread_starts.lock = threading.Lock()  # a thread that is gone may have held it
 
 
 os.register_at_fork(after_in_child=_in_a_forked_child)

@@ -15,7 +15,8 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.threads.background_thread import BackgroundThread
-from perdure.actors.core.threads.current_actor import CURRENT, begin
+from perdure.actors.core.threads.current_actor import CURRENT
+from perdure.actors.core.threads.thread_start import begin_thread
 from perdure.actors.requests.pending import PendingRequests
 from perdure.actors.sessions.listening.loopback import Proof
 from perdure.actors.sessions.listening.waker import NoWaker, Waker
@@ -117,7 +118,7 @@ class Connection(Traffic):
             if self._thread is None:
                 self._thread = BackgroundThread(_run, "perdure-client", weakref.ref(self), self._heard)
                 try:
-                    begin(self._thread)
+                    begin_thread(self._thread)
                 except RuntimeError:  # this process may have no more threads
                     self._thread = None
                     raise

@@ -1,4 +1,5 @@
 -- The hosts of a queue: how many partitions it has, which nodes live, and what each of them owns.
+-- In parameters, q is the queue and n the number of its partitions.
 
 CREATE TABLE IF NOT EXISTS perdure.cluster (
     queue text PRIMARY KEY,

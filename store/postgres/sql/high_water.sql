@@ -1,5 +1,6 @@
 -- Up to where logs were known to be durable. A database that fails over to a standby which lagged behind has lost the newest of these
 -- marks with the rest; processes that outlive it write them again, and a new owner that finds less than they say refuses.
+-- In parameters, q is the queue and k the number of a partition in it.
 
 -- Write the marks of one process that are above those on record, of logs that are still there; return all of the queue.
 CREATE OR REPLACE FUNCTION perdure.note_high_water(q text, numbers integer[], ids bytea[], accepts bigint[], seqs bigint[], durable boolean)

@@ -1,4 +1,8 @@
 -- What other processes publish and ask, and how an owner that sleeps is told of it.
+--
+-- Names of parameters: q is the queue, k the number of a partition in it, p the id of a partition, c a channel, h the hint by
+-- which its process is notified.
+-- CREATE OR REPLACE cannot rename a parameter: longer names come with the next version of the tables.
 
 -- Tell an owner that has said that it sleeps, once. A caller that finds another one telling it does not wait for that.
 CREATE OR REPLACE FUNCTION perdure.tell_owner(q text, k integer) RETURNS void

@@ -31,7 +31,7 @@ def test_a_member_tries_the_lock_as_soon_as_its_owner_is_lost_and_joins_the_one_
 
 
 def test_a_log_that_cannot_be_read_leaves_the_folder_to_others_and_is_tried_again() -> None:
-    assert led(Event.FAILED, Event.UNREACHED, state=State.RECOVERING) == (State.SEEKING, [Act.LET_GO, Act.TRY_LOCK])
+    assert led(Event.FAILED, Event.UNREACHED, state=State.RECOVERING) == (State.SEEKING, [Act.BACK_OFF, Act.TRY_LOCK])
 
 
 def test_a_process_that_never_owns_the_folder_never_tries_its_lock() -> None:
