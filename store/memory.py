@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from perdure.events.errors import StoreLocked, StoreUnavailable
 from perdure.events.public_names import public
 from perdure.store.format import frame as fr
+from perdure.store.other_processes import READ_BYTES
 from perdure.store.retention_hold import RetentionHold
 from perdure.store.survey import Stretch, SurveyedSnapshot, WholeFrame
 from perdure.store.values import Frame, LogSize, Recovered, RowsGone, Snapshot
@@ -244,9 +245,15 @@ class MemoryIngress:
             self._rows[self._next] = body
             self._next += 1
 
-    def read(self, after: int, most: int) -> list[tuple[int, bytes]]:
+    def read(self, after: int, most: int, *, most_bytes: int = READ_BYTES) -> list[tuple[int, bytes]]:
         """See `Ingress.read`."""
-        return [(row, self._rows[row]) for row in sorted(self._rows) if row > after][:most]
+        found: list[tuple[int, bytes]] = []
+        size = 0
+        for row in sorted(self._rows):
+            if row > after and len(found) < most and size < most_bytes:
+                found.append((row, self._rows[row]))
+                size += len(self._rows[row])
+        return found
 
     def remove(self, rows: Sequence[int]) -> None:
         """See `Ingress.remove`."""

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from perdure.store.survey import SurveyedSpool
     from perdure.store.values import ChannelPart
 
-__all__ = ["Channel", "Channels", "HasChannels", "HasIngress", "HasSpool", "Ingress", "TakesSpool"]
+__all__ = ["READ_BYTES", "Channel", "Channels", "HasChannels", "HasIngress", "HasSpool", "Ingress", "TakesSpool"]
+
+READ_BYTES = 4 << 20
+"""Rows of an ingress that are read at a time have about this many bytes, or it is one row."""
 
 
 @runtime_checkable
@@ -60,8 +63,10 @@ class Ingress(Protocol):
             StoreUnavailable: the store refuses them.
         """
 
-    def read(self, after: int, most: int) -> list[tuple[int, bytes]]:
-        """Return the oldest rows behind a row number.
+    def read(self, after: int, most: int, *, most_bytes: int = READ_BYTES) -> list[tuple[int, bytes]]:
+        """Return the oldest rows behind a row number, up to `most` of them.
+
+        A row is no longer begun once there are `most_bytes`, so that no number of large publishes fills the memory.
 
         Raises:
             StoreUnavailable: they cannot be read.

@@ -455,6 +455,19 @@ def test_a_row_is_taken_in_once_or_nothing_is_done(with_ingress: tuple[EventStor
     assert [frame.body for frame in store.frames()] == [b"frame", b"later"]
 
 
+def test_rows_are_read_up_to_a_number_and_up_to_a_size(with_ingress: tuple[EventStore, Ingress]) -> None:
+    _, ingress = with_ingress
+    ingress.add([b"x" * 100, b"four", b"five"])
+    rows = ingress.read(0, 10)
+    assert [len(body) for _, body in rows] == [3, 3, 100, 4, 4]
+    ids = [row for row, _ in rows]
+    assert ingress.read(ids[0], 2) == rows[1:3]
+    assert ingress.read(0, 10, most_bytes=1) == rows[:1], "one is read however large it is"
+    assert ingress.read(0, 10, most_bytes=6) == rows[:2]
+    assert ingress.read(0, 10, most_bytes=7) == rows[:3]
+    assert ingress.read(ids[1], 10, most_bytes=100) == rows[2:3]
+
+
 def test_a_frame_that_takes_in_rows_that_are_not_there_is_not_written_and_the_store_goes_on(store: EventStore) -> None:
     store.open()
     with pytest.raises(RowsGone):

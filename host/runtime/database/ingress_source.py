@@ -22,7 +22,7 @@ DATABASE = "database"
 """The principal of what other hosts publish through the database, which says only that they had a role that may."""
 
 ROWS_MAX = 500
-"""Rows that are read at a time."""
+"""Rows that are read at a time, or fewer large ones."""
 SOONEST_S = 0.02
 LATEST_S = 0.3
 """The pause between two reads doubles from the one to the other while nothing comes; then the hint is waited for."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 import psycopg
 
 from perdure.events.errors import StoreUnavailable
+from perdure.store.other_processes import READ_BYTES
 from perdure.store.postgres.connecting.database import Database, as_ours
 from perdure.store.postgres.schema import check_schema
 from perdure.store.values import AppendInDoubt
@@ -24,9 +25,13 @@ __all__ = ["Ingress", "add_rows"]
 
 _ADD = "SELECT perdure.add_to_ingress(%s, %s, %b)"
 """Bodies go as they are (`%b`): as text, the driver's choice for lists, they are twice as long, and both ends convert them."""
-_READ = (
-    "SELECT id, body FROM perdure.ingress WHERE queue = %s AND number = %s AND id > %s AND taken_by IS NULL ORDER BY id LIMIT %s"
-)
+_READ = """
+SELECT id, body FROM (
+    SELECT id, body, sum(octet_length(body)) OVER (ORDER BY id) - octet_length(body) AS before
+    FROM (SELECT id, body FROM perdure.ingress
+          WHERE queue = %s AND number = %s AND id > %s AND taken_by IS NULL ORDER BY id LIMIT %s) AS oldest
+) AS sized WHERE before < %s ORDER BY id
+"""
 
 
 def add_rows(database: Database, statement: LiteralString, values: Sequence[Any]) -> None:
@@ -85,14 +90,15 @@ class Ingress:
         """
         add_rows(self._database, _ADD, [*self._of, [*bodies]])
 
-    def read(self, after: int, most: int) -> list[tuple[int, bytes]]:
-        """Return the oldest rows behind a row number.
+    def read(self, after: int, most: int, *, most_bytes: int = READ_BYTES) -> list[tuple[int, bytes]]:
+        """See `perdure.store.protocol.Ingress.read`.
 
         Raises:
             StoreUnavailable: the database cannot be read.
         """
+        values = [*self._of, after, most, most_bytes]
         with self._database.session() as connection:
-            rows: list[tuple[int, bytes]] = connection.execute(_READ, [*self._of, after, most], binary=True).fetchall()
+            rows: list[tuple[int, bytes]] = connection.execute(_READ, values, binary=True).fetchall()
         return rows
 
     def remove(self, rows: Sequence[int]) -> None:
