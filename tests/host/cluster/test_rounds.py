@@ -71,8 +71,8 @@ def test_rounds_of_failures_lose_and_double_nothing(server: Server, hosts: Hosts
                     hosts.stop(victim)
                 case _:
                     victim.send_signal(signal.SIGSTOP)
-                    pid = str(victim.pid)
-                    until(lambda pid=pid: not any(not owner or pid in owner for owner in owners(cluster)))  # type: ignore[misc]
+                    gone = {"", str(victim.pid)}  # the last word of an owner's name is its pid
+                    until(lambda gone=gone: gone.isdisjoint(owner.split(" ")[-1] for owner in owners(cluster)))  # type: ignore[misc]
                     victim.send_signal(signal.SIGCONT)
             if victim.poll() is not None:
                 living[living.index(victim)] = hosts.start()
