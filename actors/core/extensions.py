@@ -134,7 +134,7 @@ class Extensions:
         if failed != (source.name in self._unread):
             self._unread ^= {source.name}
 
-    def shared(self) -> list[str]:
+    def shared_outboxes(self) -> list[str]:
         """Return the names of the outboxes that other processes may have too and this one can read, as far as it is known."""
         return [source.shared_as for source in self.outboxes.values() if source.shared_as and source.name not in self._unread]
 

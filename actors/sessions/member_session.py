@@ -282,7 +282,7 @@ class MemberSession:
     def close(self) -> None:
         """The member is gone: settle what it had. What had begun counts, what had not does not."""
         self._is_gone = True
-        self._services.relayers.left(self)
+        self._services.relayers.forget(self)
         for pool in self._pools.values():
             pool.is_gone = True
             self.give_back(pool, list(pool.open.values()))

@@ -36,7 +36,7 @@ class Relayers:
         """Note all outboxes that a process has; return whether there is news in one that the owner relays.
 
         Args:
-            process: the process, which stays until `left`.
+            process: the process, which stays until `forget`.
             outboxes: by name, how often the process's host has said that there is news.
             own: the owner's outboxes, which it relays itself.
         """
@@ -45,7 +45,7 @@ class Relayers:
             self._claims[process] = outboxes
         return any(news > before.get(name, 0) for name, news in outboxes.items() if name in own)
 
-    def left(self, process: Process) -> None:
+    def forget(self, process: Process) -> None:
         """Forget a process that is gone."""
         self._claims.pop(process, None)
 

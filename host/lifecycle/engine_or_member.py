@@ -311,7 +311,7 @@ class EngineOrMember(Including, Results, Consuming, Running):
             figures=self.run_figures,
             check_changes=check_changed_fields,
             under_policy=self.drafts.under_policy,
-            hand_over=self._roles.asked if self._roles is not None else lambda _: False,
+            hand_over=self._roles.agrees_to if self._roles is not None else lambda _: False,
             permit=self.rights.require if self.rights.are_limited else None,
         )
 

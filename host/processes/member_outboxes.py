@@ -43,7 +43,7 @@ class MemberOutboxes:
 
     def claims(self) -> list[list[Any]]:
         """Return what the owner is told with each sign of life."""
-        return [[name, self._news] for name in self._runtime.extensions.shared()]
+        return [[name, self._news] for name in self._runtime.extensions.shared_outboxes()]
 
     def first_frames(self) -> list[bytes]:
         """Return what every owner is told once this process has joined it."""

@@ -228,7 +228,7 @@ class Roles:
                 return Event.YIELDED
         return None
 
-    def asked(self, request: HandOver) -> bool:
+    def agrees_to(self, request: HandOver) -> bool:
         """Return whether this process lets the folder go for one that prefers to own it; see `Owner.hand_over`."""
         yields = self.state is State.OWNER and self._ownership != "prefer"
         if yields:

@@ -84,7 +84,7 @@ def owner_of(
         pools=runtime.pools,
         reporter=runtime.reporter,
         monotonic_s=runtime.executor.monotonic_s,
-        own_outboxes=runtime.extensions.shared,
+        own_outboxes=runtime.extensions.shared_outboxes,
     )
     return Owner(
         members=members,

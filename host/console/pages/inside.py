@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from perdure.console.pages.parts.page_rows import happenings_until, told
+from perdure.console.pages.parts.page_rows import happening_row, happenings_until
 from perdure.console.pages.types import ask_figures, handlers_of
 from perdure.events import vocabulary as ev
 
@@ -88,8 +88,12 @@ def actors(page: Page) -> None:
     names: list[str] = [] if system is None or view.is_past else sorted(name for name in system.actors if not page.hides(name))
     restarts: dict[str, list[Any]] = {}
     for happening in view.index.happenings:
-        if isinstance(happening.event, ev.ActorRestarted) and happening.seq <= view.seq and not page.hides(told(happening).text):
-            restarts.setdefault(happening.event.actor, []).append(told(happening))
+        if (
+            isinstance(happening.event, ev.ActorRestarted)
+            and happening.seq <= view.seq
+            and not page.hides(happening_row(happening).text)
+        ):
+            restarts.setdefault(happening.event.actor, []).append(happening_row(happening))
     deaths = sorted((row for rows in restarts.values() for row in rows), key=lambda row: -row.seq)
     page.show(
         "actors.html",

@@ -68,7 +68,7 @@ class Process:
         while self.mail:
             mail, self.mail = self.mail, []
             self.relay.on_batch(mail)
-        return self.extensions.shared() == ["orders"]
+        return self.extensions.shared_outboxes() == ["orders"]
 
 
 def test_one_that_may_not_delete_hands_the_outbox_over_until_it_may() -> None:

@@ -19,7 +19,7 @@ def test_one_process_relays_and_the_next_goes_on_when_it_ends() -> None:
     relayers.claim(second, {"orders": 0, "bills": 0})
     assert relayers.granted(first, 0.0).keys() == {"orders"}
     assert relayers.granted(second, 0.0).keys() == {"bills"}
-    relayers.left(first)
+    relayers.forget(first)
     assert relayers.granted(first, 0.0) == {}
     assert relayers.granted(second, 0.0).keys() == {"orders", "bills"}
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from perdure.console.pages.parts.page import Page
     from perdure.operations.reading.acts import OperatorAct
 
-__all__ = ["Told", "TypeRow", "acts_until", "happenings_until", "told", "type_rows"]
+__all__ = ["HappeningRow", "TypeRow", "acts_until", "happening_row", "happenings_until", "type_rows"]
 
 RATE_SAMPLES = 30
 
@@ -45,7 +45,7 @@ class TypeRow:
 
 
 @attrs.frozen
-class Told:
+class HappeningRow:
     """A happening in words."""
 
     seq: int
@@ -93,10 +93,10 @@ def _rates(view: View) -> dict[str, list[float]]:
     return found
 
 
-def happenings_until(page: Page, most: int) -> list[Told]:
+def happenings_until(page: Page, most: int) -> list[HappeningRow]:
     """Return what happened to the system itself up to the moment that is shown, newest first."""
     view = page.shown
-    found = (told(happening) for happening in reversed(view.index.happenings) if happening.seq <= view.seq)
+    found = (happening_row(happening) for happening in reversed(view.index.happenings) if happening.seq <= view.seq)
     return list(islice((one for one in found if not page.hides(one.text)), most))
 
 
@@ -108,7 +108,7 @@ def acts_until(page: Page) -> Iterator[OperatorAct]:
             yield act
 
 
-def told(happening: Happening) -> Told:
+def happening_row(happening: Happening) -> HappeningRow:
     """Return a happening in words."""
     text, level = "", ""
     match happening.event:
@@ -124,4 +124,4 @@ def told(happening: Happening) -> Told:
             text = f"Process {event.pid} left ({event.name or 'unnamed'})"
         case ev.HandlerRegistered() as event:
             text = f"Handler of {event.type}: {event.parallelism} worker(s), {event.retries} retries"
-    return Told(happening.seq, happening.at_us, text, level)
+    return HappeningRow(happening.seq, happening.at_us, text, level)
