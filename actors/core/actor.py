@@ -14,10 +14,10 @@ import pykka
 
 from perdure.actors.core.foreign_lines import left_out
 from perdure.actors.core.threads.async_exceptions import take_back, throw
-from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.actors.core.threads.current_actor import CURRENT
 from perdure.actors.core.threads.mailbox import PYKKA_ITEMS, Mailbox, stops
 from perdure.actors.core.threads.thread_start import thread_starts
+from perdure.store.disk.background_thread import BackgroundThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable

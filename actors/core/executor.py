@@ -11,9 +11,9 @@ import traceback
 from typing import TYPE_CHECKING, Protocol
 
 from perdure.actors.core.threads.answer import Answer
-from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.actors.core.threads.current_actor import check_may_wait
 from perdure.actors.core.threads.thread_start import begin_thread
+from perdure.store.disk.background_thread import BackgroundThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +25,9 @@ __all__ = ["Executor", "Threads"]
 
 class Executor(Protocol):
     """How actors get to run, and how those outside wait for them."""
+
+    has_threads: bool
+    """Whether actors run in threads of this process, which a stop has to end."""
 
     def start(self, actor: Actor) -> None:
         """Start to run an actor."""
@@ -66,6 +69,9 @@ class Executor(Protocol):
 
 class Threads:
     """Production: a thread for each actor."""
+
+    has_threads = True
+    """See `Executor.has_threads`."""
 
     def start(self, actor: Actor) -> None:
         """See `Executor.start`."""

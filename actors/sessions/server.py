@@ -18,7 +18,6 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING
 
-from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.actors.core.users import user_name
 from perdure.actors.sessions.crossing import OBJECTS, RIGHTS
 from perdure.actors.sessions.departures.departed import Departed
@@ -32,6 +31,7 @@ from perdure.actors.sessions.session import Ended, Session
 from perdure.events.errors import NotRunning, PerdureError
 from perdure.events.loggers import GuardedLogger
 from perdure.events.safe_text import inert
+from perdure.store.disk.background_thread import BackgroundThread
 
 if TYPE_CHECKING:
     import socket

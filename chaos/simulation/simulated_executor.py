@@ -68,6 +68,9 @@ class _SimulatedAnswer(Answer):
 class SimulatedExecutor:
     """See `perdure.actors.core.executor.Executor`. For use by one thread."""
 
+    has_threads = False
+    """See `Executor.has_threads`."""
+
     def __init__(self, seed: int = 0) -> None:
         self.rng = random.Random(seed)
         self.clock = SimulatedClock()

@@ -20,6 +20,9 @@ __all__ = ["SimulatedProcess"]
 class SimulatedProcess:
     """See `perdure.actors.core.executor.Executor`."""
 
+    has_threads = False
+    """See `Executor.has_threads`."""
+
     def __init__(self, executor: SimulatedExecutor) -> None:
         self._executor = executor
 

@@ -9,9 +9,9 @@ import threading
 import time
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.events.errors import PerdureError
 from perdure.events.loggers import GuardedLogger
+from perdure.store.disk.background_thread import BackgroundThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable

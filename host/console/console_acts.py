@@ -176,21 +176,24 @@ def _bulk(request: ActRequest, action: str) -> str:
             msg = "this means messages of types that you may not look at: name those that you may, as type=…"
             raise NotAllowed(msg)
         request.check(action, kind)
-    act = _begun(request, action, counted)
-    request.session.spend(request.field("counted"))
+    ident = request.session.act_on(request.field("counted"))
+    if any(bulk.id == ident for bulk in request.front.dead_letters.bulks()):
+        msg = "this form was sent before, and has acted: count them again for another act"
+        raise InvalidMessage(msg)
+    act = _begun(request, action, counted, ident)
     request.console.counts.forget(request.session.secret)
     done = f"{act.changed:,} of the {act.counted:,} {'message(s)' if action == 'cancel' else 'dead letter(s)'} that were counted"
     return f"{action}: {done}" if act.is_over else f"{action} goes on, also without this page: {done} so far"
 
 
-def _begun(request: ActRequest, action: str, counted: Any) -> BulkAct:
+def _begun(request: ActRequest, action: str, counted: Any, ident: str) -> BulkAct:
     letters = request.front.dead_letters
     act: BulkAct
     match action:
         case "cancel":
-            act = request.front.admin.cancel_where(counted, timeout=BULK_WAIT_S)
+            act = request.front.admin.cancel_where(counted, timeout=BULK_WAIT_S, id=ident)
         case "purge":
-            act = letters.purge_where(counted, timeout=BULK_WAIT_S)
+            act = letters.purge_where(counted, timeout=BULK_WAIT_S, id=ident)
         case "edit":
             path, value = request.field("path"), request.field("value")
             try:
@@ -198,9 +201,9 @@ def _begun(request: ActRequest, action: str, counted: Any) -> BulkAct:
             except ValueError as error:
                 msg = f"the value is no JSON: {error}"
                 raise InvalidMessage(msg) from error
-            act = letters.edit_where(counted, {path: plain}, timeout=BULK_WAIT_S)
+            act = letters.edit_where(counted, {path: plain}, timeout=BULK_WAIT_S, id=ident)
         case _:
-            act = letters.replay_where(counted, timeout=BULK_WAIT_S)
+            act = letters.replay_where(counted, timeout=BULK_WAIT_S, id=ident)
     return act
 
 

@@ -11,11 +11,11 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.console.log.pace import StillReading
 from perdure.events.errors import PerdureError
 from perdure.events.loggers import GuardedLogger
 from perdure.operations.bulk.counted import CountedLetters, CountedMessages
+from perdure.store.disk.background_thread import BackgroundThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable

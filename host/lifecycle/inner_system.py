@@ -43,6 +43,8 @@ class InnerSystem(InnerCalls):
     """Returns what it stands on while it runs; None while it does not. In any thread."""
     failure: Callable[[], BaseException | None]
     """Returns why its run has ended by itself; None where it has not. In any thread."""
+    end_grace: Callable[[], None]
+    """Ends the grace period of a stop that is under way. In any thread."""
     check_may_block: Callable[[str, str, Iterable[str]], None]
     """Refuses to block the event loop on which the handlers of these types run; see `Running`."""
     forked: Callable[[int], None]

@@ -58,6 +58,7 @@ class StartAndStop(EngineOrMember):
             registered=self._registered,
             run=lambda: self._engine,
             failure=self._failure,
+            end_grace=self._end_grace,
             check_may_block=self._check_may_block,
             forked=self._in_a_forked_child,
             be_partition=self._be_partition,

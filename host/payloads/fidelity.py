@@ -17,7 +17,7 @@ from perdure.events.seconds import shown
 from perdure.payloads.class_memory import remember
 from perdure.payloads.codecs import MessagePack, make_decoder
 from perdure.payloads.differences import difference
-from perdure.payloads.foreign_types import undecodable_parts
+from perdure.payloads.foreign_types import undecodable_parts, undecorated
 from perdure.payloads.proofs import prove
 from perdure.payloads.signed_pickle import CloudPickle
 
@@ -151,7 +151,7 @@ def _check_decodable(cls: type, codec: MessagePack) -> None:
     except Exception as error:
         raise _undecodable(cls, *_culprit(cls, error)) from error
     for path, kind in undecodable_parts(cls):
-        raise _undecodable(cls, path, kind, "nothing can be decoded as that")
+        raise _undecodable(cls, path, kind, undecorated(kind) or "nothing can be decoded as that")
     if dataclasses.is_dataclass(cls) and "__dataclass_fields__" not in vars(cls):
         for name, hint in inspect.get_annotations(cls).items():
             if name not in {field.name for field in dataclasses.fields(cls)} and "ClassVar" not in str(hint):
@@ -163,11 +163,9 @@ def _check_decodable(cls: type, codec: MessagePack) -> None:
 
 
 def _undecodable(cls: type, path: str, kind: Any, why: str) -> InvalidMessage:
-    where = f"field {path!r} of {cls.__qualname__}" if path else cls.__qualname__
     named = kind if isinstance(kind, str) else getattr(kind, "__qualname__", None) if isinstance(kind, type) else repr(kind)
-    return InvalidMessage(
-        f"message type: {where}, of type {named}, cannot be decoded, so no handler could be given it: {why}. {WAY_OUT}"
-    )
+    where = f"field {path!r} of {cls.__qualname__}, of type {named}," if path else cls.__qualname__
+    return InvalidMessage(f"message type: {where} cannot be decoded, so no handler could be given it: {why}. {WAY_OUT}")
 
 
 def _culprit(cls: type, error: Exception) -> tuple[str, Any, str]:

@@ -5,17 +5,20 @@ msgspec itself knows attrs, dataclasses, its structs, dates, UUIDs and so on; th
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
+import sys
 from functools import lru_cache
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, get_origin
 
+import attrs
 import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["decode_hook", "dump_model", "encode_hook", "is_model", "model_reader", "undecodable_parts"]
+__all__ = ["decode_hook", "dump_model", "encode_hook", "is_model", "model_reader", "undecodable_parts", "undecorated"]
 
 PLAIN = (dict, list, str, int, float, bool, bytes, type(None))
 """The types of untyped data after decoding."""
@@ -79,7 +82,8 @@ def encode_hook(value: Any) -> Any:
     if is_model(type(value)):
         return dump_model(value)
     kind = type(value)
-    msg = f"there is no plain data for {kind.__module__}.{kind.__qualname__}"
+    why = undecorated(kind)
+    msg = f"there is no plain data for {kind.__module__}.{kind.__qualname__}{f': {why}' if why else ''}"
     raise TypeError(msg)
 
 
@@ -98,6 +102,24 @@ def decode_hook(cls: type, plain: Any) -> Any:
         return plain
     msg = f"Expected `{cls.__qualname__}`, got `{type(plain).__qualname__}`"
     raise TypeError(msg)
+
+
+def undecorated(cls: Any) -> str:
+    """Return what a class of the host's lacks, where that is the decorator that says which fields it has; else an empty text."""
+    if not isinstance(cls, type) or cls.__module__.partition(".")[0] in sys.stdlib_module_names or is_model(cls):
+        return ""
+    fields = vars(cls)
+    if attrs.has(cls):
+        if "__attrs_attrs__" in fields:
+            return ""
+        return "the class is no attrs class itself, only the one it inherits from; decorate it too, with @attrs.frozen"
+    if dataclasses.is_dataclass(cls):
+        if "__dataclass_fields__" in fields:
+            return ""
+        return "the class is no dataclass itself, only the one it inherits from; decorate it too, with @dataclass"
+    if issubclass(cls, BaseException) or inspect.isabstract(cls) or getattr(cls, "_is_protocol", False):
+        return ""
+    return "nothing says which fields it has; decorate it with @attrs.frozen (or @dataclass), and declare them as `name: type`"
 
 
 def _can_be(cls: Any) -> bool:
@@ -121,9 +143,13 @@ def _walk(node: Any, path: str, seen: set[Any]) -> Iterator[tuple[str, Any]]:
         return
     fields = getattr(node, "fields", None)
     if isinstance(fields, tuple):
-        if getattr(node, "cls", node) in seen:
+        cls = getattr(node, "cls", node)
+        if cls in seen:
             return
-        seen.add(getattr(node, "cls", node))
+        seen.add(cls)
+        if attrs.has(cls) and "__attrs_attrs__" not in vars(cls):
+            yield path, cls  # its data can be read, but its objects cannot be written
+            return
         for field in fields:
             yield from _walk(field.type, f"{path}.{field.name}" if path else field.name, seen)
     for name in ("item_type", "key_type", "value_type"):

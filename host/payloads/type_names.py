@@ -203,11 +203,16 @@ class TypeNames:
         """
         return check_label("type", kind) if isinstance(kind, str) else self.name(kind)
 
-    def name(self, cls: type) -> str:
+    def name(self, cls: type, check: Callable[[type], None] | None = None) -> str:
         """Return a class's name, and remember the class.
+
+        Args:
+            cls: the class.
+            check: is called with a class that is used for the first time. One that it refuses is not remembered.
 
         Raises:
             UnknownMessageType: it is not a class, it has no stable name, or another class has the same name.
+            Others as `check`.
         """
         name = self._names.get(cls) if isinstance(cls, type) else None
         if name is None:
@@ -216,6 +221,8 @@ class TypeNames:
             if other is not None and other is not cls and other.__qualname__ != cls.__qualname__:
                 msg = f"type: the name {name!r} belongs to {shown(other)} already; give {shown(cls)} another one"
                 raise UnknownMessageType(msg)
+            if check is not None:
+                check(cls)
             remember(self._names, cls, name)
             self._classes[name] = cls
             if version_of(cls) > 1:

@@ -9,11 +9,11 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.actors.core.threads.thread_start import begin_thread
 from perdure.actors.journal.warm_fold import WarmFold
 from perdure.events.errors import PerdureError
 from perdure.events.loggers import GuardedLogger
+from perdure.store.disk.background_thread import BackgroundThread
 
 if TYPE_CHECKING:
     from perdure.options import Options

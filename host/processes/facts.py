@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["OwnersFacts", "without_policy_where_unknown"]
 
 logger = GuardedLogger("perdure")
+NOTICED_MAX = 100
+"""Types that a process is warned of: a host may make a class for each of its requests."""
 
 
 class OwnersFacts:
@@ -71,7 +73,7 @@ class OwnersFacts:
 
     def notice(self, type_name: str) -> None:
         """Warn once of a type that this process uses and no process handles, where a class of the same name is handled."""
-        if not self.are_known or type_name in self._noticed or type_name in self._own:
+        if not self.are_known or type_name in self._noticed or type_name in self._own or len(self._noticed) >= NOTICED_MAX:
             return
         if alike := namesake(type_name, self.handled):
             self._noticed.add(type_name)
@@ -83,6 +85,8 @@ class OwnersFacts:
                 inert(alike),
                 inert(type_name),
             )
+            if len(self._noticed) == NOTICED_MAX:
+                logger.warning("that was said of %d types, and is said of no further one in this process", NOTICED_MAX)
 
     def knows_policy(self, type_name: str) -> bool:
         """Return whether it is known what becomes of a key of this type."""

@@ -13,7 +13,6 @@ import weakref
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Protocol
 
-from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.actors.core.threads.thread_start import begin_thread
 from perdure.actors.sessions.crossing import OWNER
 from perdure.actors.sessions.handover import HandOver
@@ -23,6 +22,7 @@ from perdure.events.loggers import GuardedLogger
 from perdure.processes.member import OWNER_WAIT_S
 from perdure.processes.role_rules import Act, Event, State, step
 from perdure.processes.to_owner.waiting import SPOOL_AFTER_S
+from perdure.store.disk.background_thread import BackgroundThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable

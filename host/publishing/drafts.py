@@ -60,6 +60,7 @@ class Drafts(StoredPayloads):
         self.clock = clock
         self.ids = ids
         self.fidelity = Fidelity(codec, checks_values=options.check_messages)
+        self._check_type = self.fidelity.check_type
         self.policies: dict[str, tuple[str, int, int]] = {}
         """By type, for messages with a key: deduplication policy, window in microseconds, messages of one key at once."""
         self.draft: Callable[..., Draft] = around_publish(middleware, self.make)
@@ -126,7 +127,7 @@ class Drafts(StoredPayloads):
         """
         if others:
             raise TypeError(no_such_option("publish", next(iter(others)), PublishOptions.__annotations__))
-        type_name = self.names.name(type(message))
+        type_name = self.names.name(type(message), self._check_type)
         ident = self.ids.one() if id is None else check_label("id", id)
         payload = self.fidelity.encode(message)
         if self._binds:
@@ -215,7 +216,7 @@ class Drafts(StoredPayloads):
         Raises:
             As `draft`.
         """
-        type_name = self.names.name(type(message))
+        type_name = self.names.name(type(message), self._check_type)
         if self._binds or type_name in self.names.versions or (self.has_middleware and not are_idle(self.middleware)):
             return None
         payload = self.fidelity.encode(message)
@@ -239,7 +240,7 @@ class Drafts(StoredPayloads):
             As `draft`.
         """
         types = set(map(type, messages))
-        names = {cls: self.names.name(cls) for cls in types}
+        names = {cls: self.names.name(cls, self._check_type) for cls in types}
         is_plain = not self._binds and len(types) == 1 and self.names.versions.keys().isdisjoint(names.values())
         if not is_plain or (self.has_middleware and not are_idle(self.middleware)):
             return [self.draft(message) for message in messages]

@@ -1,7 +1,8 @@
 """Every call of the store to the operating system.
 
 `disk` has all file operations, `opened_folder` looks names up in a folder that may be moved, `folder_lock` is the owner's lock,
-`permissions` says who else could change a folder, `large_file` writes in large pieces, `advice` explains errors.
+`permissions` says who else could change a folder, `large_file` writes in large pieces, `advice` explains errors,
+`background_thread` is a thread whose failed start is seen.
 
 Not here: the layout of bytes (`format`), and what is written when (`files`).
 """

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import threading
 import time
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from perdure.events.errors import HistoryDropped, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
 from perdure.store.disk.advice import with_advice
+from perdure.store.disk.background_thread import BackgroundThread
 from perdure.store.files import torn_or_damaged
 from perdure.store.files.frame_index import ReadIndex
 from perdure.store.files.listing.folder_conditions import folder_conditions
@@ -29,7 +31,6 @@ from perdure.store.spool.spool_file import survey_spool
 from perdure.store.survey import Stretch, WholeFrame
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Generator, Iterator
     from pathlib import Path
     from typing import BinaryIO
@@ -102,22 +103,22 @@ class FolderReader(FolderListing):
     def hold_history(self) -> Iterator[None]:
         """See `LogReader.hold_history`: a file in the folder tells its owner. Without the right to write, it does nothing."""
         path = self.path / HOLD_FILE
-        held, ended = False, threading.Event()
+        held_by, ended = 0, threading.Event()
         try:
             age_s = time.time() - (self.disk.modified_s(path) or 0.0)
             if age_s > HOLD_FILE_S / 2:
                 with contextlib.suppress(FileNotFoundError):
                     self.disk.remove(path)
                 self.disk.close(self.disk.create(path))
-                held = True
-                threading.Thread(target=self._keep_young, args=(path, ended), name="perdure-hold", daemon=True).start()
+                held_by = os.getpid()
+                BackgroundThread(self._keep_young, "perdure-hold", path, ended).start()
         except (OSError, RuntimeError) as error:  # also where no thread can be had
             logger.debug("history of %s is not held, or not for long: %s", self.path, error)
         try:
             yield
         finally:
             ended.set()
-            if held:
+            if held_by == os.getpid():  # a forked child that leaves the block leaves its parent's file
                 with contextlib.suppress(OSError):
                     self.disk.remove(path)
 

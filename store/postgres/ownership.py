@@ -20,6 +20,7 @@ import psycopg
 
 from perdure.events.errors import OwnershipLost, PerdureError, StoreLocked
 from perdure.events.loggers import GuardedLogger
+from perdure.store.disk.background_thread import BackgroundThread
 from perdure.store.format.frame import chain_after
 from perdure.store.postgres.connecting.database import OWNED, lost
 from perdure.store.postgres.connecting.session import Refused, Session
@@ -136,6 +137,11 @@ def hint_of(partition: int) -> list[bytes]:
     return [_INT.pack(_CLASS), _INT.pack(partition)]
 
 
+def named(partition: int, holder: str) -> list[bytes]:
+    """Return the values that name an owner of a partition in a statement of its session."""
+    return [_INT.pack(partition), holder.encode()]
+
+
 class HeldLease:
     """The lease of a partition, as its owner knows it. Something must renew it: `Lease` itself, or a cluster's thread for all."""
 
@@ -146,7 +152,7 @@ class HeldLease:
         self.holder = holder
         self._on_lost = on_lost
         self._seconds = seconds
-        self._values = [_INT.pack(partition), holder.encode(), _FLOAT.pack(seconds)]
+        self._values = [*named(partition, holder), _FLOAT.pack(seconds)]
         self.until_s = began_s + seconds
         """The monotonic time at which the lease has passed, unless it was renewed."""
         self.lost: OwnershipLost | None = None
@@ -211,16 +217,23 @@ class Lease(HeldLease):
         self._database = database
         self._hint = hint_of(partition)
         self._ended, self._wake = os.pipe()
-        self._thread = threading.Thread(target=self._keep, name=f"perdure-lease-{partition}", daemon=True)
-        self._thread.start()
+        self._end_lock = threading.Lock()
+        self._thread = BackgroundThread(self._keep, f"perdure-lease-{partition}")
+        try:
+            self._thread.start()
+        except BaseException:
+            os.close(self._ended)
+            os.close(self._wake)
+            raise
 
     def end(self) -> None:
         """End the thread, without giving the partition up."""
         super().end()
-        if self._wake < 0:
+        with self._end_lock:
+            wake, self._wake = self._wake, -1
+        if wake < 0:
             return
-        os.close(self._wake)
-        self._wake = -1
+        os.close(wake)
         if self._thread is not threading.current_thread():
             self._thread.join(10.0)
 
@@ -247,6 +260,12 @@ class Lease(HeldLease):
                     pause_s = self._seconds / 3
                 except (Refused, psycopg.Error, PerdureError) as error:
                     logger.warning("the lease could not be renewed, it is tried again: %s", " ".join(str(error).split()))
+                    if session is not None:
+                        session.drop()
+                        session = None
+                    pause_s = min(0.5, self._seconds / 10)
+                except Exception:
+                    logger.exception("the renewal of a lease failed; it is tried again")
                     if session is not None:
                         session.drop()
                         session = None

@@ -5,6 +5,7 @@ Appends are in `partition_writer`, leases in `ownership`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -98,6 +99,12 @@ class PartitionOwner:
         if self._on_lost is not None:
             self._on_lost(why)
 
+    def _give_back(self, session: Session, partition: int) -> None:
+        """Give up a partition that was claimed and has no lease; otherwise it is this process's until the lease passes."""
+        with contextlib.suppress(Refused, psycopg.Error, PerdureError):
+            session.run(b"release", [*ownership.named(partition, self._who), b"\x00"])
+        session.drop()
+
     # --- taking over -----------------------------------------------------------------------------------------------------
 
     def _take(self, *, again: bool, void_after: int | None = None) -> Recovered:
@@ -128,7 +135,11 @@ class PartitionOwner:
             session.drop()
             raise _not_replicated(session)
         if self._lease is None:
-            self._lease = self._kept(claim.id, self._who, began_s, self._tell_lost)
+            try:
+                self._lease = self._kept(claim.id, self._who, began_s, self._tell_lost)
+            except BaseException:  # no thread can be had
+                self._give_back(session, claim.id)
+                raise
             self._lease.durable_seq = lambda: self.synced_seq
         self._lease.renewed(began_s)
         self._claim, self._session, self.epoch = claim, session, claim.epoch

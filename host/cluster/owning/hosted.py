@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.events.errors import NotRunning, OwnershipLost, PerdureError, StoreLocked
 from perdure.events.loggers import GuardedLogger
+from perdure.store.disk.background_thread import BackgroundThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,6 +152,12 @@ class Hosting:
 
     def give(self, number: int, grace_s: float | None = None) -> None:
         """Begin to close a partition in good order: its handlers come to rest, and then it is free for another process."""
+        try:
+            self._give(number, grace_s)
+        except RuntimeError as error:
+            logger.warning("partition %d is not closed yet, it is tried again: %s", number, error)
+
+    def _give(self, number: int, grace_s: float | None) -> None:
         with self._lock:
             hosted = self._hosted.get(number)
             if hosted is None or hosted.state is not State.OWNED:
@@ -160,10 +166,9 @@ class Hosting:
             thread = BackgroundThread(self._close, f"perdure-close-{number}", hosted, grace_s)
             try:
                 thread.start()
-            except RuntimeError as error:
-                logger.warning("partition %d is not closed yet: %s", number, error)
-                hosted.state = State.OWNED  # it is tried again, by the next look or by the stop
-                return
+            except RuntimeError:
+                hosted.state = State.OWNED
+                raise
             hosted.thread = thread
 
     def _close(self, hosted: _Hosted, grace_s: float | None) -> None:
@@ -208,5 +213,24 @@ class Hosting:
         until_s = time.monotonic() + seconds
         while self._hosted and time.monotonic() < until_s:
             for number in self.mine():
-                self.give(number, grace_s)
+                try:
+                    self._give(number, grace_s)
+                except RuntimeError as error:  # also while the interpreter exits
+                    logger.warning("partition %d is closed in the thread that stops: %s", number, error)
+                    self._close_here(number, grace_s)
             self.settle(max(0.0, until_s - time.monotonic()))
+
+    def _close_here(self, number: int, grace_s: float | None) -> None:
+        with self._lock:
+            hosted = self._hosted.get(number)
+            if hosted is None or hosted.state is not State.OWNED:
+                return
+            hosted.state = State.CLOSING
+        self._close(hosted, grace_s)
+
+    def end_grace(self) -> None:
+        """End the grace period of all partitions, of a stop that is under way or about to begin."""
+        with self._lock:
+            systems = [hosted.system for hosted in self._hosted.values()]
+        for system in systems:
+            system.inner.end_grace()

@@ -11,10 +11,10 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.cluster.owning.balance import Seen, plan
 from perdure.events.errors import PerdureError
 from perdure.events.loggers import GuardedLogger
+from perdure.store.disk.background_thread import BackgroundThread
 
 if TYPE_CHECKING:
     from perdure.cluster.owning.hosted import Hosting

@@ -11,12 +11,12 @@ from concurrent.futures import Future
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.events.errors import PerdureError
 from perdure.events.loggers import GuardedLogger
 from perdure.handling.hooks import LOOK_S, LOOP_PATIENCE_S, STOP_LEAST_S, in_context
 from perdure.handling.signatures import label_of
 from perdure.runtime.hook_mark import HookMark
+from perdure.store.disk.background_thread import BackgroundThread
 
 if TYPE_CHECKING:
     import threading
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from perdure.handling.hooks import Hook, Hooks
 
-__all__ = ["ProcessHooks"]
+__all__ = ["ProcessHooks", "check_off_loop"]
 
 logger = GuardedLogger("perdure")
 
@@ -49,20 +49,23 @@ class ProcessHooks:
         self._variables = copy_context()
         self._have_run = False
         self._thread: threading.Thread | None = None
+        self._given_up: Callable[[], bool] = lambda: False
 
-    def start(self) -> None:
+    def start(self, given_up: Callable[[], bool]) -> None:
         """Run the start hooks in the order of their registration.
 
+        Args:
+            given_up: returns True once no caller waits for this start any more; a start hook then ends.
+
         Raises:
-            PerdureError: they would block their own loop; or it runs in no thread.
+            PerdureError: the loop runs in no thread, or the start was given up.
             Whatever a hook raises; later hooks are not run.
         """
+        self._given_up = given_up
         if self._is_own:
             thread = BackgroundThread(self._run_loop, "perdure-hooks")
             thread.start()
             self._thread = thread
-        elif _running_loop() is self.loop:
-            raise PerdureError("start: its hooks run on this very event loop, which a start would block; use `async with cluster:`")
         for hook in self._hooks.start:
             self._variables = self._run(hook, None)
         self._have_run = True
@@ -76,6 +79,7 @@ class ProcessHooks:
         """Run the stop hooks, the last one first, within so many seconds, if all start hooks have run; end the loop."""
         until_s = time.monotonic() + max(seconds, STOP_LEAST_S)
         for hook in reversed(self._hooks.stop) if self._have_run else ():
+            self._given_up = lambda: False
             try:
                 self._run(hook, max(0.001, until_s - time.monotonic()))
             except BaseException:
@@ -124,7 +128,7 @@ class ProcessHooks:
 
     def _check_goes_on(self, hook: Hook, begun_s: float, until_s: float) -> None:
         now_s = time.monotonic()
-        if now_s >= until_s:
+        if now_s >= until_s or self._given_up():
             raise PerdureError(f"the hook {label_of(hook)} did not end in time; it was cancelled, and is left behind")
         if not self.loop.is_running() and now_s >= begun_s + LOOP_PATIENCE_S:
             raise PerdureError(
@@ -154,6 +158,16 @@ def _beginning(
             ended.set_result(task.result())
 
     return begin
+
+
+def check_off_loop(loop: asyncio.AbstractEventLoop | None) -> None:
+    """Check that the caller does not run on the event loop of the hooks.
+
+    Raises:
+        PerdureError: a start would block it, and the hooks would never end.
+    """
+    if loop is not None and _running_loop() is loop:
+        raise PerdureError("start: its hooks run on this very event loop, which a start would block; use `async with cluster:`")
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

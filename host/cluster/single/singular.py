@@ -54,13 +54,13 @@ class Singular(Placed):
             raise InvalidMessage(f"hook: {label_of(hook)} is the first one, and the cluster runs already; register it before")
         self._hooks.add(self._hooks.stop, hook)
 
-    def _begin_hooks(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """Run the start hooks; from now on all partitions opened here share the loop of the hooks."""
+    def _begin_hooks(self, loop: asyncio.AbstractEventLoop | None, given_up: Callable[[], bool]) -> None:
+        """Run the start hooks, until the start is given up; from now on all partitions opened here share the loop of the hooks."""
         if not self._hooks:
             return
         self._process_hooks = hooks = ProcessHooks(self._hooks, loop)
         self._blueprint.loop_of_hooks = hooks.loop
-        hooks.start()
+        hooks.start(given_up)
 
     def _end_hooks(self, seconds: float) -> None:
         hooks, self._process_hooks, self._blueprint.loop_of_hooks = self._process_hooks, None, None

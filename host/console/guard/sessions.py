@@ -30,8 +30,7 @@ REVEALED_MAX = 50
 NOTICE_BYTES_MAX = 1_200
 COUNTED_S = 3_600.0
 """How long a form with a count can be sent."""
-SPENT_MAX = 16
-SESSION, FORM, COUNT, COOKIE = "session", "form", "count", "cookie"
+SESSION, FORM, COUNT, COOKIE, ACT = "session", "form", "count", "cookie", "act"
 """What is sealed: none of these passes for another."""
 
 
@@ -48,8 +47,6 @@ class Session:
     _notice: str = ""
     _revealed: dict[bytes, int] = attrs.field(factory=dict)
     """Until when the payloads of a type are open, by a hash of its name: a cookie has little room."""
-    _spent: list[bytes] = attrs.field(factory=list)
-    """Hashes of the counts that were acted on last."""
 
     @property
     def csrf(self) -> str:
@@ -91,21 +88,23 @@ class Session:
         return self.seal.sealed(COUNT, [self.secret, int(time.time()), count])
 
     def count_of(self, text: str) -> list[Any] | None:
-        """Return the count that a form has brought back; None where it was not made for this session, or is spent or too old."""
+        """Return the count that a form has brought back; None where it was not made for this session, or is too old.
+
+        Whether it was acted on is not known here, as a browser may bring back an older cookie: the log knows, by `act_on`.
+        """
         opened = self.seal.opened(COUNT, text)
-        if opened is None or opened[0] != self.secret or time.time() - opened[1] > COUNTED_S or _short(text) in self._spent:
+        if opened is None or opened[0] != self.secret or time.time() - opened[1] > COUNTED_S:
             return None
         count: list[Any] = opened[2]
         return count
 
-    def spend(self, text: str) -> None:
-        """Take note that a count was acted on: a form that is sent twice acts once."""
-        self._spent = [*self._spent, _short(text)][-SPENT_MAX:]
-        self.is_changed = True
+    def act_on(self, text: str) -> str:
+        """Return the id of the act on a count: a form that is sent twice means one act, whichever worker gets it."""
+        return f"console-{self.seal.mark(ACT, self.seal.sealed(COUNT, self.seal.opened(COUNT, text)))}"  # one text for each count
 
     def cookie(self) -> str:
         """Return the session as the value of a cookie."""
-        return self.seal.sealed(SESSION, [self.principal, self.secret, self.began_s, self._notice, self._revealed, self._spent])
+        return self.seal.sealed(SESSION, [self.principal, self.secret, self.began_s, self._notice, self._revealed])
 
 
 class Sessions:
@@ -136,12 +135,15 @@ class Sessions:
         opened = self._seal.opened(SESSION, cookie) if cookie else None
         if opened is None:
             return None
-        principal, secret, began_s, notice, revealed, spent = opened
+        try:
+            principal, secret, began_s, notice, revealed, *_ = opened
+        except (TypeError, ValueError):  # of another version of perdure, under the same key
+            return None
         if not 0.0 <= time.time() - began_s <= SESSION_S:
             return None
         now_s = time.time()
         still = {name: until_s for name, until_s in revealed.items() if until_s > now_s}
-        return Session(principal, self._seal, secret, began_s, notice=notice, revealed=still, spent=spent)
+        return Session(principal, self._seal, secret, began_s, notice=notice, revealed=still)
 
 
 class OneTimeToken:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.actors.journal.log_fold import fold_log
 from perdure.console.log.groups import Groups
 from perdure.console.log.index import Index
@@ -25,6 +24,7 @@ from perdure.events.errors import PerdureError
 from perdure.events.loggers import GuardedLogger
 from perdure.events.queue.folding.spilling import compact
 from perdure.events.runs import Run
+from perdure.store.disk.background_thread import BackgroundThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.actors.journal.log_fold import advance, fold_log
 from perdure.console.log.groups import Groups
 from perdure.console.log.pace import Abandoned, Pace
 from perdure.events.errors import PerdureError
 from perdure.events.loggers import GuardedLogger
+from perdure.store.disk.background_thread import BackgroundThread
 
 if TYPE_CHECKING:
     from perdure.events.codec.snapshot import States

@@ -13,7 +13,7 @@ import msgspec
 
 from perdure.arguments.acting import new_act
 from perdure.arguments.choices import check_callable, check_flag, check_whole
-from perdure.arguments.labels import plain
+from perdure.arguments.labels import check_label, plain
 from perdure.arguments.moments import checked_id
 from perdure.events.commands import BeginBulk, LookAtBulk
 from perdure.events.errors import InvalidMessage, UnknownMessage
@@ -94,6 +94,7 @@ class ActsWhere:
         reset_retries: bool = True,
         timeout: float | None = None,
         progress: Callable[[BulkAct], object] | None = None,
+        id: str | None = None,
     ) -> BulkAct:
         """Return the dead letters that an expression means to the queue, the oldest first, and wait until it is done.
 
@@ -106,12 +107,13 @@ class ActsWhere:
             reset_retries: count their attempts from zero. Otherwise they stay counted, and each gets one more attempt.
             timeout: seconds to wait; the act goes on after that. Without limit unless given; 0 only begins it.
             progress: called with the act, again and again, as it goes on.
+            id: of the act, made if it is not given. An act that is known under it (the last 64 are) is not begun again.
 
         Raises:
-            InvalidMessage: the expression cannot be read; names the word.
+            InvalidMessage: the expression cannot be read; names the word. Or the id is another act's.
             NotAllowed: the system's `authorize` refuses it, for one of the types.
         """
-        return self._act("replay", where, timeout, progress, reset_retries=reset_retries)
+        return self._act("replay", where, timeout, progress, id, reset_retries=reset_retries)
 
     def edit_where(
         self,
@@ -121,6 +123,7 @@ class ActsWhere:
         reset_retries: bool = True,
         timeout: float | None = None,
         progress: Callable[[BulkAct], object] | None = None,
+        id: str | None = None,
     ) -> BulkAct:
         """As `replay_where`, with values set in each payload, which must be MessagePack. The log keeps both payloads.
 
@@ -130,12 +133,14 @@ class ActsWhere:
             reset_retries: as for `replay_where`.
             timeout: as for `replay_where`.
             progress: as for `replay_where`.
+            id: as for `replay_where`.
 
         Raises:
             InvalidMessage: as `replay_where`; or nothing is to be changed, or a value is none that MessagePack holds.
             NotAllowed: as `replay_where`.
         """
-        return self._act("edit", where, timeout, progress, reset_retries=reset_retries, changes=_checked_changes(changes))
+        changed = _checked_changes(changes)
+        return self._act("edit", where, timeout, progress, id, reset_retries=reset_retries, changes=changed)
 
     def purge_where(
         self,
@@ -143,13 +148,14 @@ class ActsWhere:
         *,
         timeout: float | None = None,
         progress: Callable[[BulkAct], object] | None = None,
+        id: str | None = None,
     ) -> BulkAct:
         """Remove the dead letters that an expression means for good; else as `replay_where`.
 
         Raises:
             InvalidMessage, NotAllowed: as `replay_where`.
         """
-        return self._act("purge", where, timeout, progress)
+        return self._act("purge", where, timeout, progress, id)
 
     def bulk(self, id: str) -> BulkAct:
         """Return a bulk act as it stands now.
@@ -169,6 +175,7 @@ class ActsWhere:
         where: str | CountedLetters,
         timeout: float | None,
         progress: Callable[[BulkAct], object] | None,
+        ident: str | None,
         *,
         reset_retries: bool = True,
         changes: dict[str, Any] | None = None,
@@ -178,7 +185,7 @@ class ActsWhere:
         check_flag("reset_retries", reset_retries)
         counted = where if isinstance(where, CountedLetters) else self.count_where(where)
         plan = Plan(action, counted.where, counted.seq, counted.count, counted.by_type, reset_retries, changes or {})
-        return carried_out(self._system, plan, timeout, progress)
+        return carried_out(self._system, plan, timeout, progress, ident)
 
 
 @attrs.frozen
@@ -195,18 +202,28 @@ class Plan:
     changes: dict[str, Any] = attrs.field(factory=dict)
 
 
-def carried_out(system: RunningSystem, plan: Plan, timeout: float | None, progress: Callable[[BulkAct], object] | None) -> BulkAct:
-    """Begin a bulk act, and wait until it is over.
+def carried_out(
+    system: RunningSystem,
+    plan: Plan,
+    timeout: float | None,
+    progress: Callable[[BulkAct], object] | None,
+    ident: str | None = None,
+) -> BulkAct:
+    """Begin a bulk act, unless one is known under its id, and wait until it is over.
 
     Raises:
         NotAllowed: the system's `authorize` refuses it.
-        InvalidMessage: the timeout is no length of time.
+        InvalidMessage: the timeout is no length of time, or the id is that of another act.
     """
     wait_s = wait_seconds("timeout", timeout)
     system.permit(plan.action, lambda: plan.by_type or ("",))
-    ident = system.drafts.ids.one()
+    ident = system.drafts.ids.one() if ident is None else check_label("id", ident)
     said = (plan.action, plan.where, plan.upto, plan.count, plan.reset_retries, plan.changes)
-    act = _shown(system.ask("queue", BeginBulk(ident, *said, new_act(plan.action, plan.where))))
+    begun: Bulk = system.ask("queue", BeginBulk(ident, *said, new_act(plan.action, plan.where)))
+    if (begun.action, begun.where, begun.changes) != (plan.action, plan.where, plan.changes):
+        msg = f"id: {shown(ident)} is that of another bulk act, {begun.action} of {shown(begun.where)}; give each act its own"
+        raise InvalidMessage(msg)
+    act = _shown(begun)
     until_s = None if wait_s < 0 else time.monotonic() + wait_s
     pause_s = LOOK_FIRST_S
     while True:

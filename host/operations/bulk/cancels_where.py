@@ -54,6 +54,7 @@ class CancelsWhere:
         *,
         timeout: float | None = None,
         progress: Callable[[BulkAct], object] | None = None,
+        id: str | None = None,
     ) -> BulkAct:
         """Cancel the messages that an expression means, waiting or running, and wait until it is done.
 
@@ -64,13 +65,14 @@ class CancelsWhere:
             where: an expression, or what `count_where` returned for it: then nothing is hit that was published since.
             timeout: seconds to wait; the act goes on after that. Without limit unless given; 0 only begins it.
             progress: called with the act, again and again, as it goes on.
+            id: of the act, made if it is not given. An act that is known under it (the last 64 are) is not begun again.
 
         Raises:
-            InvalidMessage: the expression cannot be read; names the word.
+            InvalidMessage: the expression cannot be read; names the word. Or the id is another act's.
             NotAllowed: the system's `authorize` refuses it, for one of the types.
         """
         wait_seconds("timeout", timeout)
         check_callable("progress", progress)
         counted = where if isinstance(where, CountedMessages) else self.count_where(where)
         plan = Plan("cancel", counted.where, counted.upto, counted.count, counted.by_type)
-        return carried_out(self._system, plan, timeout, progress)
+        return carried_out(self._system, plan, timeout, progress, id)

@@ -14,7 +14,6 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.actors.core.threads.current_actor import CURRENT
 from perdure.actors.core.threads.thread_start import begin_thread
 from perdure.actors.requests.pending import PendingRequests
@@ -26,6 +25,7 @@ from perdure.processes.to_owner.exchange import Exchange
 from perdure.processes.to_owner.leading import Leadership
 from perdure.processes.to_owner.link import Link
 from perdure.processes.to_owner.traffic import PAUSE_FIRST_S, QUIET_S, NoActor, Traffic
+from perdure.store.disk.background_thread import BackgroundThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,6 @@ import time
 from typing import TYPE_CHECKING, Any, cast
 
 from perdure.actors.core.threads.answer import Answer
-from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.actors.journal.gathering import Gathering
 from perdure.actors.requests.pending import PendingRequests
 from perdure.actors.requests.submit_batch import SubmitBatch
@@ -21,6 +20,7 @@ from perdure.events.commands import Publish
 from perdure.events.errors import NotRunning, PerdureError, PublishTimeout, StoreUnavailable, another
 from perdure.processes.to_owner.connection import Connection
 from perdure.store import AppendInDoubt
+from perdure.store.disk.background_thread import BackgroundThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable

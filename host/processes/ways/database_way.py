@@ -11,10 +11,10 @@ import socket
 import weakref
 from typing import TYPE_CHECKING
 
-from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.events.loggers import GuardedLogger
 from perdure.processes.to_owner.no_owner import NoAnswer
 from perdure.processes.ways.way import Reached
+from perdure.store.disk.background_thread import BackgroundThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable

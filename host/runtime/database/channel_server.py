@@ -14,10 +14,10 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.actors.sessions.listening.waker import Waker
 from perdure.events.errors import OwnershipLost, PerdureError, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
+from perdure.store.disk.background_thread import BackgroundThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable

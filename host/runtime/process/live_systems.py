@@ -94,6 +94,11 @@ class Run:
         finally:
             self.leave()
 
+    @property
+    def has_threads(self) -> bool:
+        """Whether there is anything to stop: a simulated run has no thread, and its disk is memory."""
+        return self.engine.runtime.executor.has_threads
+
     def keep_when_dropped(self) -> None:
         """Do nothing when the System is garbage collected."""
         self._dropped.detach()
@@ -161,6 +166,9 @@ def _dropped(run: Run) -> None:
     """Start to stop a run whose System was collected. The garbage collector calls it in any thread, so another thread does it."""
     if sys.is_finalizing() or run.is_ending:
         return
+    if not run.has_threads:
+        run.leave()
+        return
     run.is_ending = True
     _thread.start_new_thread(_end, (run, "its System was dropped without `stop()`"))
     msg = (
@@ -181,7 +189,7 @@ def _end(run: Run, why: str) -> None:
 @atexit.register
 def _at_exit() -> None:
     """Stop all runs when the interpreter exits, so that handlers get their grace period and no attempt counts as lost."""
-    for run in [*_runs]:
+    for run in [run for run in _runs if run.has_threads]:
         _end(run, "the interpreter exits, and `stop()` was not called")
 
 

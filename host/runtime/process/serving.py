@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import attrs
 
 from perdure.actors.core.actor import FOREIGN_ERRORS
-from perdure.actors.core.threads.background_thread import BackgroundThread
 from perdure.events.errors import NotRunning, PerdureError
 from perdure.events.loggers import GuardedLogger
 from perdure.events.seconds import checked_seconds
 from perdure.runtime.process.starting_apart import completed
+from perdure.store.disk.background_thread import BackgroundThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

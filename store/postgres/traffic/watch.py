@@ -18,6 +18,7 @@ import psycopg
 
 from perdure.events.errors import PerdureError
 from perdure.events.loggers import GuardedLogger
+from perdure.store.disk.background_thread import BackgroundThread
 from perdure.store.postgres.connecting.database import Database
 
 if TYPE_CHECKING:
@@ -92,7 +93,12 @@ class Watch:
         self._look_s = 0.0
         self._hints: list[str] = []
         """Of partitions for which something came, in whatever call they were received."""
-        threading.Thread(target=self._run, name="perdure-watch", daemon=True).start()
+        try:
+            BackgroundThread(self._run, "perdure-watch").start()
+        except BaseException:
+            os.close(self._pipe_out)
+            os.close(self._pipe_in)
+            raise
 
     def add(self, key: _Key) -> Watched:
         """Return a partition to wait for, in place of one that waited before. In any thread."""
@@ -214,5 +220,15 @@ def watched(address: PostgresAddress) -> Watched:
     with _lock:
         watch = _watches.get(name)
         if watch is None:
-            watch = _watches[name] = Watch(address)
+            _watches[name] = watch = Watch(address)
         return watch.add((str(address.name), int(address.partition or 0)))
+
+
+def _in_a_forked_child() -> None:
+    """Forget the connections of the parent, and a lock that one of its threads may have held."""
+    global _lock  # noqa: PLW0603
+    _lock = threading.Lock()
+    _watches.clear()
+
+
+os.register_at_fork(after_in_child=_in_a_forked_child)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from contextvars import ContextVar
 
@@ -232,3 +234,21 @@ def test_a_start_hook_that_raises_fails_the_start() -> None:
     with pytest.raises(OSError, match="no database"):
         system.start()
     assert not system.running
+
+
+LEFT = """
+import gc
+from perdure.chaos import SimulatedSystem
+kept = SimulatedSystem()
+kept.start()
+dropped = SimulatedSystem()
+dropped.start()
+del dropped
+gc.collect()
+"""
+
+
+def test_a_simulated_system_that_was_not_stopped_is_passed_over_in_silence() -> None:
+    """It has no thread and no file: neither the exit of a test run nor the garbage collector has anything to stop."""
+    ended = subprocess.run([sys.executable, "-W", "error", "-c", LEFT], capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import re
+import string
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +15,7 @@ from perdure.console.app import application
 from perdure.console.console import Console
 from perdure.console.guard import keys, sessions
 from perdure.console.guard.sessions import Session, Sessions
+from perdure.console.log.pace import StillReading
 from perdure.security import Rights
 from tests.host.console.conftest import Patient, csrf_of
 
@@ -62,6 +65,22 @@ def test_form_that_one_worker_has_shown_is_taken_by_another_whose_outcome_the_fi
         shop.system.admin.resume("shop.Stock")
 
 
+def test_outcome_of_an_act_is_kept_for_the_page_that_stays(workers: Workers, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that says how far the log is read loads itself again in a second, and no one would have read it."""
+    form = {"csrf": csrf_of(workers.first.get("/types").text), "type": "shop.Stock", "back": "/types"}
+    try:
+        assert workers.first.post("/act/pause", data=form, headers=ORIGIN).status_code == 303
+
+        def reading(*_: object) -> object:
+            monkeypatch.undo()
+            raise StillReading("The history is being read")
+
+        monkeypatch.setattr(workers.consoles[0], "view", reading)
+        assert "deliveries are paused" in workers.first.get("/types").text  # its second answer
+    finally:
+        shop.system.admin.resume("shop.Stock")
+
+
 def test_what_one_worker_has_revealed_is_open_at_all_and_to_this_browser_alone(workers: Workers, shop: Shop) -> None:
     path = f"/messages/{shop.bad}"
     page = workers.first.get(path).text
@@ -82,7 +101,43 @@ def test_bulk_act_goes_on_from_what_another_worker_has_counted(workers: Workers,
     assert "3 of the 3" in workers.first.get("/messages").text
     assert {shop.system.state(ident).status for ident in ids} == {"cancelled"}
     assert workers.first.post("/act/bulk-cancel", data=form, headers=ORIGIN).status_code == 303  # the form is sent twice
-    assert "the count is too old" in workers.second.get("/messages").text
+    assert "this form was sent before" in workers.second.get("/messages").text
+
+
+def spellings(text: str) -> list[str]:
+    """Return all texts for what one in base64 says: the last character may have bits that say nothing."""
+    alphabet = string.ascii_letters + string.digits + "-_"
+    padding = "=" * (-len(text) % 4)
+    meant = base64.urlsafe_b64decode(text + padding)
+    return [one for last in alphabet if base64.urlsafe_b64decode((one := text[:-1] + last) + padding) == meant]
+
+
+def test_a_form_acts_once_also_with_the_cookie_of_before(workers: Workers, shop: Shop) -> None:
+    """What a browser holds can be put back; the log cannot."""
+    shop.system.publish({"n": 1}, group="counted once", delay=3_000.0)
+    page = workers.first.get("/messages", params={"q": 'group="counted once"', "do": "cancel"}).text
+    counted = re.search(r'name="counted" value="([^"]+)"', page)
+    assert counted is not None
+    form = {"csrf": csrf_of(page), "counted": counted[1], "back": "/messages"}
+    before = dict(workers.first.cookies)
+    assert workers.first.post("/act/bulk-cancel", data=form, headers=ORIGIN).status_code == 303
+    begun = len(shop.system.dead_letters.bulks())
+    for sent in [form | {"counted": text} for text in spellings(counted[1])]:
+        for client in (workers.first, workers.second):
+            client.cookies.clear()
+            client.cookies.update(before)
+            assert client.post("/act/bulk-cancel", data=sent, headers=ORIGIN).status_code == 303
+            assert len(shop.system.dead_letters.bulks()) == begun
+
+
+def test_cookie_of_another_version_is_one_or_none() -> None:
+    known = Sessions(keys.of_process)
+    mine = known.begin("ann")
+    longer = mine.seal.sealed("session", [mine.principal, mine.secret, mine.began_s, "", {}, [b"spent"], "more"])
+    found = known.find(longer)
+    assert found is not None
+    assert found.csrf == mine.csrf
+    assert known.find(mine.seal.sealed("session", ["ann", "too short"])) is None
 
 
 def test_count_of_another_browser_or_one_that_is_too_old_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,10 @@ class Right:
     b: int
 
 
+class UndecoratedLeft(Left):
+    b: int = 2
+
+
 @attrs.define
 class ReadyQueue:
     sku: str
@@ -251,8 +255,10 @@ UNDECODABLE = [
     pytest.param(Holder, "field 'inner.b' of Holder", id="type checking, inside"),
     pytest.param(Bare, "field 'a' of Bare, .*no annotation", id="no annotation"),
     pytest.param(Undecorated, "field 'b' of Undecorated, .*decorate it", id="no dataclass itself"),
+    pytest.param(UndecoratedLeft, "UndecoratedLeft cannot be .*no attrs class itself, .*decorate it", id="no attrs class itself"),
+    pytest.param(of(list[UndecoratedLeft]), "field 'x' of Of, of type UndecoratedLeft, .*decorate it too", id="nor deep inside"),
     pytest.param(NeverSet, "field 'a' of NeverSet", id="never set"),
-    pytest.param(NoMessage, "NoMessage", id="no class of fields"),
+    pytest.param(NoMessage, r"^message type: NoMessage cannot be .*decorate it with @attrs\.frozen", id="no class of fields"),
 ]
 
 
@@ -380,7 +386,8 @@ UNFAITHFUL = [
     (of(typing.Any)(dt.datetime(2024, 1, 1)), "x is datetime"),  # noqa: DTZ001 - what is refused
     (of(typing.Any)(Left(1)), "x is Left"),
     (of(typing.Any)({1}), "x is {1}"),
-    (of(typing.Any)(NoMessage()), "cannot be encoded"),
+    (of(typing.Any)(NoMessage()), r"cannot be encoded: there is no plain data for .*NoMessage: .*decorate it with @attrs\.frozen"),
+    (of(Left)(UndecoratedLeft(1)), r"there is no plain data for .*UndecoratedLeft: .*decorate it too, with @attrs\.frozen"),
     (of(dict)({"a": (1,)}), r"x\['a'\]"),
     (of(list)([uuid.UUID(int=1)]), r"x\[0\] is UUID"),
     (of(tuple[int, ...])([1]), r"x is \[1\]"),

@@ -167,13 +167,14 @@ class Page:
         view = self.view
         path = self.request.scope["path"].removeprefix(self.request.scope.get("root_path", "")) or "/"
         section = "/" + path.strip("/").split("/", 1)[0]
+        is_passing = LOOK in self.request.headers or "reading" in self.more
         return {
             "page": self,
             "console": self.console,
             "navigation": NAVIGATION,
             "section": section,
             "csrf": self.session.csrf,
-            "notice": "" if LOOK in self.request.headers else self.session.take_notice(),
+            "notice": "" if is_passing else self.session.take_notice(),
             "view": view,
             "slider": self._slider(self.more.get("reading")),
             "took_ms": (time.perf_counter() - self.began_s) * 1000,

@@ -123,6 +123,31 @@ def test_a_client_begins_it_and_the_owner_goes_on_alone(shop: Shop, tmp_path: Pa
     assert (over.changed, over.is_over) == (0, True)
 
 
+def test_an_act_that_is_known_under_its_id_is_not_begun_again(shop: Shop) -> None:
+    shop.publish(*[Order(n) for n in range(4)])
+    letters = shop.system.dead_letters
+    first = letters.replay_where("type=bulk.Order", id="ticket 7")
+    shop.system.drain(timeout=60)
+    assert (first.id, first.changed) == ("ticket 7", 4)
+    assert letters.stats().total == 4  # they have died again
+    assert letters.replay_where("type=bulk.Order", id="ticket 7") == first
+    for another in (
+        lambda: letters.purge_where("type=bulk.Order", id="ticket 7"),
+        lambda: letters.replay_where("error~timeout", id="ticket 7"),
+        lambda: shop.system.admin.cancel_where("type=bulk.Order", id="ticket 7"),
+    ):
+        with pytest.raises(perdure.InvalidMessage, match=r"that of another bulk act, replay of 'type=bulk\.Order'"):
+            another()
+    with pytest.raises(perdure.InvalidMessage, match="id"):
+        letters.purge_where("type=bulk.Order", id="")
+    edit = letters.edit_where("type=bulk.Order", {"number": 1}, id="ticket 8")
+    shop.system.drain(timeout=60)
+    assert letters.edit_where("type=bulk.Order", {"number": 1}, id="ticket 8") == edit
+    with pytest.raises(perdure.InvalidMessage, match="another bulk act"):
+        letters.edit_where("type=bulk.Order", {"number": 2}, id="ticket 8")
+    assert letters.stats().total == 4
+
+
 def test_commits_are_bounded(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bulk_runner, "LETTERS_MAX", 3)
     monkeypatch.setattr(bulk_runner, "LOOKS_MAX", 5)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import perdure
+from perdure.processes import facts
 from tests.host.processes.shop import Order, Quote
 
 if TYPE_CHECKING:
@@ -66,6 +67,32 @@ def test_a_client_is_told_at_its_first_publish_and_by_drain(folder: Path, caplog
             client.drain(0.01)
         with pytest.raises(TimeoutError, match=said):
             asyncio.run(client.adrain(0.01))
+
+
+def test_a_message_that_is_refused_is_not_warned_of(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    undecorated = perdure.message(name="post.Parcel")(type("Parcel", (), {}))
+    system = perdure.System(folder, shared=True)
+    system.handler(RUN)(lambda _: None)
+    with system, perdure.connect(folder) as client:
+        client.publish(OTHER(0))
+        for publish in (client.publish, client.submit, lambda message: client.publish_many([message])):
+            with pytest.raises(perdure.InvalidMessage, match=r"decorate it with @attrs\.frozen"):
+                publish(undecorated())
+        assert warnings(caplog) == []
+
+
+def test_a_client_that_makes_a_type_for_each_request_is_warned_of_some(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(facts, "NOTICED_MAX", 3)
+    system = perdure.System(folder, shared=True)
+    system.handler(RUN)(lambda _: None)
+    with system, perdure.connect(folder) as client:
+        for number in range(10):
+            client.publish(named(f"post{number}.Parcel")(number))
+        *told, last = warnings(caplog)
+        assert len(told) == 3
+        assert last == "that was said of 3 types, and is said of no further one in this process"
 
 
 def test_a_member_is_told_when_it_joins(folder: Path, start: Callable[[], Program], caplog: pytest.LogCaptureFixture) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from perdure.actors.core.threads.background_thread import BackgroundThread, NoThread
+from perdure.store.disk.background_thread import BackgroundThread, NoThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,6 +1,6 @@
 """`BackgroundThread`: a daemon thread whose start fails where its work could not begin, so that none waits for it in vain.
 
-Not here: starting one in the thread of an actor (`thread_start`), and exceptions thrown into a thread (`async_exceptions`).
+Not here: starting one in the thread of an actor, and exceptions thrown into a thread (both in `perdure.actors.core.threads`).
 """
 
 from __future__ import annotations
