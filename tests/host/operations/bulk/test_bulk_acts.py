@@ -16,7 +16,7 @@ from perdure.security import operator
 from tests.programs import run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -131,11 +131,12 @@ def test_an_act_that_is_known_under_its_id_is_not_begun_again(shop: Shop) -> Non
     assert (first.id, first.changed) == ("ticket 7", 4)
     assert letters.stats().total == 4  # they have died again
     assert letters.replay_where("type=bulk.Order", id="ticket 7") == first
-    for another in (
+    others: list[Callable[[], object]] = [
         lambda: letters.purge_where("type=bulk.Order", id="ticket 7"),
         lambda: letters.replay_where("error~timeout", id="ticket 7"),
         lambda: shop.system.admin.cancel_where("type=bulk.Order", id="ticket 7"),
-    ):
+    ]
+    for another in others:
         with pytest.raises(perdure.InvalidMessage, match=r"that of another bulk act, replay of 'type=bulk\.Order'"):
             another()
     with pytest.raises(perdure.InvalidMessage, match="id"):

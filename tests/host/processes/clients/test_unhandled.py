@@ -70,7 +70,7 @@ def test_a_client_is_told_at_its_first_publish_and_by_drain(folder: Path, caplog
 
 
 def test_a_message_that_is_refused_is_not_warned_of(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    undecorated = perdure.message(name="post.Parcel")(type("Parcel", (), {}))
+    undecorated: Any = perdure.message(name="post.Parcel")(type("Parcel", (), {}))
     system = perdure.System(folder, shared=True)
     system.handler(RUN)(lambda _: None)
     with system, perdure.connect(folder) as client:

@@ -13,7 +13,6 @@ import attrs
 import pytest
 
 import perdure
-from perdure.cluster.owning import hosted
 from perdure.store.disk import background_thread
 from tests.host.cluster.conftest import LEASE_S
 from tests.postgres_server import new_queue, shared_server
@@ -161,7 +160,7 @@ def test_a_stop_without_a_thread_to_be_had_closes_all_partitions(monkeypatch: py
 
     cluster = cluster_of(new_queue())
     cluster.start()
-    monkeypatch.setattr(hosted.BackgroundThread, "start", none)
+    monkeypatch.setattr(background_thread.BackgroundThread, "start", none)
     try:
         cluster.stop(1.0)
     finally:
