@@ -29,8 +29,10 @@ class Call:
     key: str | None
     """The key whose messages must not be handled beside each other; None if they may."""
     group: str | None
+    home: object = None
+    """The system of the process, where that began as a member."""
     elsewhere: bool = False
-    """In a member, which may hear of anything late."""
+    """In a member, which may hear of anything late; or handed out to one that has become the owner since."""
     children: list[str] = attrs.field(factory=list)
     """Ids of the messages that the handler published."""
     ended: bool = False
@@ -65,27 +67,29 @@ class HandlerLog:
     """Leases (id, attempt) that earlier processes recorded: a member may still hold one whose frame was lost in a failed sync."""
 
     def replace_process(self, system: RecordingSystem) -> None:
-        """Go on with another process: the calls of the last one are over."""
+        """Go on with another process: the calls of the last one are over, and those of members go on."""
         if self.calls:
             self._leased_before.update(self.system.recording.leases)
         self.system = system
-        self.calls_here.clear()
-        self.running.clear()
+        self.running = [call for call in self.running if call.home is not None and not call.ended]
+        self.calls_here = {ref: call for ref, call in self.calls.items() if call.home is system}
 
     def name_of(self, kind: type[Any]) -> str:
         """Return the recorded name of a type."""
         return name_of(kind)
 
-    def begin(self, message: Any, ctx: Context, *, elsewhere: bool = False) -> Call:
+    def begin(self, message: Any, ctx: Context, *, home: object = None) -> Call:
         """Enter a call that begins. Its lease must be recorded, its type not paused, its key, group and message not busy.
 
-        `elsewhere`: in a member, which may begin what was on its way when its type was paused.
+        `home`: the system of the process, where that began as a member. A member may begin what was on its way when its type was
+        paused.
         """
         recording = self.system.recording
         options = self.options.get(ctx.id, {})
         key = None if options.get("dedup") == "append" or ctx.id not in self.options else ctx.key
-        call = Call(self.name_of(type(message)), ctx, key, options.get("group"), elsewhere)
-        ref = (call.id, call.attempt)
+        ref = (ctx.id, ctx.fencing_token)
+        elsewhere = home is not None and (home is not self.system or ref in self._leased_before)
+        call = Call(self.name_of(type(message)), ctx, key, options.get("group"), home, elsewhere)
         if not recording.leases[ref] and not (elsewhere and ref in self._leased_before):
             self.violations.append(f"the handler of {ctx.id} was called before its lease was recorded")
         if type(message) in self.paused and not elsewhere:
@@ -105,7 +109,7 @@ class HandlerLog:
         if type(message) in self.parallelism_max:
             self._check_parallelism(call.type, self.parallelism_max[type(message)])
         self.calls[call.id, call.attempt] = call
-        if not elsewhere:
+        if home is None or home is self.system:
             self.calls_here[call.id, call.attempt] = call
         return call
 

@@ -5,7 +5,7 @@ What is published is in `scenarios.steps`. `history_checks` compares the log wit
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
@@ -19,11 +19,19 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from perdure.chaos.oracle.recording_system import RecordingSystem
-    from perdure.chaos.simulation.simulated_client import SimulatedClient
+    from perdure.chaos.simulation.simulated_client import SimulatedConnection
 
 __all__ = ["PublisherLog"]
 
 SLACK_S = 5.0
+
+
+class Asker(Protocol):
+    """A client or a member: what asks the owner over a connection."""
+
+    @property
+    def connection(self) -> SimulatedConnection:
+        """Its connection."""
 
 
 @attrs.define(eq=False)
@@ -48,13 +56,15 @@ class PublisherLog:
     """By id: the messages that were made."""
     options: dict[str, dict[str, Any]] = attrs.field(factory=dict, init=False)
     """By id: how they are published."""
-    orders: list[tuple[SimulatedClient | None, list[str]]] = attrs.field(factory=lambda: [(None, [])], init=False)
-    """For the system and for each client, ids in the order of their requests, as far as they were known then."""
+    orders: list[tuple[Asker | None, list[str]]] = attrs.field(factory=lambda: [(None, [])], init=False)
+    """For the system and for each client or member, ids in the order of their requests, as far as they were known then."""
     futures: list[tuple[str, Future[str]]] = attrs.field(factory=list, init=False)
     """What this process has submitted."""
-    client: SimulatedClient | None = attrs.field(default=None, init=False)
-    """The client that asks at present; None: the system itself is asked."""
-    _of_clients: list[tuple[str, Future[str], SimulatedClient]] = attrs.field(factory=list, init=False)
+    client: Asker | None = attrs.field(default=None, init=False)
+    """The client or member that asks at present; None: the system itself is asked."""
+    owner: Asker | None = attrs.field(default=None, init=False)
+    """The member whose process has become the owner, if one has: its requests are its own."""
+    _of_clients: list[tuple[str, Future[str], Asker]] = attrs.field(factory=list, init=False)
     """What clients have submitted."""
 
     def new_message(self, kind: type[Any], how: str, options: dict[str, Any]) -> tuple[Any, str]:
@@ -165,7 +175,7 @@ class PublisherLog:
         of_clients = [(ident, future) for ident, future, _ in self._of_clients]
         return [ident for ident, future in (*self.futures, *of_clients) if not future.done()]
 
-    def forget_client(self, client: SimulatedClient) -> None:
+    def forget_client(self, client: Asker) -> None:
         """A client is dead: nothing waits for its answers."""
         self._of_clients = [entry for entry in self._of_clients if entry[2] is not client]
 
@@ -176,8 +186,10 @@ class PublisherLog:
         self.orders.append((self.client, []))
         return self.orders[-1][1]
 
-    def _check_silence(self, client: SimulatedClient, error: BaseException) -> None:
+    def _check_silence(self, client: Asker, error: BaseException) -> None:
         """A client gives up only if its connection, or the owner, was disturbed while it waited."""
+        if client is self.owner:
+            return  # it was stopped itself
         connection = client.connection
         if isinstance(error, NotRunning) and SILENT.why not in str(error):
             self.violations.append(f"an owner refused what the next one could answer: {error}")

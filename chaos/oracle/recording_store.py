@@ -14,12 +14,13 @@ from perdure.events import vocabulary as ev
 from perdure.store import SegmentStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from perdure.store import Frame, Recovered
 
 __all__ = ["RecordingStore"]
 
+UNKNOWN_START = "its process died before it was known to have started"
 LEASE_ENDS = (ev.Completed, ev.AttemptFailed, ev.LeaseExpired, ev.Returned, ev.Cancelled)
 
 
@@ -40,6 +41,12 @@ class RecordingStore(SegmentStore):
         """Leases (id, attempt) that are in force again because their end was lost in a failed sync."""
         self.dropped: list[Frame] = []
         """Frames whose segments were dropped with old history. The list outlives the process."""
+        self.holders: dict[str, tuple[str, int]] = {}
+        """By id of what is checked out by hand: its holder's name, and until when it has it."""
+        self.on_taken_back: Callable[[str, str], None] = lambda _ident, _holder: None
+        """Told of each lease of a consumer (id, holder) that is taken back before its time is over."""
+        self.on_orphan: Callable[[str, int], None] = lambda _ident, _attempt: None
+        """Told of each attempt (id, number) of a handler that is taken back since its process is taken for dead."""
         self._results: dict[str, int] = {}
         self.openings = 0
         """How often the log was opened. Between two openings it only grows."""
@@ -64,7 +71,11 @@ class RecordingStore(SegmentStore):
         super().append(
             body, count, expected_seq=expected_seq, durable=durable, taken=taken
         )  # it may raise, and its writer may die in it
-        self._note(decoded(body, count), expected_seq)
+        batches = decoded(body, count)
+        for at_us, events in batches:
+            for event in events:
+                self._judge(at_us, event)
+        self._note(batches, expected_seq)
 
     def is_durable(self, ident: str) -> bool:
         """Tell whether a message is recorded and synced."""
@@ -111,13 +122,23 @@ class RecordingStore(SegmentStore):
         self.openings += 1
         before = self.in_force.items()
         lost, self.leases = self.leases, Counter()
-        self.published, self.in_force = {}, {}
+        self.published, self.in_force, self.holders = {}, {}, {}
         self._ids, self._results = {}, {}
         self._check_snapshots()
         for frame in self.all_frames():
             self._note(decoded(frame.body, frame.count), frame.first_seq)
         self.leases |= lost
         self.revived |= self.in_force.items() - before
+
+    def _judge(self, at_us: int, event: ev.Event) -> None:
+        """Tell of what is taken back before its time is over."""
+        if isinstance(event, (ev.LeaseExpired, ev.Returned)) and event.number in self._ids:
+            ident = self._ids[event.number]
+            holder, until_us = self.holders.get(ident, ("", 0))
+            if holder and isinstance(event, ev.LeaseExpired) and at_us < until_us:
+                self.on_taken_back(ident, holder)
+            elif not holder and (event.reason == UNKNOWN_START or getattr(event, "crashed", False)):
+                self.on_orphan(ident, event.attempt)
 
     def _note(self, batches: Iterable[tuple[int, list[Any]]], seq: int) -> None:
         for _, events in batches:
@@ -130,10 +151,17 @@ class RecordingStore(SegmentStore):
                     self.in_force[ident] = event.attempt
                     self.revived.discard((ident, event.attempt))
                     self.leases[ident, event.attempt] += 1
+                    if event.holder:
+                        self.holders[ident] = (event.holder, event.until_us)
                 elif isinstance(event, LEASE_ENDS):
                     ident = self._ids[event.number]
                     attempt = self.in_force.pop(ident, 0)
+                    self.holders.pop(ident, None)
                     self.ended.add((ident, attempt))
+                elif isinstance(event, (ev.LeaseExtended, ev.Progressed)):
+                    ident = self._ids[event.number]
+                    if ident in self.holders:
+                        self.holders[ident] = (self.holders[ident][0], event.until_us)
                 elif isinstance(event, ev.ResultKept):
                     self._results[event.id] = seq
                 seq += 1

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from perdure.actors.journal.log_fold import fold_log
+from perdure.actors.sessions.crossing import OWNER
 from perdure.chaos.oracle.recording_store import RecordingStore
 from perdure.chaos.oracle.reference_model import require
 from perdure.chaos.simulation.simulated_system import SimulatedSystem
+from perdure.runtime.process import live_systems
 
 if TYPE_CHECKING:
     from perdure.actors.journal.warm_fold import WarmFold
+    from perdure.actors.services.runtime import HandlerRuntime
+    from perdure.actors.sessions.server import Server
     from perdure.actors.sessions.session import Owner
+    from perdure.chaos.simulation.simulated_member import SimulatedMember
+    from perdure.chaos.simulation.simulated_server import SimulatedServer
+    from perdure.events.codec.snapshot import States
     from perdure.runtime.engine import Engine
     from perdure.store import Frame, Recovered
 
@@ -26,6 +33,8 @@ class RecordingSystem(SimulatedSystem):
     """What this process has folded as deputy, with which it starts."""
     had_deputy = False
     """It had folded something."""
+    server: SimulatedServer | None = None
+    """Where set: by which it serves other processes from its next start on, as one with `shared=True` does."""
 
     @property
     def recording(self) -> RecordingStore:
@@ -38,13 +47,39 @@ class RecordingSystem(SimulatedSystem):
         assert engine is not None  # noqa: S101 - its caller has started it
         return self._as_owner(engine)  # type: ignore[arg-type]  # a simulated system is always the owner
 
-    def _new_engine(self, opened: Recovered, *args: Any, **others: Any) -> Engine:
+    def take_over(self, member: SimulatedMember) -> None:
+        """Become the owner with all that a member's process has in hand, as `Roles._recover` does.
+
+        Raises:
+            StoreUnavailable: the log cannot be read.
+        """
+        member.process.own()
+        self.recording.lock()
+        member.leave()
+        opened = self._store.open()
+        self._live_run = live_systems.Run(self, member, None, self.options.grace_s)
+        live_systems.remember_run(self._live_run)
+        engine = self._own(opened, cast("Server", self.server), member, lambda: False)
+        pending = member.runtime.pending
+        for request in list(pending.outstanding.values()):
+            if request.target == OWNER:
+                pending.settle(request, engine.run_figures())
+        self._mark_points()
+
+    def _new_engine(
+        self,
+        opened: Recovered,
+        server: Server | None = None,
+        handlers: HandlerRuntime | None = None,
+        warm: States | None = None,
+    ) -> Engine:
         """See `System._new_engine`. What a deputy has folded must be what a start from the log alone finds."""
+        server = server or cast("Server | None", self.server)
         fold, self.deputy = self.deputy, None
         if fold is None:
-            return super()._new_engine(opened, *args, **others)
+            return super()._new_engine(opened, server, handlers)
         self.had_deputy = bool(fold.seq)
-        engine = super()._new_engine(opened, *args, warm=fold.take(self._store), **others)
+        engine = super()._new_engine(opened, server, handlers, fold.take(self._store))
         cold, _ = fold_log(self._store, finished_max=self.options.finished_max)
         warm = engine._states  # noqa: SLF001 - before the actors have it
         cold.at_us = warm.at_us  # of the last snapshot of a stop, which is no part of the state, it is the time of the stop

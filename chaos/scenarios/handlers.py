@@ -153,9 +153,9 @@ def publish_child(ctx: Context, call: Call, child: Any, **options: Any) -> None:
     call.children.append(ctx.publish(child, id=f"{ctx.id}.{call.attempt}.{len(call.children)}", **options))
 
 
-def settle_bulk(log: HandlerLog, batch: Batch[Any], *, elsewhere: bool = False) -> None:
+def settle_bulk(log: HandlerLog, batch: Batch[Any], *, home: object = None) -> None:
     """Do with each message of a batch what it asks for. If one of them asks to die, the whole batch fails."""
-    calls = [log.begin(item.message, item, elsewhere=elsewhere) for item in batch]
+    calls = [log.begin(item.message, item, home=home) for item in batch]
     try:
         for item in batch:
             if item.message.how == "rejected":

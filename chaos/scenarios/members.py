@@ -9,36 +9,39 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from perdure.chaos.oracle.recording_system import RecordingSystem
 from perdure.chaos.scenarios.handlers import CALL_S, behave, outlast_lease, settle_bulk
 from perdure.chaos.scenarios.messages import (
     BACKOFF_S,
     CROWD_MAX,
     CROWD_S,
     LEASE_S,
+    RATE_PER_S,
     RETRIES,
     SCHEDULES,
     Bulk,
     Crowd,
     Deed,
+    Metered,
     Note,
     OldDeed,
     Plain,
     Task,
 )
 from perdure.chaos.simulation.simulated_member import SimulatedMember
-from perdure.chaos.simulation.simulated_system import SimulatedSystem
 from perdure.events.handlers.backoff import Fixed
-from perdure.options import Options
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable
 
     from perdure.actors.workers.context import Batch, Context
+    from perdure.chaos.disk.memory_disk import MemoryDisk
     from perdure.chaos.oracle.handler_log import HandlerLog
     from perdure.chaos.simulation.simulated_executor import SimulatedExecutor
     from perdure.chaos.simulation.simulated_sessions import SimulatedSessions
     from perdure.handling.recurring.schedules import Tick
+    from perdure.options import Options
 
 __all__ = ["Member", "new_member"]
 
@@ -57,6 +60,8 @@ class Member:
     """It handles batches too, and what only so many may run of in all processes together; and it has the schedules."""
     is_old: bool = False
     """Its code is old: it knows an earlier version of a type, and has other options for another one."""
+    may_own: bool = False
+    """It has all handlers and schedules of an owner, and may become one."""
 
 
 def new_member(
@@ -65,17 +70,18 @@ def new_member(
     log: HandlerLog,
     fault_counts: Counter[str],
     settings: Member,
+    disk: MemoryDisk,
+    options: Options,
 ) -> SimulatedMember:
-    """Return a member that has not begun."""
-    quiet: dict[str, Any] = {"log_failures": None, "log_dead_letters": None}
-    system = SimulatedSystem(executor=executor, options=Options(retries=RETRIES, **quiet))
+    """Return a member that has not begun. It has this disk and these options if it becomes the owner."""
+    system = RecordingSystem(executor=executor, disk=disk, options=options)
     _Handlers(system, log, fault_counts, settings).register()
     return SimulatedMember(executor, sessions, system)
 
 
 @attrs.frozen
 class _Handlers:
-    system: SimulatedSystem
+    system: RecordingSystem
     log: HandlerLog
     fault_counts: Counter[str]
     settings: Member
@@ -87,7 +93,9 @@ class _Handlers:
         self._add(Task, parallelism=workers, lease=LEASE_S, renew=False, retries=retries)
         self._add(Plain, parallelism=workers)
         self._add(Note, parallelism=2, dedup="append", key_parallelism=1)
-        if self.settings.has_more:
+        if self.settings.may_own:
+            self._add(Metered, parallelism=(1, 3), rate=RATE_PER_S, lease=LEASE_S)
+        if self.settings.has_more or self.settings.may_own:
             self._add(Crowd, parallelism=(1, CROWD_MAX), limit=CROWD_MAX)
             self._add(OldDeed if self.settings.is_old else Deed, parallelism=workers)
             retried: dict[str, Any] = {"retries": RETRIES, "backoff": Fixed(BACKOFF_S)}
@@ -97,7 +105,7 @@ class _Handlers:
 
     def _add(self, kind: type[Any], **options: Any) -> None:
         def handle(message: Any, ctx: Context) -> Any:
-            call = self.log.begin(message, ctx, elsewhere=True)
+            call = self.log.begin(message, ctx, home=self.system)
             self.fault_counts["handled by a member"] += 1
             self.system.executor.clock.advance(CALL_S)
             try:
@@ -116,10 +124,10 @@ class _Handlers:
 
     def _tick(self, tick: Tick, ctx: Context) -> None:
         self.fault_counts["a tick in a member"] += 1
-        self.log.begin(tick, ctx, elsewhere=True).ended = True
+        self.log.begin(tick, ctx, home=self.system).ended = True
 
     def _handle_bulk(self, batch: Batch[Any]) -> None:
-        settle_bulk(self.log, batch, elsewhere=True)
+        settle_bulk(self.log, batch, home=self.system)
 
     def _take_time(self, message: Any, ctx: Context) -> None:
         how, _, seconds = message.how.partition(":")

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from perdure.chaos.simulation.simulated_sessions import SimulatedSessions
     from perdure.options import Options
 
-__all__ = ["OtherProcesses"]
+__all__ = ["CLIENTS", "OtherProcesses"]
 
+CLIENTS = 2
+"""The clients are numbered from 0, the members from here on."""
 CLIENT_TIMEOUT_S = 20.0
 CALM_S = 5.0
 
@@ -40,6 +42,8 @@ class OtherProcesses:
         self.members: dict[int, SimulatedMember] = {}
         self.sessions: SimulatedSessions | None = None
         """The owner's end of their connections, while there is an owner."""
+        self.candidates: set[int] = set()
+        """The members that may become the owner."""
         self._deputy: SimulatedDeputy | None = None
         self._executor = executor
         self._handler_log = handler_log
@@ -50,6 +54,19 @@ class OtherProcesses:
         if n not in self.clients:
             self.clients[n] = SimulatedClient(self._executor, lambda: self.sessions, CLIENT_TIMEOUT_S)
         return self.clients[n]
+
+    def asker(self, n: int) -> SimulatedClient | SimulatedMember | None:
+        """Return what asks the owner: a client, or a member that is there."""
+        return self.members.get(n) if n >= CLIENTS else self.client(n)
+
+    def living(self) -> dict[str, SimulatedConnection]:
+        """Return the connections of the processes by the names that these have in what they check out by hand."""
+        askers: list[SimulatedClient | SimulatedMember] = [*self.clients.values(), *self.members.values()]
+        return {asker.connection.exchange.origin(): asker.connection for asker in askers}
+
+    def serve(self, sessions: SimulatedSessions | None) -> None:
+        """Take note of what the others connect to, or that they cannot any more."""
+        self.sessions = sessions
 
     # --- connections -----------------------------------------------------------------------------------------------------
 
@@ -65,6 +82,8 @@ class OtherProcesses:
 
     def lose_owner(self) -> None:
         """Break all connections, as the death of the owner's process does."""
+        if self.sessions in self._executor.bystanders:
+            self._executor.bystanders.remove(self.sessions)
         self.sessions = None
         for connection in self._connections():
             connection.lose_owner()
@@ -74,10 +93,14 @@ class OtherProcesses:
         for client in self.clients.values():
             client.connection.disturb()
 
-    def calm(self, owner: RecordingSystem) -> None:
-        """End the faults of connections, and let all that is on its way arrive."""
+    def end_faults(self) -> None:
+        """Let nothing more go wrong on connections."""
         for connection in self._connections():
             connection.faults.end()
+
+    def calm(self, owner: RecordingSystem) -> None:
+        """End the faults of connections, and let all that is on its way arrive."""
+        self.end_faults()
         owner.advance(CALM_S)  # for members, which never come to rest
         self._executor.run_until(
             lambda: not any(c.connection.pending.outstanding for c in self.clients.values()), 2 * CLIENT_TIMEOUT_S - CALM_S
@@ -93,12 +116,14 @@ class OtherProcesses:
 
     # --- members ---------------------------------------------------------------------------------------------------------
 
-    def start_member(self, n: int, settings: Member) -> None:
-        """Start a member, unless it is there."""
+    def start_member(self, n: int, settings: Member, disk: MemoryDisk, options: Options) -> None:
+        """Start a member, unless it is there; with this disk and these options if it becomes the owner."""
         if n in self.members:
             return
-        member = new_member(self._executor, lambda: self.sessions, self._handler_log, self._fault_counts, settings)
+        member = new_member(self._executor, lambda: self.sessions, self._handler_log, self._fault_counts, settings, disk, options)
         self.members[n] = member
+        if settings.may_own:
+            self.candidates.add(n)
         try:
             member.begin()
         except BaseException:
@@ -108,14 +133,17 @@ class OtherProcesses:
     def kill_member(self, n: int) -> None:
         """End a member's process. What it had in hand goes back to the queue."""
         member = self.members.pop(n, None)
+        self.candidates.discard(n)
         if member is not None:
             member.die()
 
-    def lose_power(self) -> None:
-        """End all of them but the clients, which stand for processes on other machines too."""
-        for n in [*self.members]:
-            self.kill_member(n)
-        self.end_deputy()
+    def promote(self, n: int) -> SimulatedMember | None:
+        """Return a member that becomes the owner and is no member any more; None: there is none, or it hangs."""
+        member = self.members.get(n)
+        if member is None or n not in self.candidates or member.connection.hangs:
+            return None
+        self.candidates.discard(n)
+        return self.members.pop(n)
 
     # --- a deputy --------------------------------------------------------------------------------------------------------
 

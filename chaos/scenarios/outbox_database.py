@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from perdure.events.commands import Draft
     from perdure.events.errors import InvalidMessage
 
-__all__ = ["HostDatabase"]
+__all__ = ["HostDatabase", "Relay"]
 
 EVERY_S = 300.0
+SHARED_NAME = "the scenario's"
+"""The name of the outbox that several processes know to be one."""
 
 
 class HostDatabase:
@@ -34,16 +36,26 @@ class HostDatabase:
         """So many of the relay's next reads and deletions fail."""
         self.committed: set[str] = set()
         """Ids of messages whose transaction committed: each must be published once."""
+        self.is_shared = False
+        """Its relays have one name for it, so that one process relays at a time."""
+        self.relay: Relay | None = None
+        """The owner's."""
+        self.of_members: dict[SimulatedMember, Relay] = {}
 
     def attach(self, system: RecordingSystem) -> None:
         """Start a relay of the outbox in a new process. What the last process did not commit is rolled back."""
         self._connection.rollback()
-        self.relay = _Relay(system, self)
+        self.relay = Relay(system, self)
         self.relay.start()
 
-    def attach_member(self, member: SimulatedMember) -> None:
-        """Let a member relay, too, beside the owner."""
-        relay = _Relay(member.system, self)
+    def leave(self) -> None:
+        """Take note of a process that does not relay."""
+        self._connection.rollback()
+        self.relay = None
+
+    def attach_member(self, member: SimulatedMember, cannot: str = "") -> None:
+        """Let a member relay, too, beside the owner. `cannot`: a statement that its user may not make, `"read"` or `"delete"`."""
+        relay = self.of_members[member] = Relay(member.system, self, cannot)
         relay.begin()
         member.runtime.add_outbox(relay)
 
@@ -71,6 +83,10 @@ class HostDatabase:
             for row in rows
             for (ident,) in self._connection.execute("SELECT id FROM perdure_outbox WHERE seq = ?", (row,)).fetchall()
         ]
+
+    def holds(self, ident: str) -> bool:
+        """Return whether the row of a message is in the outbox."""
+        return self._connection.execute("SELECT 1 FROM perdure_outbox WHERE id = ?", (ident,)).fetchone() is not None
 
     def check_deletion(self, rows: list[int]) -> None:
         """Note a violation for each row whose message is not on the disk yet."""
@@ -110,13 +126,24 @@ class _SharedConnection(sqlite3.Connection):
         super().close()
 
 
-class _Relay(OutboxRelay):
+class Relay(OutboxRelay):
     """The real relay, on a database that can fail and that checks what is deleted."""
 
-    def __init__(self, system: SimulatedSystem, database: HostDatabase) -> None:
-        super().__init__(system, database.connect, every_s=EVERY_S)
+    def __init__(self, system: SimulatedSystem, database: HostDatabase, cannot: str = "") -> None:
+        super().__init__(system, database.connect, every_s=EVERY_S, name=SHARED_NAME if database.is_shared else None)
         self.name = "outbox"  # the usual name differs from run to run
+        self.cannot = cannot
+        """What this process may not do."""
         self._database = database
+        self._simulated = system
+
+    @property
+    def is_granted(self) -> bool:
+        """Whether its process is the one that relays, as far as it knows; not one that only tries whether it can by now."""
+        extensions = self._simulated.runtime.extensions
+        return SHARED_NAME in extensions.shared_outboxes() and (
+            extensions.granted is None or SHARED_NAME in extensions.granted.names
+        )
 
     def begin(self) -> None:
         """Be ready, for a member, which a scenario has start it."""
@@ -125,12 +152,19 @@ class _Relay(OutboxRelay):
     def read(self, after: int) -> list[tuple[int, Draft | InvalidMessage]]:
         """See `Source.read`."""
         self._database.fail_if_due()
+        self._check_may("read")
         return super().read(after)
 
     def delete(self, rows: list[int]) -> None:
         """See `Source.delete`. A failure comes before the deletion or, as when an answer is lost, after it."""
+        self._check_may("delete")
         self._database.check_deletion(rows)
         if self._database.failures % 2:
             super().delete(rows)
         self._database.fail_if_due()
         super().delete(rows)
+
+    def _check_may(self, do: str) -> None:
+        if self.cannot == do:
+            msg = f"permission to {do} denied"
+            raise sqlite3.OperationalError(msg)

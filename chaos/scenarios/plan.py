@@ -14,6 +14,7 @@ import msgspec
 from perdure.chaos.scenarios.steps.actions import ACTIONS, Action
 from perdure.chaos.scenarios.steps.clients import CLIENT_STEPS
 from perdure.chaos.scenarios.steps.faults import FAULTS
+from perdure.chaos.scenarios.steps.roles import ROLE_STEPS
 from perdure.chaos.scenarios.steps.takeovers import TAKEOVERS
 
 if TYPE_CHECKING:
@@ -22,9 +23,13 @@ if TYPE_CHECKING:
 __all__ = ["TABLE", "Plan", "Step", "draw"]
 
 OTHERS_STEPS: dict[str, Action] = {**CLIENT_STEPS, **TAKEOVERS}
-TABLE: dict[str, Action] = {**ACTIONS, **FAULTS, **OTHERS_STEPS}
+TABLE: dict[str, Action] = {**ACTIONS, **FAULTS, **OTHERS_STEPS, **ROLE_STEPS}
 WITH_CLIENTS = 0.35
 """The share of scenarios in which other processes ask, too, and handle messages."""
+WITH_ROLES = 0.5
+"""The share of these in which members become the owner, consume by hand, and share an outbox."""
+ROLES_BESIDE = 0.25
+"""How likely such a step stands before each other one there."""
 FAVOUR = 8
 """How many times as often a favoured step is drawn."""
 CLIENTS_BESIDE = 0.4
@@ -85,7 +90,15 @@ class Plan:
         return msgspec.json.encode(self.to_json())
 
 
-def draw(seed: int, steps: int = 30, *, faults: bool = True, clients: bool | None = None, favoured: Collection[str] = ()) -> Plan:
+def draw(
+    seed: int,
+    steps: int = 30,
+    *,
+    faults: bool = True,
+    clients: bool | None = None,
+    roles: bool | None = None,
+    favoured: Collection[str] = (),
+) -> Plan:
     """Return the plan of a seed, with or without faults.
 
     Args:
@@ -93,6 +106,7 @@ def draw(seed: int, steps: int = 30, *, faults: bool = True, clients: bool | Non
         steps: How many steps it has, without those of clients.
         faults: Whether something goes wrong in it.
         clients: Whether other processes ask, too. None: in some plans.
+        roles: Whether members become the owner and more, where other processes ask and things go wrong. None: in some plans.
         favoured: Names of steps that are drawn `FAVOUR` times as often as they are else.
     """
     rng = random.Random(seed)
@@ -110,7 +124,9 @@ def draw(seed: int, steps: int = 30, *, faults: bool = True, clients: bool | Non
     drawn = [rng.choice(names) for _ in range(steps)]
     made = [Step(name, TABLE[name].draw(rng)) for name in drawn]
     plan = Plan(rng.getrandbits(32), processes, made, small=rng.random() < 0.5)  # noqa: PLR2004 - as likely as not
-    return _with_clients(plan, random.Random(f"clients of {seed}"), faults=faults, clients=clients, favoured=favoured)
+    plan = _with_clients(plan, random.Random(f"clients of {seed}"), faults=faults, clients=clients, favoured=favoured)
+    has_others = faults and any("with_others" in settings for settings in plan.processes)
+    return _with_roles(plan, random.Random(f"roles of {seed}"), roles=roles, favoured=favoured) if has_others else plan
 
 
 def _weighted(table: dict[str, Action], favoured: Collection[str]) -> list[str]:
@@ -131,3 +147,20 @@ def _with_clients(plan: Plan, rng: random.Random, *, faults: bool, clients: bool
             steps.append(Step(name, OTHERS_STEPS[name].draw(rng)))
         steps.append(step)
     return attrs.evolve(plan, steps=steps, processes=[{**settings, "with_others": True} for settings in plan.processes])
+
+
+def _with_roles(plan: Plan, rng: random.Random, *, roles: bool | None, favoured: Collection[str]) -> Plan:
+    """Return a plan with steps of members that are more than workers, or as it is. Drawn apart, as above."""
+    if roles is None:
+        roles = rng.random() < WITH_ROLES
+    if not roles:
+        return plan
+    names = _weighted(ROLE_STEPS, favoured)
+    steps: list[Step] = []
+    for step in plan.steps:
+        while rng.random() < ROLES_BESIDE:
+            name = rng.choice(names)
+            steps.append(Step(name, ROLE_STEPS[name].draw(rng)))
+        steps.append(step)
+    processes = [{**settings, "roles": True, "relays": rng.choice((False, True))} for settings in plan.processes]
+    return attrs.evolve(plan, steps=steps, processes=processes)

@@ -29,6 +29,8 @@ __all__ = ["BrokenContract", "Scenario"]
 
 RESUME_TRIES = 50
 FINAL_ROUNDS = 20
+GONE_S = 4.0
+"""Within this time what a dead process had checked out is taken back."""
 
 
 class Scenario:
@@ -103,7 +105,7 @@ class Scenario:
             except PowerCut:
                 sut.trace.append("-> the power was cut")
                 sut.others.lose_owner()
-                sut.others.lose_power()
+                sut.lose_power()
                 following = partial(sut.start_successor, disk_after_power_cut(sut.disk, sut.cut_seed))
             except StoreCorrupt as error:
                 msg = f"the log is reported as damaged, and no fault damages it: {error}"
@@ -119,18 +121,22 @@ class Scenario:
     def _finish(self) -> None:
         """End all faults and let all work be handled; then live state and history must be right."""
         sut = self.sut
-        sut.disk.faults, sut.cut_in = [], 0
-        sut.executor.kill_after = sut.executor.die_after = 0
-        sut.system.repeats = sut.database.failures = 0
+        sut.end_faults()
         self._survive(lambda: sut.others.calm(sut.system))
-        self._survive(sut.others.lose_power)
+        self._survive(sut.lose_power)
         for _ in range(RESUME_TRIES):
             sut.trace.append("resume")
             self._survive(sut.resume)
             if not sut.trace[-1].startswith("->"):
                 break
             self._survive(lambda: sut.system.advance(1.0))
-        for seconds in itertools.chain((60.0,) * 6, (600.0,) * (FINAL_ROUNDS + round(sut.set_back_s / 600))):
+        if sut.plays_roles:
+            self._survive(lambda: sut.system.advance(GONE_S))
+            sut.holdings.check_departed()
+            sut.always_relays = True
+            self._survive(partial(sut.restart, 5.0))
+        rounds = FINAL_ROUNDS * (4 if sut.plays_roles else 1)  # a message that kills owners is handled by members meanwhile
+        for seconds in itertools.chain((60.0,) * 6, (600.0,) * (rounds + round(sut.set_back_s / 600))):
             self._survive(partial(self._work_off, seconds))
             if self._done:
                 break

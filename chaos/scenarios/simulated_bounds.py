@@ -11,6 +11,7 @@ from perdure.actors.queue import decision_pass
 from perdure.actors.services import timer
 from perdure.events.queue import deadlines, leasing
 from perdure.events.structures import message_block
+from perdure.runtime import spool_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,8 +27,8 @@ SMALL = (
     (deadlines, "LOOK_MAX", 1),
     (leasing, "LEASES_MAX", 3),
 )
-STEADY = ((timer, "LOOK_S", 1e9),)
-"""Simulated time does not jump within a process. Looking whether it did would be half of all turns."""
+STEADY = ((timer, "LOOK_S", 1e9), (spool_source.SpoolSource, "every_s", 600.0))
+"""Simulated time does not jump within a process, and nothing is spooled. Looking whether it did would be half of all turns."""
 
 
 @contextlib.contextmanager

@@ -20,10 +20,12 @@ from perdure.chaos.oracle.recording_system import RecordingSystem
 from perdure.chaos.oracle.reference_model import BrokenContract
 from perdure.chaos.oracle.state_checks import check_state, dead_letter_ids, is_at_rest
 from perdure.chaos.scenarios.handlers import Handlers
+from perdure.chaos.scenarios.holdings import Holdings
 from perdure.chaos.scenarios.messages import BACKOFF_S, CROWD_MAX, RATE_PER_S, SCHEDULES, Crowd, Metered
 from perdure.chaos.scenarios.other_processes import OtherProcesses
 from perdure.chaos.scenarios.outbox_database import HostDatabase
 from perdure.chaos.simulation.simulated_executor import SimulatedExecutor
+from perdure.chaos.simulation.simulated_server import SimulatedServer
 from perdure.chaos.simulation.simulated_sessions import SimulatedSessions
 from perdure.events.errors import NotRunning, StoreUnavailable
 from perdure.options import Options
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
     from perdure.chaos.scenarios.members import Member
     from perdure.chaos.simulation.simulated_client import SimulatedClient
+    from perdure.chaos.simulation.simulated_system import SimulatedSystem
     from perdure.handling.manual_delivery import Delivery
     from perdure.operations.dead_letter import DeadLetter
     from perdure.store import Frame
@@ -73,6 +76,7 @@ class SystemUnderTest:
         self.by_front: dict[int | None, list[Delivery[Any]]] = {None: []}
         """Deliveries that a manual consumer has checked out and not settled, by its client; None: in the owner's process."""
         self.others = OtherProcesses(self.executor, self.handler_log, self.fault_counts)
+        self.holdings = Holdings(self.violations, self.others, self.handler_log, self.executor)
         self._through: int | None = None
         """The client that does the present step."""
         self.leased_again: set[tuple[str, int]] = set()
@@ -87,23 +91,41 @@ class SystemUnderTest:
         """When processes began, and when each was running."""
         self.dropped: list[Frame] = []
         """Frames whose segments were dropped with old history; the checks still read them."""
+        self.plays_roles = False
+        """Members may become the owner, processes that are gone give back what they checked out, outboxes are shared."""
+        self.always_relays = False
+        """The next owners relay, whatever their settings say."""
+        self._relays = True
+        self._settings: dict[str, Any] = {}
         self._processes = itertools.cycle(processes)
         self.system = self._new_system()
 
     # --- processes -------------------------------------------------------------------------------------------------------
 
     def _new_system(self) -> RecordingSystem:
-        settings = dict(next(self._processes))
+        settings = self._settings = dict(next(self._processes))
         workers, self.with_others = settings.pop("workers"), settings.pop("with_others", False)
-        quiet: dict[str, Any] = {"log_failures": None, "log_dead_letters": None}  # a scenario makes thousands of both
-        options = Options(dead_letters_max=8, retries=2, backlog_max=60, **quiet, **settings)
+        self._relays = settings.pop("relays", True)
+        self.plays_roles = self.database.is_shared = settings.pop("roles", False)
         self.disk.before_each = self._before_operation
-        system = RecordingSystem(executor=self.executor, disk=self.disk, options=options)
+        system = RecordingSystem(executor=self.executor, disk=self.disk, options=self._options(**settings))
+        self.enter(system)
+        Handlers(system, self.handler_log, self.fault_counts).register(workers, with_others=self.with_others)
+        return system
+
+    @staticmethod
+    def _options(**settings: Any) -> Options:
+        quiet: dict[str, Any] = {"log_failures": None, "log_dead_letters": None}  # a scenario makes thousands of both
+        return Options(dead_letters_max=8, retries=2, backlog_max=60, **quiet, **settings)
+
+    def enter(self, system: RecordingSystem) -> None:
+        """Have all logs watch a system from now on."""
         system.keep_dropped(self.dropped)
         self.publisher_log.system = system
         self.handler_log.replace_process(system)
-        Handlers(system, self.handler_log, self.fault_counts).register(workers, with_others=self.with_others)
-        return system
+        if self.plays_roles:
+            self.holdings.watch(system.recording)
+            system.server = SimulatedServer(self.executor, self.others.serve)
 
     def _before_operation(self, _name: str) -> None:
         self.executor.point()
@@ -117,16 +139,19 @@ class SystemUnderTest:
     @contextlib.contextmanager
     def through(self, n: int) -> Iterator[None]:
         """Let what is done within this block be done by a client."""
-        self._through, self.publisher_log.client = n, self.others.client(n)
+        self._through, self.publisher_log.client = n, self.others.asker(n)
         try:
             yield
         finally:
             self._through = self.publisher_log.client = None
 
     @property
-    def front(self) -> RecordingSystem | SimulatedClient:
+    def front(self) -> SimulatedSystem | SimulatedClient:
         """The front door that the present step uses."""
-        return self.system if self._through is None else self.others.client(self._through)
+        if self._through is None:
+            return self.system
+        member = self.others.members.get(self._through)
+        return self.others.client(self._through) if member is None else member.system
 
     @property
     def deliveries(self) -> list[Delivery[Any]]:
@@ -141,12 +166,34 @@ class SystemUnderTest:
             self.publisher_log.forget_client(client)
             client.connection.die()
 
-    def start_member(self, n: int, settings: Member, *, relays: bool) -> None:
-        """Start a member, unless it is there; `relays`: it reads the outbox too."""
+    def start_member(self, n: int, settings: Member, *, relays: bool, cannot: str = "") -> None:
+        """Start a member, unless it is there; `relays`: it reads the outbox too, except for what it cannot."""
         if n not in self.others.members:
-            self.others.start_member(n, settings)
+            options = self._options(**{name: value for name, value in self._settings.items() if name != "prefetch_ms"})
+            self.others.start_member(n, settings, self.disk, options)
             if relays:
-                self.database.attach_member(self.others.members[n])
+                self.database.attach_member(self.others.members[n], cannot)
+
+    def end_faults(self) -> None:
+        """Let nothing more go wrong from now on."""
+        self.disk.faults, self.cut_in = [], 0
+        self.executor.kill_after = self.executor.die_after = 0
+        self.system.repeats = self.database.failures = 0
+        self.others.end_faults()
+
+    def kill_member(self, n: int) -> None:
+        """End a member's process. What it waited for is in doubt."""
+        member = self.others.members.get(n)
+        if member is not None:
+            self.by_front.pop(n, None)
+            self.publisher_log.forget_client(member)
+            self.others.kill_member(n)
+
+    def lose_power(self) -> None:
+        """End all processes but clients."""
+        for n in [*self.others.members]:
+            self.kill_member(n)
+        self.others.end_deputy()
 
     def start_deputy(self) -> None:
         """Have another process follow the log, with which it takes over when the owner ends."""
@@ -166,9 +213,13 @@ class SystemUnderTest:
                 self.system.has_members = bool(self.others.members)
                 self.system.start()
                 self.starts_us.append(self.executor.clock.now_us())
-                self.database.attach(self.system)
-                self.others.sessions = SimulatedSessions(self.system.as_owner())
-                self._note_takeover()
+                if self._relays or self.always_relays:
+                    self.database.attach(self.system)
+                else:
+                    self.database.leave()
+                if not self.plays_roles:
+                    self.others.sessions = SimulatedSessions(self.system.as_owner())
+                self.note_takeover()
             except StoreUnavailable:
                 continue
             return
@@ -177,6 +228,14 @@ class SystemUnderTest:
 
     def restart(self, grace: float) -> None:
         """Stop in good order, and start a new process."""
+        self.stop(grace)
+        self.end_process()
+        self.system = self._new_system()
+        self.system.deputy = self.others.end_deputy()
+        self.start()
+
+    def stop(self, grace: float) -> None:
+        """Stop the process in good order, and start none."""
         undisturbed = not (self.disk.faults or self.cut_in or self.executor.kill_after or self.executor.die_after)
         self.system.stop(grace=grace)
         if self.others.sessions is not None:
@@ -184,12 +243,9 @@ class SystemUnderTest:
         self.others.lose_owner()
         if undisturbed:
             self.handler_log.check_stop()
-        self.end_process()
-        self.system = self._new_system()
-        self.system.deputy = self.others.end_deputy()
-        self.start()
 
-    def _note_takeover(self) -> None:
+    def note_takeover(self) -> None:
+        """Count what became of what a deputy had folded."""
         if (recovery := self.system.recovery) is not None and recovery.deputy_seq:
             self.fault_counts["taken over by a deputy"] += 1
         elif self.system.had_deputy:
@@ -223,6 +279,9 @@ class SystemUnderTest:
         self.leased_again |= {lease for lease, times in self.system.recording.leases.items() if times > 1}
         self.by_front[None] = []
         self.publisher_log.futures.clear()
+        if self.publisher_log.owner is not None:
+            self.publisher_log.forget_client(self.publisher_log.owner)
+            self.publisher_log.owner = None
 
     # --- requests whose answers are checked ------------------------------------------------------------------------------
 

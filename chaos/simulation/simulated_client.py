@@ -94,6 +94,8 @@ class SimulatedConnection:
         self._retry_s = 0.0
         self.disturbed_s = executor.monotonic_s()
         """Until when something was wrong: what is asked after this must be answered."""
+        self.up_since_s = 0.0
+        """When the last owner welcomed it."""
         self.gave_up_s = 0.0
         """When it last refused what had waited for too long. Its caller may see that much later: a wait within a turn that
         began after its own ends before it."""
@@ -150,6 +152,25 @@ class SimulatedConnection:
             end.take(link.to_owner.popleft())
         if end is not None:
             end.close()
+
+    def leave(self) -> None:
+        """See `Connection.leave`. What the owner had sent is read first."""
+        while self.link is not None and self.link.to_client:
+            self._take()
+        if self.link is not None:
+            self._hang_up()
+        if self in self._executor.bystanders:
+            self._executor.bystanders.remove(self)
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether nothing comes through any more."""
+        return self.link is None or self.link.is_over
+
+    @property
+    def hangs(self) -> bool:
+        """Whether this end, its process, does nothing at present."""
+        return self._executor.monotonic_s() < self.faults.client_hangs_until_s
 
     def lose_owner(self) -> None:
         """The owner's process is dead. What it has sent still arrives."""
@@ -233,7 +254,7 @@ class SimulatedConnection:
             self._end.look()
 
     def _take(self) -> None:
-        link = self.link
+        link, was_up = self.link, self.exchange.is_up
         if link is None or (frame := self.faults.next_frame(link, link.to_client)) is None:
             self._note_break()
             return
@@ -244,6 +265,8 @@ class SimulatedConnection:
             self._hang_up()
         if self.exchange.is_up:
             self.welcomed.set()
+            if not was_up:
+                self.up_since_s = self._executor.monotonic_s()
 
     def _send(self) -> None:
         now_s = self._sent_s = self._executor.monotonic_s()
@@ -283,8 +306,11 @@ class SimulatedClient(Client):
         self.drafts = Drafts(TypeNames(), MessagePack(), executor.clock, ids, self.options)
         self._checked_out_types = set()
         self._facts = OwnersFacts(self.drafts, self.options)
-        self.connection = SimulatedConnection(executor, sessions, timeout_s, self.take_facts)
+        self.connection = SimulatedConnection(executor, sessions, timeout_s, self.take_facts, equip=self._name)
         self._address = "/simulated"
         self._connection = self.connection  # type: ignore[assignment]  # all that the front door uses of it
         self.dead_letters = DeadLetters(self)
         self.admin = Admin(self)
+
+    def _name(self, exchange: Exchange) -> None:
+        exchange.origin = self._facts.origin

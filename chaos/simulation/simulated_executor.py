@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pykka import ActorRegistry
 
@@ -25,24 +25,13 @@ from perdure.runtime.process import live_systems
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Bystander", "SimulatedExecutor", "Stuck"]
+    from perdure.chaos.simulation.turns.bystander import Bystander
+
+__all__ = ["SimulatedExecutor", "Stuck"]
 
 
 class Stuck(AssertionError):
     """A wait that can never end: no actor has anything to do, now or at any later time."""
-
-
-class Bystander(Protocol):
-    """What takes turns beside the actors, and outlives their process: a connection to a client, for example."""
-
-    def is_able(self) -> bool:
-        """Return whether there is something to do now."""
-
-    def turn(self) -> None:
-        """Do one thing. May raise the death of the actors' process."""
-
-    def next_s(self) -> float | None:
-        """Return the next monotonic time, after now, at which there is something to do by itself."""
 
 
 class _SimulatedAnswer(Answer):
@@ -97,6 +86,8 @@ class SimulatedExecutor:
         """Those whose turn has stopped in the middle."""
         self._inside: Scheduled | None = None
         """The one whose turn runs in a fiber of its own."""
+        self._adopted: object = self
+        """The executor of the process that owns the folder: this one, or that of a process that began as a member."""
 
     # --- the interface of `Executor` ----------------------------------------------------------------------------------------
 
@@ -110,6 +101,13 @@ class SimulatedExecutor:
         self._scheduled.append(Scheduled(actor, process))
         if isinstance(actor, Worker):
             wait_in_virtual_time(actor, self.run_until)
+
+    def adopt(self, process: object) -> None:
+        """Take a process for the one that owns the folder from now on; what its actors are in the middle of goes on."""
+        self._adopted = process
+        for entry in self._scheduled:
+            if entry.process is process:
+                entry.process = None
 
     def join(self, actor: Actor, timeout_s: float) -> None:
         """See `Executor.join`."""
@@ -156,7 +154,8 @@ class SimulatedExecutor:
             self.dead, self.kill_after, self.die_after = None, 0, 0
             self.stalled.clear()
             self.current = None
-            live_systems.forget(self)
+            for executor in (self, self._adopted):
+                live_systems.forget(executor)
 
     def close(self) -> None:
         """End all turns that have stopped in the middle; nothing runs afterwards."""
@@ -304,7 +303,7 @@ class SimulatedExecutor:
                 entry.begun = True
                 actor.on_start()
                 going_on = True
-            elif entry.process is None or not isinstance(actor, Worker):
+            elif entry.fiber is None and (entry.process is None or not isinstance(actor, Worker)):
                 going_on = actor.turn(items_of(actor))
             elif (turn := self._turn_inside(entry)) is None:
                 return

@@ -1,6 +1,7 @@
 """A member of a simulated folder: the real handlers, workers and frames of a member in another simulated process.
 
-It never owns the folder. Its connection, and what goes wrong on it, are those of a client (`simulated_client`).
+Its connection, and what goes wrong on it, are those of a client (`simulated_client`). How its process becomes the owner is in
+`perdure.chaos.oracle.recording_system`.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ class SimulatedMember(Member):
         runtime.pools.version_of = system.version_of
         facts = OwnersFacts(system.drafts, system.options, system.inner.registered.specs)
         super().__init__(runtime, self._no_folder(), facts, lambda _: None, _NoHooks())
+        system.be_member(self)
 
     @staticmethod
     def _no_folder() -> Any:

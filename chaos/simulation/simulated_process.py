@@ -1,6 +1,7 @@
 """Another process on a simulated executor: its actors take turns with all others, and end together.
 
-The process that owns the folder is the executor itself, which is asked to forget its actors when that process dies.
+The process that owns the folder is the executor itself, which is asked to forget its actors when that process dies. A process that
+becomes the owner is taken for it from then on.
 """
 
 from __future__ import annotations
@@ -25,10 +26,19 @@ class SimulatedProcess:
 
     def __init__(self, executor: SimulatedExecutor) -> None:
         self._executor = executor
+        self._owns = False
+
+    def own(self) -> None:
+        """Be the process that owns the folder from now on."""
+        self._owns = True
+        self._executor.adopt(self)
 
     def start(self, actor: Actor) -> None:
         """See `Executor.start`."""
-        self._executor.start_in(self, actor)
+        if self._owns:
+            self._executor.start(actor)
+        else:
+            self._executor.start_in(self, actor)
 
     def join(self, actor: Actor, timeout_s: float) -> None:
         """See `Executor.join`."""

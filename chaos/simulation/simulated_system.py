@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from perdure.actors.workers.handler_spec import HandlerSpec
     from perdure.handling.recurring.schedules import Schedule
+    from perdure.processes.member import Member
     from perdure.runtime.engine import Engine
 
 __all__ = ["SimulatedSystem", "Stuck"]
@@ -71,6 +72,10 @@ class SimulatedSystem(System):
         super().__init__(store=store, options=options, clock=self.executor.clock, seed=seed, executor=self.executor, **others)
         self._hooks = SimulatedHooks(self.executor)
 
+    def be_member(self, member: Member) -> None:
+        """Ask the owner, another process, over a member's connection."""
+        self._engine = member
+
     def _add(self, spec: HandlerSpec, schedule: Schedule | None = None) -> None:
         super()._add(self._in_this_thread(spec), schedule)
 
@@ -88,6 +93,9 @@ class SimulatedSystem(System):
         specs = self._registered.specs
         specs.update({name: self._in_this_thread(spec) for name, spec in specs.items()})
         super().start()
+        self._mark_points()
+
+    def _mark_points(self) -> None:
         runtime, tell = self.runtime, self.runtime.directory.tell
 
         def tell_at_a_point(name: str, message: Any) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from collections.abc import Set as AbstractSet
 
 __all__ = ["Departed", "is_gone"]
 
@@ -39,6 +40,11 @@ class Departed:
     def back(self, origin: str) -> None:
         """Note that a process is connected."""
         self._left.pop(origin, None)
+
+    @property
+    def waited_for(self) -> AbstractSet[str]:
+        """The origins of the processes that are neither gone nor back."""
+        return self._left.keys()
 
     def judge(self, now_s: float) -> None:
         """Tell of those that are gone. Called several times a second."""

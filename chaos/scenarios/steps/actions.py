@@ -149,7 +149,7 @@ def _outbox(sut: SystemUnderTest, messages: list[dict[str, Any]], commit: bool, 
         content, ident = sut.publisher_log.new_message(TYPES[one["kind"]], one["how"], one["options"])
         written.append((content, ident, one["options"]))
     sut.database.write(written, commit=commit)
-    if notify:
+    if notify and sut.database.relay is not None:
         sut.database.relay.notify()
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.chaos.scenarios.members import Member
 from perdure.chaos.scenarios.messages import HOWS
+from perdure.chaos.scenarios.other_processes import CLIENTS
 from perdure.chaos.scenarios.steps.actions import ACTIONS, Action
 
 if TYPE_CHECKING:
@@ -16,9 +17,8 @@ if TYPE_CHECKING:
 
     from perdure.chaos.scenarios.system_under_test import SystemUnderTest
 
-__all__ = ["CLIENT_STEPS"]
+__all__ = ["ASKED", "CLIENT_STEPS", "MEMBERS"]
 
-CLIENTS = 2
 MEMBERS = 2
 ASKED = (
     *("publish",) * 6,
@@ -130,7 +130,7 @@ def _deed(sut: SystemUnderTest, n: int, kind: str, how: str) -> None:
 def _member_death(sut: SystemUnderTest, n: int) -> None:
     """Kill a member."""
     sut.fault_counts["member"] += 1
-    sut.others.kill_member(CLIENTS + n)
+    sut.kill_member(CLIENTS + n)
 
 
 CLIENT_STEPS: dict[str, Action] = {

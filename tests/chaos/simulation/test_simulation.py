@@ -113,6 +113,7 @@ FAULTS = {
     *("owner hangs", "client hangs", "member", "handled by a member"),
     *("deputy joins", "taken over by a deputy", "dies as it takes over"),
     *("cancelled while running", "failing database", "scheduler", "relay"),
+    *("promoted", "promoted while its handlers run", "a member asks to checkout", "the relaying process dies"),
 }
 
 
