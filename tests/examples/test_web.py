@@ -144,7 +144,7 @@ def test_fastapi_under_uvicorn_with_four_workers(worker: Program, run: Callable[
         os.kill(int(pid), signal.SIGKILL)  # the server starts another
         place(base, map(str, range(50 + 50 * n, 200 + 100 * n)))
     server.wait_for(r"Started server process \[(\d+)\]", times=6)
-    assert httpx.get(f"{base}/orders/7").json()["status"] in ("ready", "leased", "completed")
+    assert httpx.get(f"{base}/orders/7", timeout=PATIENCE_S).json()["status"] in ("ready", "leased", "completed")
     server.stop()
     check_orders(folder, map(str, range(300)))
 
@@ -194,9 +194,9 @@ def test_django_under_gunicorn_with_preload(worker: Program, run: Callable[..., 
     place(base, map(str, range(30, 120)), "/2")
     server.process.send_signal(signal.SIGHUP)
     place(base, map(str, range(90, 150)), "/2")
-    refused = httpx.post(f"{base}/orders/nothing/0")
+    refused = httpx.post(f"{base}/orders/nothing/0", timeout=PATIENCE_S)
     assert refused.status_code == 400
-    assert httpx.get(f"{base}/orders/nothing").json() == {"status": "unknown"}
+    assert httpx.get(f"{base}/orders/nothing", timeout=PATIENCE_S).json() == {"status": "unknown"}
     server.stop()
     check_orders(folder, map(str, range(150)))
 
@@ -218,7 +218,7 @@ def test_flask_with_its_reloader(worker: Program, run: Callable[..., Program], f
         if time.monotonic() > until_s:
             pytest.fail(f"{answers[-9:]}\n{server.told_where_it_is()}\n{worker.told_where_it_is()}")
         try:
-            answer = httpx.post(f"{base}/orders/30")
+            answer = httpx.post(f"{base}/orders/30", timeout=PATIENCE_S)
         except httpx.TransportError as error:
             assert server.process.poll() is None, server.log.read_text()
             answers.append(repr(error))

@@ -50,7 +50,10 @@ def page_of(browser: httpx.Client, address: str) -> str:
 def test_folder_without_an_owner_is_opened_to_look_at(tmp_path: Path) -> None:
     with perdure.System(tmp_path / "orders") as system:
         ident = system.publish(Order("ORD-1", 1.0))
-    with console(tmp_path / "orders", "--show-payloads") as (said, address), httpx.Client(follow_redirects=True) as browser:
+    with (
+        console(tmp_path / "orders", "--show-payloads") as (said, address),
+        httpx.Client(follow_redirects=True, timeout=PATIENCE_S) as browser,
+    ):
         assert "only to look at" in said
         base = address.split("/login", 1)[0]
         assert browser.get(base).status_code == 401
@@ -58,12 +61,12 @@ def test_folder_without_an_owner_is_opened_to_look_at(tmp_path: Path) -> None:
         page = page_of(browser, f"{base}/messages/{ident}")
         assert "&#34;ORD-1&#34;" in page
         assert "/act/" not in page
-        assert httpx.get(address).status_code == 401  # the token is used
+        assert httpx.get(address, timeout=PATIENCE_S).status_code == 401  # the token is used
 
 
 def test_live_folder_is_steered_through_its_owner(tmp_path: Path) -> None:
     with perdure.System(tmp_path / "orders", shared=True) as system, console(tmp_path / "orders") as (said, address):
-        with httpx.Client(follow_redirects=True) as browser:
+        with httpx.Client(follow_redirects=True, timeout=PATIENCE_S) as browser:
             assert "(live)" in said
             ident = system.publish(Order("ORD-1", 1.0))
             browser.get(address)
