@@ -175,7 +175,7 @@ class PendingRequests:
             QueueFull: there was no room in time.
             WouldDeadlock: there is none, and this is the thread of an actor that would have to make it.
         """
-        if self.under_way < most:
+        if len(self.outstanding) + len(self.extra_pending) < most or self.under_way < most:  # never less than `under_way`
             return
         check_may_wait()
         until_s = time.monotonic() + timeout_s

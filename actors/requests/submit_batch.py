@@ -40,11 +40,12 @@ class SubmitBatch:
     One thread adds; any thread may close it, which all calls but `add` do.
     """
 
-    __slots__ = ("__weakref__", "_closed", "_ids", "_is_open", "_rows", "_size", "type")
+    __slots__ = ("__weakref__", "_closed", "_ids", "_is_open", "_most", "_rows", "_size", "type")
 
     def __init__(self, type_name: str, ids: IdRun) -> None:
         self.type = type_name
         self._ids = ids
+        self._most = len(ids)
         self._rows: list[tuple[bytes, Reply]] = []
         self._size = 0
         self._is_open = True
@@ -55,7 +56,7 @@ class SubmitBatch:
         """Add a message; return False if there is no room, or the batch is closed."""
         rows = self._rows
         size = self._size + len(payload)
-        if not self._is_open or (rows and (size > SUBMIT_BATCH_BYTES_MAX or len(rows) >= len(self._ids))):
+        if not self._is_open or (rows and (size > SUBMIT_BATCH_BYTES_MAX or len(rows) >= self._most)):
             return False
         self._size = size
         row = (payload, reply)

@@ -105,6 +105,8 @@ class PeerRequests:
     def frames(self) -> list[bytes]:
         """Return the answers that have come since; `over` is set where the run has ended without answering something."""
         frames: list[bytes] = []
+        if not self._answers:
+            return frames
         rows: list[Any] = []
         size = 0
         while self._answers:

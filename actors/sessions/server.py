@@ -271,14 +271,15 @@ class Server:
             if events & ~select.POLLOUT:
                 self._read(peer)
             peer.is_queued = False  # first: what is answered from here on queues it again
-            for frame in peer.session.frames(FLOW_BYTES - peer.out_bytes):
+            session = peer.session
+            for frame in session.frames(FLOW_BYTES - peer.out_bytes):
                 peer.put(frame)
             if news:
-                for frame in peer.session.news():
+                for frame in session.news():
                     peer.put(frame)
             self._write(peer)
-            if peer.session.over is not None:
-                self._drop(peer, peer.session.over)
+            if (over := session.over) is not None:
+                self._drop(peer, over)
         except Ended as ended:
             self._drop(peer, ended.reason)
         except BadFrame as error:
@@ -312,7 +313,8 @@ class Server:
                 logger.info("process %d (%s) is connected; %d now", peer.pid, inert(peer.session.name), len(self._peers))
 
     def _write(self, peer: Peer) -> None:
-        peer.send()
+        if peer.out:
+            peer.send()
         wanted = select.POLLIN | select.POLLOUT if peer.out else select.POLLIN
         if peer.awaits != wanted:
             peer.awaits = wanted

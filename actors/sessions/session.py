@@ -253,7 +253,7 @@ class Session:
         """Check rights and bounds of a request, and send it on."""
         command, owner = asked.command, self._owner
         self._rights.check(asked.route.right)
-        if isinstance(command, Publish) and not isinstance(command.drafts, DraftRun):
+        if type(command) is Publish and type(command.drafts) is not DraftRun:
             command.drafts = [owner.under_policy(d) if d.dedup is None else d for d in command.drafts]
         check(command, owner.bounds, owner.check_changes)
         question = self._rights.permit_command(command)
@@ -278,14 +278,14 @@ class Session:
         if asked.actor == OWNER:
             self.answered(key, owner.hand_over(command) if isinstance(command, HandOver) else owner.figures())
             return
-        if (act := getattr(command, "act", None)) is not None:
-            command = attrs.evolve(command, act=act._replace(origin=self._origin))  # a peer does not say what it is
-        if isinstance(command, Reported):
+        if type(command) is Publish:
+            command.fresh = command.fresh and asked.times == 1 and self._are_new(command.drafts)
+        elif isinstance(command, Reported):
             if self.member is not None:
                 self.member.outcomes.report(command, PeerReply(self.answered, key))
             return
-        if isinstance(command, Publish):
-            command.fresh = command.fresh and asked.times == 1 and self._are_new(command.drafts)
+        elif (act := getattr(command, "act", None)) is not None:
+            command = attrs.evolve(command, act=act._replace(origin=self._origin))  # a peer does not say what it is
         run = submitted_run(self.answered, key, command) if asked.is_submitted else None
         reply = PeerReply(self.answered, key) if run is None else run
         is_long_wait = asked.route.is_long_wait
@@ -294,8 +294,8 @@ class Session:
 
     def _are_new(self, drafts: Sequence[Any] | DraftRun) -> bool:
         """Tell whether these ids count on from all that the peer used before: then no frame that was repeated brings them."""
-        ids = drafts.ids if isinstance(drafts, DraftRun) else ()
-        if isinstance(ids, IdRun):
+        ids = drafts.ids if type(drafts) is DraftRun else ()
+        if type(ids) is IdRun:
             first, last = ids.start, ids.start + len(ids) - 1
         elif len(ids) == 1 and len(ids[0]) == UUID_CHARS:
             try:
@@ -315,9 +315,11 @@ class Session:
 
         `over` is set where the run has ended without answering something.
         """
-        self._go_on()
-        deliveries = [] if self.member is None else self.member.frames(room)
-        return deliveries + self._requests.frames()
+        if self._rights.has_found_out:
+            self._go_on()
+        if self.member is None:
+            return self._requests.frames()
+        return self.member.frames(room) + self._requests.frames()
 
     @property
     def over(self) -> PerdureError | None:

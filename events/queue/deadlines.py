@@ -32,6 +32,8 @@ LOOK_MAX = 1_000
 def next_deadline_us(state: QueueState) -> int:
     """Return the earliest time at which `due` or `overdue` may return something; `FOREVER` where none is known."""
     delayed, expiring, retained, leases = state.delayed.heap, state.expiring.heap, state.retained.heap, state.lease_ends.heap
+    if not (delayed or expiring or retained or leases):
+        return FOREVER
     return min(
         delayed[0][0] if delayed else FOREVER,
         expiring[0][0] if expiring else FOREVER,

@@ -79,7 +79,10 @@ class Running(Asking):
 
     @property
     def _pending(self) -> PendingRequests:
-        return self.runtime.pending
+        engine = self._engine  # as in `runtime`, which each `submit` would go through
+        if engine is None:
+            raise self._not_running()
+        return engine.runtime.pending
 
     async def _ready(self) -> None:
         pass

@@ -89,12 +89,13 @@ class Objects:
         if kind in _SCALARS:
             return value
         if kind is list:
-            return value if set(map(type, value)) <= _SCALARS else [self.plain(item) for item in value]
+            return value if _SCALARS.issuperset(map(type, value)) else [self.plain(item) for item in value]
         if kind is dict:
             return {key: self.plain(item) for key, item in value.items()}
         number = self._number_of.get(kind)
         if number is not None:
-            return _ext(number, [self.plain(getattr(value, name)) for name in self._fields[kind]])
+            fields = [getattr(value, name) for name in self._fields[kind]]
+            return _ext(number, [field if field.__class__ in _SCALARS else self.plain(field) for field in fields])
         if kind is tuple:
             return _ext(TUPLE, [self.plain(item) for item in value])
         if kind is IdRun:
@@ -183,7 +184,9 @@ class _Maker:
             name: hint for base in reversed(kind.__mro__) for name, hint in vars(base).get("__annotations__", {}).items()
         }
         self._fields = fields
-        self._checks = [_check_of(_evaluated(annotations[name], {**namespace, kind.__name__: kind})) for name in fields]
+        hints = [_evaluated(annotations[name], {**namespace, kind.__name__: kind}) for name in fields]
+        self._checks = [(_sure_of(hint), _check_of(hint)) for hint in hints]
+        """For each field: the classes of which any object will do, and what checks all others."""
 
     def make(self, elements: list[Any]) -> Any:
         """Make one; fields that are missing at the end have their defaults.
@@ -194,8 +197,8 @@ class _Maker:
         if len(elements) > len(self._checks):
             msg = f"{self._kind.__qualname__}: {len(elements)} fields, of {len(self._checks)}"
             raise BadObject(msg)
-        for i, (element, holds) in enumerate(zip(elements, self._checks, strict=False)):
-            if not holds(element):
+        for i, (element, (sure, holds)) in enumerate(zip(elements, self._checks, strict=False)):
+            if element.__class__ not in sure and not holds(element):
                 shown = (
                     element if element.__class__ in (int, float, bool) else type(element).__name__
                 )  # else it may be of any length
@@ -217,6 +220,15 @@ _CHECKS: dict[Any, Callable[[Any], bool]] = {
     float: lambda value: value.__class__ in (int, float) and math.isfinite(value),
     int: lambda value: value.__class__ is int and -INT_MAX <= value <= INT_MAX,
 }
+
+
+def _sure_of(hint: Any) -> frozenset[type]:
+    """Return the classes of which an annotation takes every object: a look at the class is enough, where `_check_of` is a call."""
+    if get_origin(hint) in (Union, types.UnionType):
+        return frozenset().union(*map(_sure_of, get_args(hint)))
+    if hint is None:
+        return frozenset({type(None)})
+    return frozenset({hint}) if isinstance(hint, type) and get_origin(hint) is None and hint not in _CHECKS else frozenset()
 
 
 def _check_of(hint: Any) -> Callable[[Any], bool]:

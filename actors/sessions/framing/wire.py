@@ -75,6 +75,8 @@ class Kind(enum.IntEnum):
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder()
+_KINDS = {int(kind): kind for kind in Kind}
+"""By number: a look-up takes a tenth of the time of `Kind(number)`."""
 
 
 def pack(kind: Kind, *elements: Any) -> bytes:
@@ -143,8 +145,8 @@ def _parsed(body: bytes) -> tuple[Kind, list[Any]]:
         msg = "a frame without a kind"
         raise BadFrame(msg)
     try:
-        return Kind(elements[0]), elements[1:]
-    except (ValueError, TypeError):
+        return _KINDS[elements[0]], elements[1:]
+    except (KeyError, TypeError):
         kind = elements[0] if isinstance(elements[0], int) else type(elements[0]).__name__  # else it may be of any length
         msg = f"a frame of an unknown kind {kind}"
         raise BadFrame(msg) from None

@@ -10,6 +10,9 @@ from perdure.store.disk.advice import with_advice
 
 __all__ = ["NoWaker", "Waker"]
 
+_SUPPRESSED = contextlib.suppress(OSError)
+"""Made once, as each answer to a peer wakes a thread. Safe in several threads: it has no state."""
+
 
 class Waker:
     """Wakes one thread, from any other. Its pipe is closed once nothing can wake it any more.
@@ -38,12 +41,12 @@ class Waker:
         """Wake the thread; does not block."""
         if not self._is_awake:
             self._is_awake = True
-            with contextlib.suppress(OSError):  # full: it was woken often enough
+            with _SUPPRESSED:  # full: it was woken often enough
                 os.write(self._in, b"\0")
 
     def clear(self) -> None:
         """Be ready for the next call of `wake`. What was left for the thread before this call is to be looked at after it."""
-        with contextlib.suppress(OSError):
+        with _SUPPRESSED:  # nothing was written
             os.read(self._out, 4096)
         self._is_awake = False
 

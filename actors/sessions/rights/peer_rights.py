@@ -96,6 +96,11 @@ class PeerRights(Generic[Asked]):
         self._known.append((asked, question, found))
         self._notify()
 
+    @property
+    def has_found_out(self) -> bool:
+        """Whether there is something in `found_out`."""
+        return bool(self._known)
+
     def found_out(self) -> Iterator[tuple[Asked, Callable[[], None]]]:
         """Yield the requests of which is known meanwhile what they are about, each with a function that raises as `permit` does."""
         while self._known:

@@ -172,10 +172,15 @@ def complete(state: QueueState, numbers: Iterable[int]) -> None:
         positions = block.positions(here)
         payloads = block.payloads
         if type(payloads) is list:  # as `release_payloads` and `MessageBlock.blank`, in one go
-            size = 0
-            for i in positions:
-                size += len(payloads[i])
-                payloads[i] = b""
+            first, last = positions[0], positions[-1] + 1
+            if positions == [*range(first, last)]:  # in a row, as they were handed out
+                size = sum(map(len, payloads[first:last]))
+                payloads[first:last] = [b""] * n
+            else:
+                size = 0
+                for i in positions:
+                    size += len(payloads[i])
+                    payloads[i] = b""
         else:
             size = release_payloads(state, block, positions)
         state.payload_bytes -= size
