@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import math
 import random
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from pykka import ActorRegistry
 
 from perdure.actors.core.actor import Actor, ActorKilled
-from perdure.actors.core.threads.answer import Answer
 from perdure.actors.workers.worker import Worker
 from perdure.chaos.disk.memory_disk import Killed
 from perdure.chaos.simulation.simulated_clock import SimulatedClock
 from perdure.chaos.simulation.turns.fiber import Fiber
 from perdure.chaos.simulation.turns.scheduled import Scheduled, items_of, wait_in_virtual_time
+from perdure.chaos.simulation.turns.simulated_answer import SimulatedAnswer
 from perdure.chaos.simulation.turns.traceback_text import traceback_without_paths
 from perdure.runtime.process import live_systems
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from perdure.actors.core.threads.answer import Answer
     from perdure.chaos.simulation.turns.bystander import Bystander
 
 __all__ = ["SimulatedExecutor", "Stuck"]
@@ -32,26 +33,6 @@ __all__ = ["SimulatedExecutor", "Stuck"]
 
 class Stuck(AssertionError):
     """A wait that can never end: no actor has anything to do, now or at any later time."""
-
-
-class _SimulatedAnswer(Answer):
-    """An answer whose wait runs the other actors."""
-
-    __slots__ = ("_executor", "_is_here")
-
-    def __init__(self, executor: SimulatedExecutor) -> None:
-        super().__init__()
-        self._executor = executor
-        self._is_here = False
-
-    def _release(self) -> None:
-        self._is_here = True
-        super()._release()
-
-    def wait(self, timeout_s: float) -> Any:
-        """See `Answer.wait`; the time is virtual."""
-        self._executor.run_until(lambda: self._is_here, None if timeout_s < 0 else timeout_s)
-        return super().wait(0)
 
 
 class SimulatedExecutor:
@@ -124,7 +105,7 @@ class SimulatedExecutor:
 
     def answer(self) -> Answer:
         """See `Executor.answer`."""
-        return _SimulatedAnswer(self)
+        return SimulatedAnswer(self.run_until)
 
     def monotonic_s(self) -> float:
         """See `Executor.monotonic_s`."""
