@@ -23,13 +23,15 @@ from perdure.events.queue.searching.live_messages import live_search_of
 from perdure.events.queue.searching.plain_payloads import edited
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from perdure.events.commands import BeginBulk, EndBulk
     from perdure.events.limits import Limits
     from perdure.events.queue.searching.letter_search import Portion
     from perdure.events.queue.state import QueueState
     from perdure.events.structures.bulk import Bulk
 
-__all__ = ["ACTIONS", "OPEN_MAX", "advance", "begin", "end", "next_commit"]
+__all__ = ["ACTIONS", "DEPTH_MAX", "OPEN_MAX", "TOO_DEEP", "advance", "begin", "end", "is_deeper", "next_commit"]
 
 Events: TypeAlias = list[ev.Event]
 
@@ -37,6 +39,10 @@ ACTIONS = ("replay", "edit", "purge", "cancel")
 OPEN_MAX = 16
 """Bulk acts at a time."""
 CHANGES_MAX = 64
+DEPTH_MAX = 100
+"""Lists and dicts inside one another in a value that an edit sets. What is on record is written, measured and read by code that
+calls itself for each of them, in threads whose stacks differ."""
+TOO_DEEP = f"changes: a value has at most {DEPTH_MAX} lists and dicts inside one another; keep what is deeper as JSON text"
 
 
 def begin(state: QueueState, command: BeginBulk, _now_us: int, _limits: Limits) -> Events:
@@ -55,6 +61,8 @@ def begin(state: QueueState, command: BeginBulk, _now_us: int, _limits: Limits) 
     if bool(command.changes) != (command.action == "edit"):
         msg = "an edit sets something, for example customer.id=7; other bulk acts set nothing"
         raise InvalidMessage(msg)
+    if is_deeper(command.changes, DEPTH_MAX + 1):  # a peer's need not have been checked
+        raise InvalidMessage(TOO_DEEP)
     (live_search_of if command.action == "cancel" else search_of)(command.where)
     if sum(not bulk.is_over for bulk in state.bulks.values()) >= OPEN_MAX:
         msg = f"{OPEN_MAX} bulk acts are under way, which is the most; `dead_letters.bulks()` shows them. Wait until one has ended"
@@ -65,6 +73,20 @@ def begin(state: QueueState, command: BeginBulk, _now_us: int, _limits: Limits) 
         return begun
     nothing = Act(command.action, command.where, act.principal, act.origin, act.reason)
     return [*begun, on_messages(nothing, 0), ev.BulkEnded(command.bulk, "")]
+
+
+def is_deeper(value: object, most: int) -> bool:
+    """Return whether a value has more lists and dicts inside one another than so many. Of any depth: it does not call itself."""
+    level = [value]
+    for _ in range(most):
+        level = [inner for outer in level if isinstance(outer, (dict, list, tuple)) for inner in _parts(outer)]
+        if not level:
+            return False
+    return any(isinstance(one, (dict, list, tuple)) for one in level)
+
+
+def _parts(outer: dict[object, object] | list[object] | tuple[object, ...]) -> Iterable[object]:
+    return outer.values() if isinstance(outer, dict) else outer
 
 
 def advance(state: QueueState, command: AdvanceBulk, now_us: int, limits: Limits) -> Events:

@@ -18,6 +18,7 @@ from perdure.arguments.moments import checked_id
 from perdure.events.commands import BeginBulk, LookAtBulk
 from perdure.events.errors import InvalidMessage, UnknownMessage
 from perdure.events.public_names import public
+from perdure.events.queue.bulk_acts import DEPTH_MAX, TOO_DEEP, is_deeper
 from perdure.events.queue.searching.expression import search_of
 from perdure.events.queue.searching.letter_search import CountLetters
 from perdure.events.seconds import shown, wait_seconds
@@ -276,4 +277,6 @@ def _checked_changes(changes: Mapping[str, Any]) -> dict[str, Any]:
     if not held or not all(isinstance(path, str) and all(path.split(".")) for path in given):
         msg = f"changes: values by their paths, for example {{'customer.id': 7}}, not {shown(changes)}"
         raise InvalidMessage(msg)
+    if is_deeper(held, DEPTH_MAX + 1):
+        raise InvalidMessage(TOO_DEEP)
     return held

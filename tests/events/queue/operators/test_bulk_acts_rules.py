@@ -135,3 +135,13 @@ def test_a_look_at_all_messages_rests_and_counts_each_once() -> None:
 def test_an_expression_about_what_only_the_log_knows_is_refused_for_live_messages(where: str) -> None:
     with pytest.raises(InvalidMessage, match=where[:5]):
         Log().do(BeginBulk("b", "cancel", where, 0, 0, True, {}, ACT))
+
+
+@pytest.mark.parametrize("depth", [101, 900, 100_000])
+def test_what_an_edit_sets_is_no_deeper_than_code_can_follow(depth: int) -> None:
+    """The bound is a rule: a peer sends what it wants."""
+    value: object = 1
+    for _ in range(depth):
+        value = {"a": [value]} if depth < 1_000 else [value]
+    with pytest.raises(InvalidMessage, match=r"^changes: a value has at most 100"):
+        Log().do(BeginBulk("b", "edit", "type=t", 1, 1, True, {"a": value}, ACT))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -12,6 +13,7 @@ import pytest
 import perdure
 from perdure.actors.services import bulk_runner
 from perdure.events import vocabulary as ev
+from perdure.events.queue import bulk_acts
 from perdure.security import operator
 from tests.programs import run
 
@@ -37,6 +39,7 @@ class Shop:
     """A system whose handler fails until it is mended."""
 
     def __init__(self, folder: Path, **options: Any) -> None:
+        self.folder = folder
         self.is_mended = False
         self.seen: list[Order] = []
         self.system = perdure.System(folder, **options)
@@ -147,6 +150,33 @@ def test_an_act_that_is_known_under_its_id_is_not_begun_again(shop: Shop) -> Non
     with pytest.raises(perdure.InvalidMessage, match="another bulk act"):
         letters.edit_where("type=bulk.Order", {"number": 2}, id="ticket 8")
     assert letters.stats().total == 4
+
+
+def nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("depth", [101, 500, *range(940, 1_000, 5), 5_000])
+def test_a_value_is_as_deep_as_every_thread_can_read_or_refused(shop: Shop, depth: int) -> None:
+    """Asked in a thread, whose stack is less deep than that of an actor: what it can write, an actor may not be able to measure."""
+    with perdure.connect(shop.folder) as client, ThreadPoolExecutor(1) as pool:
+        for front in (shop.system, client):
+            asked = pool.submit(front.dead_letters.edit_where, "type=bulk.Order", {"number": nested(depth)}, timeout=10)
+            with pytest.raises(perdure.InvalidMessage, match=r"^changes: "):
+                asked.result()
+    assert shop.system.running
+
+
+def test_a_value_of_the_greatest_depth_is_set(shop: Shop) -> None:
+    shop.publish(Note("a"))
+    shop.is_mended = True
+    act = shop.system.dead_letters.edit_where("type=bulk.Note", {"text": nested(bulk_acts.DEPTH_MAX)})
+    assert act.changed == 1
+    shop.system.admin.snapshot()
+    assert shop.system.dead_letters.bulk(act.id).is_over
 
 
 def test_commits_are_bounded(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
