@@ -50,6 +50,8 @@ __all__ = ["Outbox", "OutboxRelay"]
 logger = GuardedLogger("perdure")
 
 BATCH = 500
+BATCH_BYTES = 4 << 20
+"""Rows that are read at a time: so many, or fewer large ones. A row is no longer begun once there are so many bytes."""
 
 
 class Publishing(Protocol):
@@ -302,9 +304,13 @@ class OutboxRelay:
                 self._delete(rows)
 
     def _select(self, after: int) -> list[tuple[int, Draft | InvalidMessage]]:
-        sql = f"SELECT seq, draft FROM {TABLE} WHERE seq > ? ORDER BY seq LIMIT {BATCH}"  # noqa: S608
+        sizes = f"SELECT seq, LENGTH(draft) FROM {TABLE} WHERE seq > ? ORDER BY seq LIMIT {BATCH}"  # noqa: S608
+        rows = f"SELECT seq, draft FROM {TABLE} WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT {BATCH}"  # noqa: S608
         with contextlib.closing(self._connect()) as connection:
-            found = Sql(connection).run(sql, (after,)).fetchall()
+            sql = Sql(connection)
+            found: list[tuple[int, bytes]] = []
+            while not found and (last := _last_wanted(sql.run(sizes, (after,)).fetchall())) is not None:
+                found = sql.run(rows, (after, last)).fetchall()  # none: another relay has published them meanwhile
         return [(row, self._draft_of_row(row, bytes(body))) for row, body in found]
 
     def _delete(self, rows: list[int]) -> None:
@@ -321,6 +327,16 @@ class OutboxRelay:
             # Delays no other row: a newer version may have written it, and that version's relay will read it.
             return InvalidMessage(f"row {row} of {TABLE} is not a draft that this version can read: {error}")
         return self._system.drafts.under_policy(draft)
+
+
+def _last_wanted(sizes: Sequence[tuple[int, int]]) -> int | None:
+    """Return the last row to be read at a time, of rows with their sizes in bytes; None where there are none."""
+    last, size = None, 0
+    for row, length in sizes:
+        if size >= BATCH_BYTES:
+            break
+        last, size = row, size + length
+    return last
 
 
 def _read_draft(body: bytes) -> Draft:

@@ -15,11 +15,14 @@ import attrs
 import pytest
 
 import perdure
+from perdure.events.commands import Draft
+from perdure.outbox import sql_outbox
 from perdure.outbox.dialect import Sql
+from perdure.outbox.sql_outbox import BATCH_BYTES, _last_wanted
 from tests.postgres_server import Server, shared_server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     import sqlalchemy as sa
@@ -213,6 +216,48 @@ def test_relay_that_is_killed_again_and_again_publishes_each_row_once(folder: Pa
         assert system.admin.metrics().published == len(expected)
         assert system.admin.metrics().runtime_counters["actor_restarts"] >= 30 - 1  # the last may have come too late
     assert handled.keys() == set(expected)
+
+
+def test_large_rows_are_read_a_few_at_a_time(folder: Path, connect: Connect) -> None:
+    size = 1_000_000
+    with contextlib.closing(connect()) as connection:
+        outbox = perdure.Outbox(connection)
+        for n in range(9):
+            outbox.publish(Shipped(f"{n}" * size))
+        outbox.publish(Shipped("small"))
+        connection.commit()
+    with perdure.System(folder) as system:
+        relay = perdure.OutboxRelay(system, connect)
+        first = relay._select(0)
+        assert len(first) == BATCH_BYTES // size + 1
+        assert len(relay._select(first[-1][0])) == 10 - len(first)
+        assert relay.relay_once() == 10
+        assert system.admin.metrics().published == 10
+
+
+def test_rows_that_another_relay_publishes_between_the_two_looks_hide_no_later_ones(
+    folder: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with contextlib.closing(connect()) as connection:
+        outbox = perdure.Outbox(connection)
+        for n in range(5):
+            outbox.publish(Shipped(f"{n}" * 1_000_000))
+        last = outbox.publish(Shipped("last"))
+        connection.commit()
+    relay = perdure.OutboxRelay(perdure.System(folder), connect)
+    others = [row for row, _ in relay._select(0)]
+    looks = iter([True])
+
+    def wanted(sizes: Sequence[tuple[int, int]]) -> int | None:
+        found = _last_wanted(sizes)
+        if next(looks, False):
+            with contextlib.closing(connect()) as connection:
+                _run(connection, f"DELETE FROM perdure_outbox WHERE seq <= {others[-1]}")  # noqa: S608
+                connection.commit()
+        return found
+
+    monkeypatch.setattr(sql_outbox, "_last_wanted", wanted)
+    assert [draft.id for _, draft in relay._select(0) if isinstance(draft, Draft)] == [last]
 
 
 def test_refused_row_delays_no_other_row(folder: Path, connect: Connect, until: Until) -> None:
