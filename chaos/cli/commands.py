@@ -46,7 +46,9 @@ def crash_states(
         "with snapshots": appends(12, each=2, size=900, snapshot_every=3),
     }
     done = 0
-    with shown_progress(console, "workloads", total=len(workloads) * seeds, so_far=lambda: console.print(table)) as step:
+    with shown_progress(
+        console, "workloads", total=len(workloads) * seeds, so_far=lambda: console.print(table), is_result=True
+    ) as step:
         for name, workload in workloads.items():
             check = CrashCheck(nested=0.05)
             began_s = time.monotonic()

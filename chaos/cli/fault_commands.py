@@ -54,7 +54,7 @@ def _reported(what: str) -> Iterator[Step]:
     began_s = time.monotonic()
     done = 0
     try:
-        with shown_progress(console, what) as show:
+        with shown_progress(console, what, is_result=True) as show:
 
             def step(at: int, of: int) -> None:
                 nonlocal done

@@ -68,7 +68,11 @@ def _run_seeds(seeds: range, processes: int | None) -> Plan | None:
     began_s = time.monotonic()
     tally = Tally()
     with shown_progress(
-        console, "simulated scenarios", len(seeds), so_far=lambda: _print_tally(tally, time.monotonic() - began_s)
+        console,
+        "simulated scenarios",
+        len(seeds),
+        so_far=lambda: _print_tally(tally, time.monotonic() - began_s),
+        is_result=True,
     ) as step:
         run_campaign(seeds, processes=processes, on_progress=lambda _: step(tally.scenarios), total=tally)
     _print_tally(tally, time.monotonic() - began_s)
@@ -98,7 +102,7 @@ def mutants(
     bugs = [bug for bug in BUGS if bug.can_be_judged and (only in bug.name or only in bug.place)]
     table = Table("planted bug", "in", "tool", "noticed", "seconds")
     unnoticed = 0
-    with shown_progress(console, "planted bugs", len(bugs), so_far=lambda: console.print(table)) as step:
+    with shown_progress(console, "planted bugs", len(bugs), so_far=lambda: console.print(table), is_result=True) as step:
         for done, verdict in enumerate(run_mutants(bugs), 1):
             unnoticed += not verdict.dead
             outcome = verdict.noticed or verdict.error or "not noticed"
@@ -117,7 +121,7 @@ def recovery(
     """Kill each actor again and again beside a backlog, and print how long its successor took to be ready."""
     table = Table("actor", "backlog", "kills", "median ms", "99 % ms")
     sizes = backlogs or [0, 1_000, 10_000, 100_000]
-    with shown_progress(console, "backlogs", len(sizes), so_far=lambda: console.print(table)) as step:
+    with shown_progress(console, "backlogs", len(sizes), so_far=lambda: console.print(table), is_result=True) as step:
         for done, backlog in enumerate(sizes, 1):
             for role, back in measure_recovery(backlog, kills, seed).items():
                 table.add_row(role, f"{backlog:,}", f"{back.kills}", f"{back.median_s * 1e3:.2f}", f"{back.p99_s * 1e3:.2f}")

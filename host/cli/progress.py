@@ -7,23 +7,39 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import time
 from typing import TYPE_CHECKING, Protocol
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
+
+from perdure.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
     from rich.console import Console
+    from rich.progress import Task
 
 __all__ = ["Step", "Terminated", "interrupt_on_sigterm", "shown_progress"]
 
 LINE_EVERY_S = 5.0
 DRAW_EVERY_S = 0.1
+
+
+class _Reached(ProgressColumn):
+    """The part that is done; where the whole is not known, how much is."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
+    def render(self, task: Task) -> Text:
+        """Return the text of the column."""
+        return Text(f"{task.completed:,.0f} {self._unit}".rstrip() if task.total is None else f"{task.percentage:>3.0f} %")
 
 
 class Step(Protocol):
@@ -48,11 +64,18 @@ def interrupt_on_sigterm() -> None:
 
 @contextlib.contextmanager
 def shown_progress(
-    console: Console, what: str, total: int | None = None, *, unit: str = "", so_far: Callable[[], None] | None = None
+    console: Console,
+    what: str,
+    total: int | None = None,
+    *,
+    unit: str = "",
+    so_far: Callable[[], None] | None = None,
+    is_result: bool = False,
 ) -> Iterator[Step]:
     """Show the progress of a block; yields `step(done, total=None)`, to be called in the thread that entered the block.
 
-    On a terminal it draws a bar and removes it at the end; elsewhere it prints a line every five seconds.
+    On a terminal it draws a bar and removes it at the end; elsewhere it prints a line every five seconds. What is piped into
+    another program gets none of these lines: they go to standard error.
 
     Args:
         console: where to show it.
@@ -60,18 +83,21 @@ def shown_progress(
         total: the amount of work, where it is known.
         unit: the unit of `done` and `total`, for example "bytes".
         so_far: called when the work is interrupted, to print the results until then.
+        is_result: the progress is what the command prints, so it belongs to standard output.
 
     Raises:
         typer.Exit: SIGINT or SIGTERM interrupted the work, and its progress was printed. The status is 128 plus the signal's
         number.
     """
+    if not is_result and not console.is_terminal and console.file is sys.stdout:
+        console = Terminal(stderr=True)
     began_s = time.monotonic()
     shown_s = began_s
     reached, whole = 0, total
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
+        _Reached(unit),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )

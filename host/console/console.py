@@ -273,4 +273,7 @@ class Console:
 def _name_of(address: str | None) -> str:
     if address is None:
         return "memory"
-    return address if is_postgres(address) else Path(address).name or address
+    if is_postgres(address):
+        queue = address.rpartition("#")[2].partition("/")[0]  # the whole address is a pointer's rest, or two clicks, away
+        return f"{queue} in PostgreSQL"
+    return Path(address).name or address

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 from starlette.routing import Mount, Route
 
@@ -16,6 +18,7 @@ from perdure.console.app import pages_of
 from perdure.console.guard import keys
 from perdure.console.guard.gate import Gate
 from perdure.console.guard.sessions import Sessions
+from perdure.console.pages.parts.page import NAVIGATION
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Mapping
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
     from perdure.console.guard.sessions import OneTimeToken
 
 __all__ = ["whole_queue"]
+
+PAGES = {*(path.strip("/") for path, _, _ in NAVIGATION), "compare"}
+"""The first parts of the addresses of pages."""
 
 
 def whole_queue(
@@ -45,7 +51,12 @@ def whole_queue(
         console.number, console.partitions_shown = number, tuple(consoles)
 
     async def first(request: Request) -> Response:
-        return RedirectResponse(f"{request.scope.get('root_path', '')}/partition/{min(consoles)}/", 303)
+        """Lead an address that names no partition to the first one, as of a page that was kept from a queue of one partition."""
+        page = request.path_params["page"]
+        if page.split("/", 1)[0] not in PAGES:
+            raise HTTPException(404)
+        query = f"?{request.url.query}" if request.url.query else ""
+        return RedirectResponse(f"{request.scope.get('root_path', '')}/partition/{min(consoles)}/{quote(page)}{query}", 303)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -54,5 +65,5 @@ def whole_queue(
             console.close()
 
     mounts = [Mount(f"/partition/{number}", pages_of(console)) for number, console in consoles.items()]
-    app = Starlette(routes=[Route("/", first), *mounts], lifespan=lifespan)
+    app = Starlette(routes=[*mounts, Route("/{page:path}", first)], lifespan=lifespan)
     return Gate(app, hosts=hosts, origins=origins, sessions=Sessions(seal), principal_of=principal, token=token, used=used)

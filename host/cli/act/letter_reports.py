@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
+from rich.padding import Padding
 from rich.text import Text
 
 from perdure.arguments.moments import moment
@@ -30,13 +31,15 @@ __all__ = ["letter_report", "letter_row", "letters_table"]
 def letters_table(found: Iterable[Letter], total: int) -> RenderableType:
     """Return a list of dead letters, newest first, two lines each: id, time and type, then the reason."""
     rows = list(found)
-    parts = [Text(f"{len(rows):,} of {total:,} dead letters, newest first", style="bold")]
+    parts: list[RenderableType] = [Text(f"{len(rows):,} of {total:,} dead letters, newest first", style="bold")]
     for letter in rows:
         event = letter.event
         when = f"{moment(letter.failed_us):%Y-%m-%d %H:%M:%S}"
         parts.append(Text.assemble((inert(event.published.id), "cyan"), inert(f"  {when}  {event.published.type}")))
         tries = "1 attempt" if event.attempts == 1 else f"{event.attempts} attempts"
-        parts.append(one_line(f"    {tries}: {short(with_public_names(letters.full_reason(event)))}"))
+        parts.append(
+            Padding(one_line(f"{tries}: {short(with_public_names(letters.full_reason(event)))}"), (0, 0, 0, 4), expand=False)
+        )
     return Group(*parts)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from perdure.cli.existing_folder import existing_folder
 from perdure.cli.json_output import Json, print_json, row_of
+from perdure.cli.named_rows import NOTHING, Named, NamedRows
 from perdure.cli.terminal import Terminal, one_line
 from perdure.cli.whole.each_partition import each_partition
 from perdure.operations.audit import Audit
@@ -16,6 +16,8 @@ from perdure.operations.audit import Audit
 __all__ = ["show_acts"]
 
 console = Terminal()
+
+HEADINGS = ("time (UTC)", "act", "on", "changed", "by", "from", "reason")
 
 
 @each_partition
@@ -32,13 +34,10 @@ def show_acts(
     if not acts:
         console.print("no operator has acted on this folder, as far back as it keeps history")
         return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("seq", "time (UTC)", "act", "on", "changed", "by", "from", "reason"):
-        is_number = heading in ("seq", "changed")
-        table.add_column(heading, justify="right" if is_number else "left", no_wrap=is_number, overflow="fold")
+    rows = []
     for act in acts[-limit:]:
-        texts = (act.action, act.subject or "all", f"{act.count:,}", act.principal, act.origin, act.reason)
-        table.add_row(str(act.seq), f"{act.at:%Y-%m-%d %H:%M:%S}", *map(one_line, texts))
-    console.print(table)
+        texts = (act.action, act.subject or "all", f"{act.count:,}", act.principal, act.origin, act.reason or NOTHING)
+        rows.append(Named(one_line(str(act.seq)), [f"{act.at:%Y-%m-%d %H:%M:%S}", *map(one_line, texts)]))
+    console.print(NamedRows("seq", HEADINGS, rows, texts={*HEADINGS} - {"changed"}))
     if len(acts) > limit:
         console.print(f"the newest {limit:,} of {len(acts):,}; --limit N shows more")

@@ -19,6 +19,7 @@ from perdure.cli.json_output import PARTITION, Json, print_json, row_of
 from perdure.cli.look.folder_report import DETAILS, record_row, short
 from perdure.cli.look.follow_all import follow_all
 from perdure.cli.look.tail_filter import TailFilter, quoted
+from perdure.cli.named_rows import NOTHING, Named, NamedRows
 from perdure.cli.operated_folder import BadChoice, Folder
 from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal, one_line
@@ -39,6 +40,8 @@ __all__ = ["COMMANDS"]
 
 console = Terminal()
 
+FOUND = ("type", "key", "published (UTC)", "seq")
+"""What `search` tells of a message, besides its id."""
 LINES_MAX = 1_000_000
 POLL_S = 0.2
 """How often `tail -f` looks whether the log has grown."""
@@ -124,11 +127,12 @@ def search(
     if as_json:
         print_json([row_of(one) for one in newest])
         return
-    table = Table("id", "type", "key", "published (UTC)", "seq", box=None, pad_edge=False)
-    for one in newest:
-        table.add_row(one_line(one.id), one_line(one.type), one_line(one.key or ""), f"{one.at:%Y-%m-%d %H:%M:%S}", str(one.seq))
+    rows = [
+        Named(one_line(one.id), [one_line(one.type), one_line(one.key or NOTHING), f"{one.at:%Y-%m-%d %H:%M:%S}", str(one.seq)])
+        for one in newest
+    ]
     if found:
-        console.print(table)
+        console.print(NamedRows("id", FOUND, rows, texts=FOUND[:-1]))
     shown = f"; the newest {limit:,} are shown" if found > limit else ""
     back = (
         "the beginning" if since is None and reader.first_seq <= 1 else since or f"sequence {reader.first_seq:,}, where it begins"
@@ -218,4 +222,5 @@ def _print_record(record: Record, *, as_json: bool) -> None:
     details = {name: value for name in DETAILS if (value := getattr(record.event, name, None)) not in (None, "", 0)}
     texts = ", ".join(f"{name} {short(str(value))}" for name, value in details.items())
     of = "" if (number := PARTITION.get()) is None else f"{number:>4}/"
-    console.print(one_line(f"{of}{record.seq:>8} {record.at:%H:%M:%S.%f} {record.name} {record.message_id or ''} {texts}".rstrip()))
+    line = one_line(f"{of}{record.seq:>8} {record.at:%H:%M:%S.%f} {record.name} {record.message_id or ''} {texts}".rstrip())
+    console.print(line, soft_wrap=not console.is_terminal)  # what a pipe leads to looks for whole lines

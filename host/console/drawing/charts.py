@@ -77,7 +77,9 @@ def chart(title: str, times_us: Sequence[int], series: Sequence[Series], *, unit
 
 def sparkline(values: Sequence[float], title: str) -> Markup:
     """Return a small line without axes."""
-    if len(values) < 2 or not any(values):  # noqa: PLR2004 - as above
+    if len(values) < 2:  # noqa: PLR2004 - as above
+        return Markup('<span class="quiet">&ndash;</span>')  # not known yet: a flat line would say that nothing moves
+    if not any(values):
         return Markup(
             '<svg class="spark" viewBox="0 0 80 18" aria-hidden="true"><line class="line" x1="1" x2="79" y1="16" y2="16"/></svg>'
         )

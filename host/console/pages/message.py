@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.console.drawing.gantt import gantt
 from perdure.console.log.story import story_of
 from perdure.console.log.walk import Budget
-from perdure.console.pages.parts.texts import payload_text
+from perdure.console.pages.parts.texts import moment, payload_text
 from perdure.events import vocabulary as ev
 from perdure.events.errors import UnknownMessage
 from perdure.events.queue.lookup import look_up
@@ -100,7 +100,7 @@ def _event_row(record: Record) -> dict[str, Any]:
         "at": record.at,
         "name": record.name,
         "id": record.message_id,
-        "details": [(name.removesuffix("_us"), f"{value / 1e6:.0f}" if name.endswith("_us") else value) for name, value in details],
+        "details": [(name.removesuffix("_us"), moment(value) if name.endswith("_us") else value) for name, value in details],
     }
 
 

@@ -48,8 +48,8 @@
   // What finds, in a fresh copy of a part of the page, the link or button that has the focus now; null where it is not in that part.
   const likeFocused = (part) => {
     const at = document.activeElement;
-    if (!at || !part.contains(at) || !at.matches("a[href], button, summary")) return null;
-    const key = (el) => el.getAttribute("href") ?? el.textContent.trim();
+    if (!at || !part.contains(at) || !at.matches("a[href], button, summary, [data-slider]")) return null;
+    const key = (el) => el.getAttribute("href") ?? el.getAttribute("aria-label") ?? el.textContent.trim();
     const wanted = key(at);
     return (fresh) => [...fresh.querySelectorAll(at.tagName)].find((el) => key(el) === wanted);
   };
@@ -58,9 +58,9 @@
   addEventListener("beforeunload", () => { isLeaving = true; });
   addEventListener("pageshow", () => { isLeaving = false; }); // it was come back to
 
-  // Put another answer of the server in place of what is shown. `keep`: elements that stay as they are (a slider in the hand).
+  // Put another answer of the server in place of what is shown. `keep()`: elements that stay as they are (a slider in the hand).
   window.perdure = {
-    async show(address, { keep = [], record = true, unless = () => false } = {}) {
+    async show(address, { keep = () => [], record = true, unless = () => false } = {}) {
       const answer = await fetch(address, { headers: { accept: "text/html", "x-perdure-look": "1" }, credentials: "same-origin" });
       if (!(answer.headers.get("content-type") || "").startsWith("text/html")) return false;
       const next = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -68,7 +68,7 @@
       for (const selector of ["main", ".side", "footer", ".time"]) {
         const old = document.querySelector(selector), fresh = next.querySelector(selector);
         if (fresh && !old) { location.replace(address); return true; } // the slider comes with the first page
-        if (!old || !fresh || keep.includes(selector)) continue;
+        if (!old || !fresh || keep().includes(selector)) continue;
         const told = selector === "main" && !record && old.querySelector(":scope > .notice[role=status]");
         if (told && !fresh.querySelector(":scope > .notice[role=status]")) fresh.prepend(told); // the outcome of an act stays
         const again = likeFocused(old);
@@ -90,8 +90,8 @@
     },
     busy() {
       const at = document.activeElement;
-      const isWriting = at && at !== document.body && at.closest("main input, main textarea, main select, .time input");
-      const opened = document.querySelector("main form.act details[open], main .steer details[open], dialog[open]");
+      const isWriting = at && at !== document.body && at.closest("main input, main textarea, main select, .time input:not([type=range])");
+      const opened = document.querySelector("main form.act details[open], main .steer details[open], dialog[open], [data-slider]:active");
       const isFilledIn = [...document.querySelectorAll("main form input, main form textarea")].some(
         (el) => el.value !== el.defaultValue || el.checked !== el.defaultChecked);
       return Boolean(isWriting || isFilledIn || opened || !getSelection().isCollapsed);

@@ -20,22 +20,22 @@
     document.querySelector("[data-seq]").textContent = mark[0].toLocaleString("en");
   };
   const go = async () => {
-    const mine = ++asked, position = slider().value, options = { keep: [".time"] };
-    await perdure.show(address(), options);
-    await perdure.settled(address(), options, () => mine === asked);
-    if (mine !== asked) return;
-    bar().classList.toggle("past", !isLast());
-    slider().value = position;
-    document.getElementById("at").value = isLast() ? "" : marks()[Number(position)][0];
+    const mine = ++asked, wanted = address();
+    // The bar comes anew, too (its moments, the way back to now), but for one that plays, or is in the hand: its moments stay where they are.
+    const options = { keep: () => (timer || slider().matches(":active") ? [".time"] : []), unless: () => mine !== asked };
+    await perdure.show(wanted, options);
+    await perdure.settled(wanted, options, () => mine === asked);
+    if (mine === asked && timer) bar().classList.toggle("past", !isLast());
   };
   const stop = () => {
     clearInterval(timer);
     timer = null;
+    perdure.plays = false;
     const button = document.querySelector("[data-play]");
     if (button) { button.textContent = "▶"; button.setAttribute("aria-label", "Play from here"); }
   };
   const play = () => {
-    if (timer) { stop(); return; }
+    if (timer) { stop(); go(); return; }
     if (isLast()) slider().value = 0;
     const button = document.querySelector("[data-play]");
     button.textContent = "❚❚";
@@ -47,8 +47,9 @@
       slider().value = Number(slider().value) + Math.max(1, Math.round(Number(slider().max) / 60));
       tell();
       try { await go(); } finally { moving = false; }
-      if (isLast()) stop();
+      if (timer && isLast()) { stop(); go(); }
     };
+    perdure.plays = true;
     timer = setInterval(next, 700);
     next();
   };

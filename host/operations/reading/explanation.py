@@ -77,9 +77,10 @@ def _ended(status: str, own: Sequence[Record], states: States) -> list[str]:
     if status == "dead" and letter is not None:
         error = f"{with_public_names(letter.event.exception)}: {letter.event.message}"[:ERROR_CHARS]
         reason = with_public_names(full_reason(letter.event))
+        last_error = "" if reason.endswith(error) else f"The last error: {error}. "
         return [
             f"It is a dead letter{when}, after {letter.event.attempts} attempt(s): {reason}.",
-            f"The last error: {error}. Its record has the traceback; replay, edit or purge it.",
+            f"{last_error}Its record has the traceback; replay, edit or purge it.",
         ]
     if status == "unknown":
         return [f"It has ended{when}, and how is not remembered; its timeline tells."]

@@ -99,6 +99,36 @@ def test_slider_shows_the_page_as_it_was_plays_and_comes_back(browser: Browser, 
         page.keyboard.press("Escape")
 
 
+def test_way_back_to_now_comes_with_the_slider_and_new_moments_with_the_page(browser: Browser, site: str, busy: Shop) -> None:
+    with tab(browser, site) as page:
+        slider = page.locator("[data-slider]")
+        slider.focus()
+        page.keyboard.press("Home")
+        page.locator("[data-now]").wait_for()
+        assert "data-slider" in page.evaluate("document.activeElement.outerHTML")  # arrows go on from there
+        page.keyboard.press("n")
+        page.wait_for_url(lambda url: "at=" not in url)
+        slider.wait_for()
+        last = page.evaluate("JSON.parse(document.querySelector('[data-slider]').dataset.marks).at(-1)[0]")
+        slider.focus()  # a hand that rests on the slider stops nothing
+        busy.system.publish(Order("ORD-later", 9.5))
+        until(lambda: page.evaluate("JSON.parse(document.querySelector('[data-slider]').dataset.marks).at(-1)[0]") > last)
+
+
+def test_nothing_is_cut_off_or_broken_over_lines_at_common_widths(browser: Browser, site: str, busy: Shop) -> None:
+    for width in (1180, 380):
+        with tab(browser, site, viewport={"width": width, "height": 760}) as page:
+            for path in [*PATHS, *MORE_PATHS, f"/messages/{busy.bad}"]:
+                go(page, path)
+                hidden = "table => table.scrollWidth > table.parentElement.clientWidth + 1"
+                cut = page.evaluate(f"[...document.querySelectorAll('.wide > table')].filter({hidden}).map(t => t.innerText)")
+                assert cut == [], (width, path)
+                rows = page.evaluate(
+                    "new Set([...document.querySelectorAll('.time > button, .time > a')].map(b => b.offsetTop)).size"
+                )
+                assert rows <= (1 if width > 1000 else 2), (width, path)
+
+
 def test_keyboard_is_enough(browser: Browser, site: str, busy: Shop) -> None:
     with tab(browser, site) as page:
         page.keyboard.press("g")
@@ -141,10 +171,12 @@ def test_link_that_is_followed_while_the_first_page_comes_in_stays_followed(brow
     first: list[Route] = []
     followed: list[Route] = []
     with tab(browser, site) as page:
-        page.evaluate("document.querySelector('.time').remove()")  # as on the page that says how far the log is read
+        page.route("**/live", lambda route: route.fulfill(content_type="text/event-stream", body=""))  # this page moves by hand
+        go(page, "/")
         page.route("**/", lambda route: first.append(route))  # noqa: PLW0108 - playwright marks the function
         page.route("**/dead-letters", lambda route: followed.append(route))  # noqa: PLW0108 - as above
-        page.evaluate("void perdure.show(location.href).then((led) => console.info('led back: ' + led))")
+        without_time = "document.querySelector('.time').remove();"  # as on the page that says how far the log is read
+        page.evaluate(without_time + "void perdure.show(location.href).then((led) => console.info('led back: ' + led))")
         while not first:
             page.wait_for_timeout(5)
         page.evaluate("void setTimeout(() => document.querySelector('.side a[href=\"/dead-letters\"]').click())")

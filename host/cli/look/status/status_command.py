@@ -83,12 +83,13 @@ def _draw(looked: _Looked, status: Status, every: float) -> None:
     clock = SystemClock()
     rates: dict[str, deque[float]] = {}
     with Live(console=console, auto_refresh=False, screen=True) as live:
+        live.update(looked.screen(status, rates), refresh=True)
         while True:
+            time.sleep(every)
+            status = looked.look(clock.now_us())
             for name in ("published_per_s", "completed_per_s", "failed_per_s"):
                 rates.setdefault(name, deque(maxlen=HISTORY)).append(status.total(name))
             live.update(looked.screen(status, rates), refresh=True)
-            time.sleep(every)
-            status = looked.look(clock.now_us())
 
 
 class _Log:

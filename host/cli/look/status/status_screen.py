@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from perdure.arguments.moments import moment
-from perdure.cli.look.status.named_rows import Named, NamedRows
 from perdure.cli.look.status.sparkline import sparkline
+from perdure.cli.named_rows import NOTHING, Named, NamedRows
 from perdure.cli.terminal import inert, one_line
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def screen(
     Args:
         address: of the log or the queue.
         status: what was found.
-        rates: by count, its rates in the last looks.
+        rates: by count, its rates in the last looks; empty at the first look, which knows none.
         rest: what the heading says besides.
         below: what comes below the table of types.
     """
@@ -57,7 +57,7 @@ def screen(
         parts.append(one_line(f"{name.removesuffix('_per_s'):<10}{values[-1]:>10,.1f}/s  {drawn}"))
     if rates:
         parts.append(Text())
-    parts.append(_table(status) if status.types else Text("no message was ever published in this folder"))
+    parts.append(_table(status, has_rates=bool(rates)) if status.types else Text("no message was ever published in this folder"))
     for part in below:
         parts += [Text(), part]
     return Group(*parts)
@@ -85,7 +85,8 @@ def handlers_table(handlers: dict[str, HandlerInfo]) -> NamedRows:
     for name, info in handlers.items():
         times = (info.wait_p50_s, info.wait_p95_s, info.wait_p99_s, info.run_p50_s, info.run_p95_s, info.run_p99_s)
         places = ", ".join(f"{one.name or 'owner'} ({one.pid}): {one.active}/{one.workers}" for one in info.processes)
-        figures = [*map(_time, times), f"{info.active}/{info.workers}"]
+        has_run = info.processed or info.failed
+        figures = [*(_time(seconds) if has_run else NOTHING for seconds in times), f"{info.active}/{info.workers}"]
         rows.append(Named(one_line(name, "cyan"), figures, one_line(places)))
     headings = ("wait p50", "p95", "p99", "run p50", "p95", "p99", "busy")
     return NamedRows("handler", headings, rows, "processes")
@@ -100,12 +101,14 @@ def size(n: int) -> str:
     return f"{n / 2**30:,.1f} GiB" if n >= 1 << 30 else f"{n / 2**20:,.1f} MiB"
 
 
-def _table(status: Status) -> NamedRows:
+def _table(status: Status, *, has_rates: bool) -> NamedRows:
     headings = ("ready", "oldest", "in flight", "delayed", "held", "dead", "done/s", "failed/s", "workers")
-    return NamedRows("type", headings, [Named(one_line(row.type, "cyan"), _figures(row)) for row in status.types])
+    return NamedRows(
+        "type", headings, [Named(one_line(row.type, "cyan"), _figures(row, has_rates=has_rates)) for row in status.types]
+    )
 
 
-def _figures(row: TypeStatus) -> list[Text | str]:
+def _figures(row: TypeStatus, *, has_rates: bool) -> list[Text | str]:
     return [
         _number(row.ready),
         "-" if row.oldest_ready_s is None else _age(row.oldest_ready_s),
@@ -113,8 +116,8 @@ def _figures(row: TypeStatus) -> list[Text | str]:
         _number(row.delayed),
         _number(row.held),
         Text(_number(row.dead), style="red" if row.dead else ""),
-        f"{row.completed_per_s:,.1f}",
-        f"{row.failed_per_s:,.1f}",
+        f"{row.completed_per_s:,.1f}" if has_rates else NOTHING,
+        f"{row.failed_per_s:,.1f}" if has_rates else NOTHING,
         _workers(row),
     ]
 

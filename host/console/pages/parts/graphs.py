@@ -42,9 +42,9 @@ def graphs(view: View, *, over: str, now_us: int) -> dict[str, Markup]:
     failed = [Series("failed attempts", "warn", per_s("failed")), Series("dead letters", "bad", per_s("dead"))]
     latency = [
         Series("wait, median", "two", late("waits_us", 0.5)),
-        Series("wait, 95 %", "three", late("waits_us", 0.95)),
+        Series("wait, 95 %", "part two", late("waits_us", 0.95)),
         Series("run, median", "one", late("runs_us", 0.5)),
-        Series("run, 95 %", "four", late("runs_us", 0.95)),
+        Series("run, 95 %", "part", late("runs_us", 0.95)),
     ]
     return {
         "depth": chart("Messages that wait or run", times, [depth], mark_us=mark),

@@ -133,9 +133,9 @@ class Page:
 
     @property
     def back(self) -> str:
-        """Where a form leads back to: this page, as an address within the console."""
+        """Where a form leads back to: this page, as an address within the console, and not to another count of a bulk act."""
         root = self.request.scope.get("root_path", "")
-        return self.here(at=None).removeprefix(root) or "/"
+        return self.here(at=None, do=None).removeprefix(root) or "/"
 
     def may(self, action: str, type_name: str = "") -> bool:
         """Tell whether the principal may do that now: the past cannot be changed."""

@@ -16,7 +16,7 @@ from perdure.payloads.codecs import MessagePack
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FILTERS", "one_line", "payload_text", "quoted"]
+__all__ = ["FILTERS", "moment", "one_line", "payload_text", "quoted"]
 
 PLAIN = re.compile(r"[\w.:/+-]+")
 LINE_CHARS = 200
@@ -56,9 +56,14 @@ def when(at: int | dt.datetime | None) -> Markup | str:
     """Return a moment (microseconds since the epoch, or aware) as an element that holds it exactly, in UTC."""
     if not at:
         return NONE
-    moment = at if isinstance(at, dt.datetime) else dt.datetime.fromtimestamp(at / 1e6, dt.UTC)
-    text = f"{moment:%Y-%m-%d %H:%M:%S}"
-    return Markup(f'<time datetime="{moment:%Y-%m-%dT%H:%M:%S.%f}Z">{text}</time>')  # noqa: S704 - digits alone
+    exact = at if isinstance(at, dt.datetime) else dt.datetime.fromtimestamp(at / 1e6, dt.UTC)
+    text = f"{exact:%Y-%m-%d %H:%M:%S}"
+    return Markup(f'<time datetime="{exact:%Y-%m-%dT%H:%M:%S.%f}Z">{text}</time>')  # noqa: S704 - digits alone
+
+
+def moment(at_us: int) -> str:
+    """Return a moment (microseconds since the epoch) as plain text, in UTC."""
+    return f"{dt.datetime.fromtimestamp(at_us / 1e6, dt.UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def duration(seconds: float | None) -> str:

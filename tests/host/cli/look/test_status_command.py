@@ -57,6 +57,28 @@ def test_one_look_counts_what_is_where(tmp_path: Path) -> None:
         assert "paused" in shown
 
 
+def test_json_is_all_that_a_pipe_gets_of_a_long_log(tmp_path: Path) -> None:
+    options = perdure.Options(snapshot_events=1_000_000)
+    with perdure.System(tmp_path / "q", options=options) as system:
+        system.publish_many([Order(n) for n in range(5)])
+        told = looked_from_outside(tmp_path / "q")
+    assert json.loads(told.stdout)["types"][0]["ready"] == 5
+    assert "folding the log" in told.stderr
+
+
+def looked_from_outside(folder: Path) -> subprocess.CompletedProcess[str]:
+    code = "from perdure.cli import main, progress; progress.LINE_EVERY_S = -1.0; main.main()"  # as if each event took long
+    command = [sys.executable, "-c", code, "status", str(folder), "--json"]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE_S)
+
+
+def test_one_look_claims_no_rate(tmp_path: Path) -> None:
+    with perdure.System(tmp_path / "q") as system:
+        system.publish(Order(1))
+    told = status(tmp_path / "q", "--once").splitlines()
+    assert not [line for line in told if "Order" in line and "0.0" in line], "it takes two looks to know a rate"
+
+
 def test_rates_are_of_the_time_between_two_looks(tmp_path: Path) -> None:
     with perdure.System(tmp_path / "q") as system:
         system.publish(Order(0))
@@ -121,3 +143,5 @@ def test_names_of_types_are_never_broken(columns: int) -> None:
         assert sum(line.startswith("xxx") and line.endswith("xxx") and "…" in line for line in lines) == 2
     assert sum("12,345" in line and "1 min" in line for line in lines) == 3 or columns == 40
     assert max(map(len, lines)) <= columns
+    if columns < 300:  # each figure says what it is: no heading stands apart from its figures
+        assert "ready 12,345  oldest 1 min" in out.getvalue()
