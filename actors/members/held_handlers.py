@@ -17,6 +17,7 @@ from perdure.actors.sessions.crossing import OBJECTS
 from perdure.actors.sessions.delivered import taken, worded
 from perdure.actors.sessions.framing.wire import BadFrame, Kind, pack
 from perdure.events.loggers import GuardedLogger
+from perdure.events.processes.signs_of_life import HEARD_S, is_heard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +47,8 @@ class MemberHandlers:
         self.runtime = runtime
         self.settings: dict[str, Setting] = {}
         """See `OwnerPort.settings`."""
+        self.answered_s: Callable[[], float] | None = None
+        """Returns the monotonic time of the last question that the owner has answered; None: this process is the owner."""
         self._post = post
         self._subscribed: dict[str, tuple[int, int]] = {}
         self._told: dict[str, int] = {}
@@ -59,6 +62,11 @@ class MemberHandlers:
         """What goes along with the first frame to each owner."""
         return [] if self._marks is None else [self._marks.fd]
 
+    def is_heard(self) -> bool:
+        """See `OwnerPort.is_heard`."""
+        answered_s = self.answered_s
+        return answered_s is None or is_heard(answered_s(), self.runtime.executor.monotonic_s(), HEARD_S)
+
     def start(self) -> None:
         """Start the actors."""
         self._succession.begin()
@@ -69,6 +77,7 @@ class MemberHandlers:
 
     def leave(self) -> None:
         """End the actors whose places an owner's take. Workers, timer and what they have in hand stay."""
+        self.answered_s = None
         self._succession.end()
         executor, actors = self.runtime.executor, self.runtime.directory.actors
         for name in ("supervisor", "dispatcher"):

@@ -14,6 +14,8 @@ from perdure.actors.workers.worker import Worker
 from perdure.events.commands import Release
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from perdure.actors.core.directory import Directory
     from perdure.actors.members.owner_words import OwnerPort
     from perdure.actors.services.runtime import HandlerRuntime
@@ -25,19 +27,29 @@ __all__ = ["MarkingWorker", "member_roles"]
 
 
 class MemberWorker(Worker):
-    """A worker that begins nothing whose lease has run out: while its process hung, another may have got the message."""
+    """A worker that begins nothing whose lease has run out, or while no owner is heard: another process may have the message."""
+
+    hears_owner: Callable[[], bool] = staticmethod(lambda: True)
+    """See `OwnerPort.is_heard`."""
 
     def _give_back_if_closed(self, delivery: WorkerDelivery) -> bool:
         if super()._give_back_if_closed(delivery):
             return True
-        if not _is_late(delivery, self.clock.now_us()):
+        if _is_late(delivery, self.clock.now_us()):
+            why = "its lease had run out before it began"
+        elif not self.hears_owner():
+            why = "no owner was heard when it was to begin"
+        else:
             return False
-        delivery.outcome = Release(*delivery.attempt_ref, "its lease had run out before it began")
+        delivery.outcome = Release(*delivery.attempt_ref, why)
         self.finished.append(delivery)
         return True
 
+    def _may_begin(self, delivery: WorkerDelivery) -> bool:
+        return not _is_late(delivery, self.looked_us) and self.hears_owner()
+
     def _handle_simply(self, delivery: WorkerDelivery) -> bool:
-        return not _is_late(delivery, self.looked_us) and super()._handle_simply(delivery)
+        return self._may_begin(delivery) and super()._handle_simply(delivery)
 
 
 class MarkingWorker(MemberWorker):
@@ -54,7 +66,7 @@ class MarkingWorker(MemberWorker):
         super()._start(delivery)
 
     def _handle_simply(self, delivery: WorkerDelivery) -> bool:
-        if _is_late(delivery, self.looked_us):
+        if not self._may_begin(delivery):
             return False
         self.mark(delivery.number, delivery.lease.attempt)
         return super()._handle_simply(delivery)
@@ -79,9 +91,19 @@ def member_roles(runtime: HandlerRuntime, owner: OwnerPort, marks: BeginMarks | 
         )
 
     directory, services = runtime.directory, runtime.worker_services
+
+    def worker(pool: Pool, name: str, generation: int) -> MemberWorker:
+        made = (
+            MemberWorker(directory, services, pool, name, generation)
+            if marks is None
+            else MarkingWorker(directory, services, marks, pool, name, generation)
+        )
+        made.hears_owner = owner.is_heard
+        return made
+
     return RoleTable(
         always={"timer": partial(Timer, directory, runtime.clock), "dispatcher": dispatcher},
         on_demand=on_demand_roles(runtime),
-        worker=partial(MemberWorker, directory, services) if marks is None else partial(MarkingWorker, directory, services, marks),
+        worker=worker,
         record=Unrecorded,
     )

@@ -240,7 +240,7 @@ class SimulatedConnection:
             self.link = SimulatedLink()
             self._end = sessions.accept(self.link, self.exchange.descriptors)
             self._frames = Assembler()
-            self.link.to_owner.append(self.exchange.hello())
+            self.link.to_owner.append(self.exchange.hello(self._executor.monotonic_s()))
 
     def _let_owner_take(self) -> None:
         link, end = self.link, self._end

@@ -126,6 +126,7 @@ class Member:
     def _equip(self, exchange: Exchange) -> None:
         handlers = self._handlers
         exchange.takers.update(handlers.takers)
+        handlers.answered_s = lambda: exchange.answered_s
         exchange.first_frames += [handlers.first_frames, self._outboxes.first_frames]
         exchange.is_local, exchange.crossing = handlers.is_local, handlers.crossing
         exchange.told_with_pings = self._told_with_pings

@@ -208,6 +208,34 @@ MEMBER_BUGS: tuple[Bug, ...] = (
         (Edit("perdure.actors.members.member_roles", "return 0 < delivery.lease.until_us <= now_us", "return not delivery"),),
     ),
     Bug(
+        "a member that hung begins what the next owner has given to others",
+        "member",
+        "tests/host/processes/members/test_late_worker.py",
+        0,
+        (
+            Edit(
+                "perdure.actors.members.member_roles",
+                "return not _is_late(delivery, self.looked_us) and self.hears_owner()",
+                "return not _is_late(delivery, self.looked_us)",
+            ),
+        ),
+        found=True,
+    ),
+    Bug(
+        "what lay in its socket while it was stopped counts as an answer of a living owner",
+        "exchange",
+        "tests/host/processes/clients/test_exchange.py",
+        0,
+        (
+            Edit(
+                "perdure.processes.to_owner.exchange",
+                "        if not self.is_up:\n            self._take_pong()\n",
+                "        self._take_pong()\n",
+            ),
+        ),
+        found=True,
+    ),
+    Bug(
         "what a member has handled is handled again where it stops and no owner is left",
         "member",
         "tests/host/processes/members/test_stopping_together.py",

@@ -80,7 +80,7 @@ class Exchange(Waiting):
             Kind.WELCOME: self._take_welcome,
             Kind.ANSWER: self._take_answers,
             Kind.BYE: self._take_bye,
-            Kind.PONG: lambda _: None,
+            Kind.PONG: lambda _: self._take_pong(),
         }
         """By kind of frame, what takes its elements. A part with frames of its own enters itself here, before the first call.
         A taker raises ValueError or TypeError where the elements are none of its kind: that ends the connection."""
@@ -97,6 +97,11 @@ class Exchange(Waiting):
         self._is_urgent = False
         """Something else than publishes is to be sent: nothing is gathered for its sake."""
         self._pinged_s = 0.0
+        self.answered_s = 0.0
+        """When the newest question was sent that the owner has answered. What it sent to a process that was stopped since then lies
+        there until that goes on, and says nothing of whether it lives."""
+        self._questions: deque[float] = deque()
+        """When those without an answer were sent."""
 
     # --- what is to be sent ------------------------------------------------------------------------------------------------
 
@@ -113,8 +118,10 @@ class Exchange(Waiting):
         if self.is_up:
             self._posted.append(frame)
 
-    def hello(self) -> bytes:
+    def hello(self, now_s: float = 0.0) -> bytes:
         """Return the first frame of a connection."""
+        self._questions.clear()
+        self._questions.append(now_s)
         return pack(Kind.HELLO, PROTOCOL, self.name, self.origin())
 
     def is_ripe(self, now_s: float) -> bool:
@@ -162,6 +169,7 @@ class Exchange(Waiting):
         is_due = (self._sent or self.is_silent) and now_s - max(self.heard_s, self._pinged_s) > min(PING_S, self.timeout_s / 4)
         if is_due or (self.is_member and now_s - self._pinged_s > MEMBER_PING_S):
             self._pinged_s = now_s
+            self._questions.append(now_s)
             frames.append(pack(Kind.PING, *self.told_with_pings()))
         if (
             not self._queue and len(outstanding) > len(self._sent) + self.local()
@@ -235,7 +243,13 @@ class Exchange(Waiting):
             self.heard_s = now_s
             self.is_silent = False
 
+    def _take_pong(self) -> None:
+        if self._questions:
+            self.answered_s = max(self.answered_s, self._questions.popleft())
+
     def _take_welcome(self, elements: list[Any]) -> None:
+        if not self.is_up:
+            self._take_pong()
         match elements:
             case [int(), dict() as facts]:
                 pass

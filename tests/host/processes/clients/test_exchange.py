@@ -277,3 +277,23 @@ def test_an_owner_that_is_known_to_be_silent_is_asked_for_life_and_gets_publishe
     side.now_s += SPOOL_SILENT_S - 0.1
     side.publish()
     assert len(side.exchange.to_spool(side.now_s)) == 0
+
+
+def test_what_lay_in_the_socket_while_the_process_was_stopped_is_no_answer_to_what_was_asked_since() -> None:
+    """An owner that has died meanwhile sent it; the member must not take that owner for alive."""
+    side = Side()
+    side.exchange.is_member = True
+    side.exchange.hello(side.now_s)
+    side.now_s = 100.1
+    side.welcome()
+    assert side.exchange.answered_s == 100.0
+    side.now_s = 100.5
+    side.exchange.housekeeping(side.now_s)
+    side.now_s = 130.0
+    side.exchange.take(Kind.PONG, [], side.now_s)
+    side.exchange.housekeeping(side.now_s)
+    side.exchange.take(Kind.WELCOME, [PROTOCOL, {}], side.now_s)
+    assert (side.exchange.heard_s, side.exchange.answered_s) == (130.0, 100.5)
+    side.now_s = 130.1
+    side.exchange.take(Kind.PONG, [], side.now_s)
+    assert side.exchange.answered_s == 130.0

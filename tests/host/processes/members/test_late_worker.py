@@ -91,3 +91,20 @@ def test_what_comes_after_its_lease_has_run_out_is_given_back_and_not_begun(
         reader = MarkReader(os.dup(marks.fd))
         assert [reader.has_begun(number, 1) for number in (9, 10, 11)] == [False, True, True]
         reader.close()
+
+
+@pytest.mark.parametrize("is_short", [False, True], ids=["an ordinary handler", "a short handler"])
+def test_what_is_left_when_no_owner_answers_any_more_is_given_back_and_not_begun(tmp_path: Path, *, is_short: bool) -> None:
+    """The next owner may have given it to another process while this one was stopped."""
+    member = Member(tmp_path, marks=None)
+    member.pool.run_us = 10.0 if is_short else 0.0
+    answers = True
+    member.worker.hears_owner = lambda: answers
+    member.get(9, 0)
+    answers = False
+    member.get(10, 0)
+    answers = True
+    member.get(11, 0)
+    assert member.handled == [9, 11]
+    member.worker.turn([])
+    assert member.given_back() == [10]
