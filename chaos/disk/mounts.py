@@ -23,8 +23,8 @@ _NO_LOG_FLUSH = struct.pack("I", 2)
 _IMAGE_BYTES = {"ext4": 32 << 20, "xfs": 320 << 20}
 _MKFS = {"ext4": ("-q", "-F"), "xfs": ("-q", "-f")}
 _MOUNT = {"ext4": "loop,commit=3600", "xfs": "loop"}
-"""ext4 commits its journal every five seconds unless told otherwise. Where such a commit fails beside an fdatasync, Linux 6.18 may
-answer the latter with success: the transaction is neither running nor committing any more, and counts as done. Then what was
+"""ext4 commits its journal every five seconds unless told otherwise. Where such a commit fails beside an fdatasync, Linux 6.18
+answers the latter with success: the transaction is neither running nor committing any more, and counts as done. Then what was
 acknowledged is lost by the file system. So each commit is that of a sync, which learns of its failure.
 """
 
