@@ -82,8 +82,8 @@ def moment_us(field: str, value: Any) -> int:
         if at_us is None:
             msg = f"{field}: {shown(value)} has no time zone, so it may mean local time or UTC. Give an aware one: {AWARE}."
             raise InvalidMessage(msg)
-        if at_us < 0:
-            msg = f"{field}: a moment from 1970 on, not {shown(value)}"
+        if not 0 <= at_us < SECONDS_END * 1_000_000:  # in its own zone it may be of 9999, and in UTC be later
+            msg = f"{field}: a moment from 1970 to the end of 9999, in UTC, not {shown(value)}"
             raise InvalidMessage(msg)
         return at_us
     number = plain_number(value)

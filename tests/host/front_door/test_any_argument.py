@@ -133,6 +133,7 @@ VALUES: dict[str, Any] = {
     "longest": dt.timedelta.max,
     "naive": dt.datetime(2026, 1, 1),  # noqa: DTZ001 - that is the point
     "last moment": dt.datetime.max.replace(tzinfo=dt.UTC),
+    "beyond the last moment": dt.datetime.max.replace(tzinfo=dt.timezone(-dt.timedelta(hours=14))),
     "bad zone": dt.datetime(2026, 1, 1, tzinfo=NoTime()),
     "raising text": Text("a"),
     "raising number": Number(2.0),
@@ -227,6 +228,8 @@ CALLS: dict[str, Callable[[perdure.System, Any], object]] = {
     "replay_where reset_retries": lambda s, v: s.dead_letters.replay_where("id=none", reset_retries=v),
     "edit_where changes": lambda s, v: s.dead_letters.edit_where("id=none", v),
     "edit_where changes of a value": lambda s, v: s.dead_letters.edit_where("id=none", {"number": v}),
+    "replay_where id": lambda s, v: s.dead_letters.replay_where("id=none", timeout=0, id=v),
+    "cancel_where id": lambda s, v: s.admin.cancel_where("id=none", timeout=0, id=v),
     "bulk id": lambda s, v: s.dead_letters.bulk(v),
     "events since": lambda s, v: list(s.audit.events(since=v)),
     "events message_id": lambda s, v: list(s.audit.events(message_id=v)),
