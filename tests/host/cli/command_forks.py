@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from perdure.cli.main import app
 
-LIMIT_S = 60
+LIMIT_S = 200
 
 
 def fork_for_each_line() -> None:

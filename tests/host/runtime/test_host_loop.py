@@ -125,7 +125,7 @@ def test_timeout_cancels_on_the_hosts_loop(folder: Path) -> None:
         cancelled = asyncio.Event()
         async with perdure.System(folder) as system:
 
-            @system.handler(Job, timeout=0.1, retries=0)
+            @system.handler(Job, timeout=1.0, retries=0)  # in which it begins, also on a busy machine
             async def work(job: Job) -> None:
                 try:
                     await asyncio.sleep(600.0)

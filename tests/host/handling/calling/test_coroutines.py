@@ -58,7 +58,7 @@ def test_coroutine_past_its_timeout_is_cancelled_and_tried_again(folder: Path, c
     """Scenario 15, coroutines: cancelled, retried, the late result refused."""
     system = perdure.System(folder)
 
-    @system.handler(Job, timeout=0.1, retries=1, backoff=0)
+    @system.handler(Job, timeout=1.0, retries=1, backoff=0)  # in which it begins, also on a busy machine
     async def slow(job: Job, ctx: perdure.Context) -> None:
         try:
             await asyncio.sleep(60.0 if ctx.attempt == 1 else 0.0)

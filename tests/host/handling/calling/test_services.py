@@ -90,14 +90,14 @@ def test_services_are_closed_when_a_handler_times_out(folder: Path, registry: sv
 
     if kind == "thread":
 
-        @system.handler(Job, retries=1, backoff=0, timeout=0.1)
+        @system.handler(Job, retries=1, backoff=0, timeout=1.0)
         def plain(job: Job, ctx: perdure.Context, connection: Connection) -> None:
             while ctx.attempt == 1:
                 time.sleep(0.001)
 
     else:
 
-        @system.handler(Job, retries=1, backoff=0, timeout=0.1)
+        @system.handler(Job, retries=1, backoff=0, timeout=1.0)
         async def coroutine(job: Job, ctx: perdure.Context, connection: Connection) -> None:
             if ctx.attempt == 1:
                 await asyncio.sleep(60.0)
