@@ -17,6 +17,7 @@ import attrs
 from perdure.actors.workers.context import Batch, BatchItem, Context
 from perdure.events.errors import InvalidMessage
 from perdure.events.seconds import shown
+from perdure.handling.recurring.schedules import Tick
 from perdure.payloads.type_names import name_of
 
 if TYPE_CHECKING:
@@ -199,7 +200,8 @@ class _Shape:
             raise self.error(msg)
         wanted = self.annotation(first)
         if takes > 1 and (_is_context(wanted) or (wanted is _UNKNOWN and _is_context_name(first.name))):
-            msg = f"takes the context first, as {first.name!r}: the message comes first, then the context"
+            what = "tick" if expected is Tick else "message"
+            msg = f"takes the context first, as {first.name!r}: the {what} comes first, then the context"
             raise self.error(msg)
         if expected is not None and not _fits(wanted, expected):
             msg = f"takes {first.name!r} as {_shown(wanted)}, but gets {expected.__qualname__}: it is registered for another type"

@@ -184,3 +184,11 @@ def test_a_schedule_takes_no_id(folder: Path) -> None:
     wrong: Any = {"id": "one"}
     with pytest.raises(TypeError, match=r"^every: there is no option 'id'"):
         perdure.System(folder).every(60.0, message=Report("x"), **wrong)
+
+
+def test_handler_that_takes_the_context_first_is_told_that_the_tick_comes_first() -> None:
+    def nightly(ctx: perdure.Context) -> None: ...
+
+    unchecked: Any = nightly  # a type checker refuses it, too
+    with pytest.raises(perdure.InvalidMessage, match="the tick comes first, then the context"):
+        perdure.Handlers().every("0 3 * * *")(unchecked)
