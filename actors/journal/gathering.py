@@ -20,6 +20,8 @@ class Gathering:
 
     def __init__(self) -> None:
         self._took_s = 0.0
+        self.is_worth_it = False
+        """Whether the store is so slow that the next frame may wait."""
         self._answered = 0
         self._is_joined = False
         """More had come by the time of the answers: those wait beside the ones that were answered."""
@@ -27,14 +29,10 @@ class Gathering:
         self._until_s = 0.0
         """The end of the wait for the next frame; 0: none has begun."""
 
-    @property
-    def is_worth_it(self) -> bool:
-        """Whether the store is so slow that the next frame may wait."""
-        return self._took_s >= SLOW_S
-
     def committed(self, took_s: float, answered: int, *, more_came: bool) -> None:
         """Note a commit: how long it took, how many requests it is about to answer, and whether others came meanwhile."""
         self._took_s, self._answered, self._is_joined = took_s, answered, more_came
+        self.is_worth_it = took_s >= SLOW_S
         self._until_s = 0.0
 
     def wait_s(self, waiting: int, now_s: float) -> float:

@@ -59,13 +59,15 @@ class Mailbox:
             notified = True
             while notified:
                 self._waiters.append(waiter)  # before the look: a thread that puts an item notifies after it
-                with contextlib.suppress(Empty):
+                try:
                     return self.get_nowait()
-                notified = waiter.acquire(timeout=max(0.0, until_s - time.monotonic()))
+                except Empty:
+                    notified = waiter.acquire(timeout=max(0.0, until_s - time.monotonic()))
             return self.get_nowait()
         finally:
-            with contextlib.suppress(ValueError):
-                self._waiters.remove(waiter)
+            if waiter in self._waiters:
+                with contextlib.suppress(ValueError):  # notified just now
+                    self._waiters.remove(waiter)
 
     def notify(self) -> None:
         """Wake all threads that wait `within` a time. Call it after `put`."""
@@ -82,12 +84,13 @@ class Mailbox:
             batch = [self.get(timeout=timeout_s)]
         except Empty:
             return []
-        get_nowait = self.get_nowait
-        try:
-            while len(batch) < BATCH_MAX:
-                batch.append(get_nowait())
-        except Empty:
-            pass
+        if self.qsize():  # as a rule there is one message only, and an exception that says so takes longer than this look
+            get_nowait = self.get_nowait
+            try:
+                while len(batch) < BATCH_MAX:
+                    batch.append(get_nowait())
+            except Empty:
+                pass
         if Envelope not in set(map(type, batch)):
             return batch
         return [item.message if type(item) is Envelope and item.reply_to is None else item for item in batch]
