@@ -22,6 +22,7 @@ from perdure.cli.terminal import inert, one_line
 from perdure.events import vocabulary as ev
 from perdure.events.codec.wire import decode
 from perdure.events.queue.searching import letter_search, plain_payloads
+from perdure.operations.reading.attempt_counts import AttemptCounts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -159,10 +160,10 @@ def timeline_report(message_id: str, records: Sequence[Record]) -> RenderableTyp
     table.add_column("after", justify="right", no_wrap=True)
     table.add_column("event", no_wrap=True)
     table.add_column("")
-    before, payload = first.at, b""
+    before, payload, counts = first.at, b"", AttemptCounts(records)
     for record in records:
         passed = (record.at - before).total_seconds()
-        detail = _detail(record, message_id)
+        detail = _detail(record, message_id, counts)
         if record.message_id == message_id and (of := _published_of(record)) is not None:
             if isinstance(record.event, ev.Replayed) and record.event.edited:
                 detail = ", ".join(filter(None, (detail, f"edited: {short(changes(payload, of.payload))}")))
@@ -199,12 +200,12 @@ def changes(before: bytes, after: bytes) -> str:
     return ", ".join(f"{name} {old.get(name)!r} to {new.get(name)!r}" for name in names if old.get(name) != new.get(name))
 
 
-def _detail(record: Record, message_id: str) -> str:
+def _detail(record: Record, message_id: str, counts: AttemptCounts) -> str:
     event = record.event
     if isinstance(event, ev.Published) and event.id != message_id:
         return f"{event.type}, id {event.id}: published by its handler"
     names = ("attempts", "reason") if isinstance(event, ev.DeadLettered) else DETAILS  # the last attempt's line shows the rest
-    found = ((name, getattr(event, name, None)) for name in names)
+    found = ((name, counts.of(record) if name == "attempt" else getattr(event, name, None)) for name in names)
     return ", ".join(f"{name} {short(str(value))}" for name, value in found if value not in {None, "", 0})
 
 

@@ -12,6 +12,7 @@ from perdure.console.pages.parts.texts import moment, payload_text
 from perdure.events import vocabulary as ev
 from perdure.events.errors import UnknownMessage
 from perdure.events.queue.lookup import look_up
+from perdure.operations.reading.attempt_counts import AttemptCounts
 from perdure.operations.reading.explanation import explain
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def message(page: Page) -> None:
     letter = view.states.dead_letters.letters.get(own.published.number)
     shown, is_json = payload_text(_newest_payload(own, letter)) if page.sees(own.published) else ("", False)
     records = sorted((record for kin in story.family for record in kin.records), key=lambda record: record.seq)
+    counts = AttemptCounts(records)
     page.show(
         "message.html",
         ident=ident,
@@ -75,8 +77,8 @@ def message(page: Page) -> None:
         gantt=gantt(story, now_us),
         story=story,
         following="" if story.whole else page.here(**{"from": story.read_to}),
-        events=[_event_row(record) for record in records],
-        attempts=_attempts(own, letter),
+        events=[_event_row(record, counts) for record in records],
+        attempts=_attempts(own, letter, counts),
         payload=shown,
         payload_is_json=is_json,
         payload_bytes=len(own.published.payload),
@@ -92,9 +94,10 @@ def _newest_payload(own: Kin, letter: Any) -> bytes:
     return edited[-1].published.payload if edited else own.published.payload
 
 
-def _event_row(record: Record) -> dict[str, Any]:
+def _event_row(record: Record, counts: AttemptCounts) -> dict[str, Any]:
     event = record.event
-    details = [(name, value) for name in DETAILS if (value := getattr(event, name, None)) not in (None, "", 0, False)]
+    named = ((name, counts.of(record) if name == "attempt" else getattr(event, name, None)) for name in DETAILS)
+    details = [(name, value) for name, value in named if value not in (None, "", 0, False)]
     return {
         "seq": record.seq,
         "at": record.at,
@@ -104,11 +107,11 @@ def _event_row(record: Record) -> dict[str, Any]:
     }
 
 
-def _attempts(own: Kin, letter: Any) -> list[dict[str, Any]]:
+def _attempts(own: Kin, letter: Any, counts: AttemptCounts) -> list[dict[str, Any]]:
     """Return each failed attempt with its traceback, newest first."""
     found = [
         {
-            "attempt": event.attempt,
+            "attempt": counts.of(record),
             "at": record.at,
             "exception": getattr(event, "exception", "") or "lost",
             "message": getattr(event, "message", "") or getattr(event, "reason", ""),
