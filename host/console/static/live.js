@@ -8,7 +8,8 @@
     waiting = null;
     if (isPast() || document.hidden || perdure.busy()) return;
     last = Date.now();
-    try { await perdure.show(location.href, { keep: () => (perdure.plays ? [".time"] : []), record: false, unless: perdure.busy }); } catch { /* the stream says when the server is back */ }
+    const here = location.href, unless = () => location.href !== here || perdure.busy(); // another moment is shown meanwhile
+    try { await perdure.show(here, { keep: () => (perdure.plays ? [".time"] : []), record: false, unless }); } catch { /* the stream says when the server is back */ }
   };
   const source = new EventSource(document.body.dataset.live);
   source.addEventListener("grown", (event) => {
