@@ -24,8 +24,8 @@ _IMAGE_BYTES = {"ext4": 32 << 20, "xfs": 320 << 20}
 _MKFS = {"ext4": ("-q", "-F"), "xfs": ("-q", "-f")}
 _MOUNT = {"ext4": "loop,commit=3600", "xfs": "loop"}
 """ext4 commits its journal every five seconds unless told otherwise. Where such a commit fails beside an fdatasync, Linux 6.18
-answers the latter with success: the transaction is neither running nor committing any more, and counts as done. Then what was
-acknowledged is lost by the file system. So each commit is that of a sync, which learns of its failure.
+was seen to answer the latter with success, and what was acknowledged was lost: probably since a transaction that neither runs nor
+commits any more counts as done. So each commit is that of a sync, which learns of its failure.
 """
 
 
