@@ -35,6 +35,8 @@ class RecordingStore(SegmentStore):
         """Id to the attempt of the lease in force, as far as is written, synced or not."""
         self.leases: Counter[tuple[str, int]] = Counter()
         """How often each lease (id, attempt) was written, including frames that were lost afterwards."""
+        self.found: frozenset[tuple[str, int]] = frozenset()
+        """Leases (id, attempt) that were on record when this process opened the log."""
         self.ended: set[tuple[str, int]] = set()
         """Leases (id, attempt) whose end this process has written, including frames that were lost in a failed sync."""
         self.revived: set[tuple[str, int]] = set()
@@ -57,6 +59,7 @@ class RecordingStore(SegmentStore):
         recovered = super().open()
         self.leases, self.ended, self.in_force = Counter(), set(), {}
         self._read_all()
+        self.found = frozenset(self.leases)
         self.revived = set()
         return recovered
 

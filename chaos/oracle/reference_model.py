@@ -266,7 +266,11 @@ class ReferenceModel:
         in_force = (
             item is not None and item.lease is not None and (item.published.id, item.lease.attempt) == (event.id, event.attempt)
         )
-        require(not in_force, f"{event} though the lease was in force")
+        # The number of a lease that was lost with its frame is given out once more. What came of the lost one is refused.
+        require(
+            not in_force or self.leased_again(event.id, event.attempt),
+            f"{event} though the lease was in force",
+        )
 
     def _key_held(self, event: ev.KeyHeld) -> None:
         self.held_keys[event.type, event.key] = event.until_us

@@ -80,6 +80,7 @@ class SystemUnderTest:
         self._through: int | None = None
         """The client that does the present step."""
         self.leased_again: set[tuple[str, int]] = set()
+        self._leased_before: set[tuple[str, int]] = set()
         self.cut_in = self.cut_seed = 0
         """The power is cut at the `cut_in`-th disk operation from now; 0: not at all. `cut_seed` draws what the disk keeps."""
         self.with_others = False
@@ -276,7 +277,11 @@ class SystemUnderTest:
 
     def end_process(self) -> None:
         """Forget what ends with a process: deliveries, and answers that have not come."""
-        self.leased_again |= {lease for lease, times in self.system.recording.leases.items() if times > 1}
+        recording, before = self.system.recording, self._leased_before
+        self.leased_again |= {
+            lease for lease, times in recording.leases.items() if times > 1 or (lease in before and lease not in recording.found)
+        }
+        before.update(recording.leases)
         self.by_front[None] = []
         self.publisher_log.futures.clear()
         if self.publisher_log.owner is not None:
