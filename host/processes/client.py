@@ -42,6 +42,7 @@ from perdure.publishing.message_ids import Ids
 from perdure.publishing.results import Results
 from perdure.runtime.process.starting_apart import completed
 from perdure.store import is_postgres, open_ingress
+from perdure.store.disk.each_alone import FORKED, tell_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -230,8 +231,7 @@ def _close_dropped(connection: Connection | DatabaseConnection) -> None:
 
 
 def _in_a_forked_child() -> None:
-    for client in list(_clients):
-        client.begin_anew()
+    tell_each(list(_clients), Client.begin_anew, FORKED)
 
 
 os.register_at_fork(after_in_child=_in_a_forked_child)

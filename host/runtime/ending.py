@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 from perdure.events.errors import NotRunning, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
 from perdure.runtime.final_snapshot import save_final_snapshot
+from perdure.store.disk.each_alone import FORKED, tell_each
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from perdure.actors.core.clock import Clock
     from perdure.actors.services.runtime import HandlerRuntime, Runtime
     from perdure.actors.services.succession import Succession
@@ -123,15 +126,12 @@ class Ending:
 
     def discard_after_fork(self, why: NotRunning) -> None:
         """Make the copy of a run in a forked child refuse all calls; the parent's files and locks are left alone."""
-        self._succession.end()
-        self._interpreter.restore()
         self.runtime.health.closing = True
-        self._spool.close()
-        if self.server is not None:
-            self.server.discard_after_fork()
-        if self.channels is not None:
-            self.channels.discard_after_fork()
-        self.runtime.pending.discard_after_fork(why)
+        self._succession.end()
+        steps: list[Callable[[], object]] = [self._interpreter.restore, self._spool.close]
+        steps += [part.discard_after_fork for part in (self.server, self.channels) if part is not None]
+        steps.append(lambda: self.runtime.pending.discard_after_fork(why))
+        tell_each(steps, _make, FORKED)
 
     def shut_down(self, why: NotRunning, hooks_s: float = 0.0) -> None:
         """Run the stop hooks within `hooks_s` seconds, end the actors, take a last snapshot, and close the store.
@@ -161,3 +161,7 @@ class Ending:
             self._close_server(why)
             self._store.abandon()
             self._shutdown.log_left_behind(left)
+
+
+def _make(step: Callable[[], object]) -> None:
+    step()

@@ -18,8 +18,21 @@ HOST_BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.runtime.process.live_systems",
-                "        system.inner.forked(parent)\n",
-                "        pass\n",
+                "lambda system: system.inner.forked(parent)",
+                "lambda _: None",
+            ),
+        ),
+    ),
+    Bug(
+        "one that cannot be told of a fork keeps the rest from it",
+        "life of a System",
+        "tests/host/runtime/test_forked.py",
+        0,
+        (
+            Edit(
+                "perdure.store.disk.each_alone",
+                '            failed.append((getattr(one, "__qualname__", type(one).__name__), error))\n',
+                '            failed.append((getattr(one, "__qualname__", type(one).__name__), error))\n            break\n',
             ),
         ),
     ),

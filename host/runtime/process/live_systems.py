@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from perdure.events.errors import NotRunning
 from perdure.events.loggers import GuardedLogger
 from perdure.store import canonical_address
+from perdure.store.disk.each_alone import FORKED, tell_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -189,7 +190,11 @@ def _end(run: Run, why: str) -> None:
 @atexit.register
 def _at_exit() -> None:
     """Stop all runs when the interpreter exits, so that handlers get their grace period and no attempt counts as lost."""
-    for run in [run for run in _runs if run.has_threads]:
+    tell_each([*_runs], _end_at_exit, "the interpreter exits")
+
+
+def _end_at_exit(run: Run) -> None:
+    if run.has_threads:
         _end(run, "the interpreter exits, and `stop()` was not called")
 
 
@@ -197,14 +202,13 @@ def _at_exit() -> None:
 
 
 def _in_a_forked_child() -> None:
-    """Make each System forget its run: a fork copies no threads."""
+    """Make each System forget its run: a fork copies no threads. One that fails at it keeps no other from it."""
     runs, _runs[:] = [*_runs], []
     parent = os.getppid()
     for run in runs:
         run.keep_when_dropped()
-        run.engine.discard_after_fork(forked(parent))
-    for system in list(_systems):
-        system.inner.forked(parent)
+    tell_each(runs, lambda run: run.engine.discard_after_fork(forked(parent)), FORKED)
+    tell_each(list(_systems), lambda system: system.inner.forked(parent), FORKED)
 
 
 def forked(parent: int) -> NotRunning:

@@ -15,6 +15,8 @@ import attrs
 import pytest
 
 import perdure
+from perdure.runtime.engine import Engine
+from perdure.runtime.process import live_systems
 from tests.programs import run
 
 if TYPE_CHECKING:
@@ -240,6 +242,43 @@ def test_forks_while_publishers_are_at_work(folder: Path) -> None:
             for thread in threads:
                 thread.join(PATIENCE_S)
         assert system.running
+
+
+def test_a_system_that_is_half_built_hides_the_fork_from_no_other(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each is told for itself: one that raises is logged, and the rest are told all the same, whatever their order."""
+    systems = [perdure.System(tmp_path / f"data-{n}") for n in range(4)]
+    halves = [object.__new__(perdure.System) for _ in range(4)]  # none of them has what `__init__` sets last
+    for system, half in zip(systems, halves, strict=True):
+        system.start()
+        live_systems.remember_system(half)
+
+    def work() -> list[bool]:
+        return [system.running for system in systems]
+
+    try:
+        assert in_a_child(work) == [False] * 4
+        assert in_a_child(lambda: caplog.text.count("this process was forked: System failed")) == 4
+    finally:
+        for system, half in zip(systems, halves, strict=True):
+            live_systems._systems.discard(half)
+            system.stop()
+
+
+def test_a_run_that_cannot_close_a_descriptor_refuses_calls_in_the_child(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits there is told of the fork, whatever else fails in its run; and so is the run that was begun after it."""
+    with perdure.System(folder, shared=True) as system, perdure.System(folder.with_name("other")) as other:
+        engine = system.inner.run()
+        assert isinstance(engine, Engine)
+        assert engine.server is not None
+
+        def fails() -> None:
+            raise OSError(9, "Bad file descriptor")
+
+        monkeypatch.setattr(engine.server, "discard_after_fork", fails)
+        answer = in_a_child(lambda: (engine.runtime.pending.closed is not None, system.running, other.running))
+        assert answer == (True, False, False)
 
 
 def test_a_deleted_folder_of_another_system_hides_the_fork_from_none(folder: Path, tmp_path: Path) -> None:

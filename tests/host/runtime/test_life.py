@@ -382,6 +382,27 @@ begun.wait()
     assert "Completed" in names
 
 
+def test_an_interpreter_that_exits_stops_each_system_though_another_one_cannot_be(folder: Path) -> None:
+    """One raises before its stop, one is interrupted in it; the third is stopped in good order."""
+    script = """
+import sys, perdure
+systems = [perdure.System(f"{sys.argv[1]}-{n}") for n in range(3)]
+for system in systems:
+    system.start()
+import perdure.runtime.process.live_systems as live
+first, second, _ = live._runs
+first.engine = None
+def interrupted(*_):
+    raise KeyboardInterrupt
+second.engine.stop = interrupted
+"""
+    done = subprocess.run([sys.executable, "-c", script, str(folder)], check=False, capture_output=True, text=True, timeout=60)
+    names = [record.name for record in perdure.Audit(f"{folder}-2").events()]
+    assert "Stopped" in names, done.stderr
+    assert "AttributeError" in done.stderr
+    assert "KeyboardInterrupt" in done.stderr
+
+
 def test_what_publishes_at_the_exit_of_the_interpreter_is_told_why_nothing_runs_any_more(folder: Path) -> None:
     script = """
 import atexit, sys, perdure
