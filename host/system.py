@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import threading
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
 from perdure.actors.core.clock import Clock, SystemClock
@@ -22,7 +21,6 @@ from perdure.events.public_names import public
 from perdure.events.seconds import shown
 from perdure.handling.hooks import Hooks
 from perdure.handling.registration import Registration
-from perdure.lifecycle.engine_or_member import Beginning
 from perdure.lifecycle.start_and_stop import StartAndStop
 from perdure.middleware import check_middleware
 from perdure.operations.admin import Actors, Admin
@@ -187,14 +185,11 @@ class System(StartAndStop):
         self._loop = loop
         self._entered_on: asyncio.AbstractEventLoop | None = None
         """The loop of the `async with` that starts it."""
-        self._beginning = Beginning()
-        """The last start."""
         self._hooks = Hooks()
         self._checked_out_types = set()
         self._store = store or self._folder_store(folder)
         self._registered = Registration(self.drafts, self.options, middleware, registry, load_handlers(path=config))
-        self._lifecycle = threading.Lock()
-        """Held by the thread that makes a start or a stop, never by a thread that waits for one."""
+        self._lifecycle = self._lifecycle_steps()
         self._live_run: live_systems.Run | None = None
         self._roles: Roles | None = None
         """Of the run of a shared System."""

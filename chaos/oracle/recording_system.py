@@ -10,6 +10,7 @@ from perdure.chaos.oracle.recording_store import RecordingStore
 from perdure.chaos.oracle.reference_model import require
 from perdure.chaos.simulation.simulated_system import SimulatedSystem
 from perdure.runtime.process import live_systems
+from perdure.runtime.process.lifecycle_steps import Start
 
 if TYPE_CHECKING:
     from perdure.actors.journal.warm_fold import WarmFold
@@ -57,6 +58,7 @@ class RecordingSystem(SimulatedSystem):
         self.recording.lock()
         member.leave()
         opened = self._store.open()
+        self._lifecycle.current = Start()
         self._live_run = live_systems.Run(self, member, None, self.options.grace_s)
         live_systems.remember_run(self._live_run)
         engine = self._own(opened, cast("Server", self.server), member, lambda: False)

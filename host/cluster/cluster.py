@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import random
-import threading
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 
 from perdure.actors.core.clock import SystemClock
@@ -134,7 +133,6 @@ class Cluster(JoiningAndLeaving):
         self._checked_out_types = set()
         self._parts = []
         self._outboxes = {}
-        self._lifecycle = threading.Lock()
         self._keeper: Keeper | None = None
         self._has_started = False
         blueprint = Blueprint(
@@ -153,7 +151,6 @@ class Cluster(JoiningAndLeaving):
             publish=self._publish_children,
             confirm=confirm,
         )
-        self._pid = os.getpid()
         self._closing = False
         hosting = Hosting(self._system, self._changed, self._relay_at)
         self._waits = ClusterWaits(hosting, self.count)
@@ -166,6 +163,7 @@ class Cluster(JoiningAndLeaving):
             access=PartitionAccess(hosting, blueprint.client, self.options.publish_timeout_s, self._check_running),
         )
         self._stand_on(self.inner)
+        self._lifecycle = self._lifecycle_steps()
         self.dead_letters = ClusterDeadLetters(self)
         self.admin = ClusterAdmin(self)
         self.audit = ClusterAudit(self, self.permit)
@@ -215,9 +213,9 @@ class Cluster(JoiningAndLeaving):
             raise self._not_running()
 
     def _not_running(self) -> NotRunning:
-        if self._pid != os.getpid():
+        if (pid := self._lifecycle.pid) != os.getpid():
             return NotRunning(
-                f"this process was forked from process {self._pid}, which runs the cluster, and a fork takes no threads along: "
+                f"this process was forked from process {pid}, which runs the cluster, and a fork takes no threads along: "
                 "make a Cluster here after the fork"
             )
         return NotRunning("the cluster takes no messages: it was not started, or was stopped. Use `with cluster:`, or `start()`")

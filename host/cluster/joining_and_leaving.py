@@ -9,7 +9,6 @@ import asyncio
 import atexit
 import os
 import socket
-import threading
 import time
 import uuid
 from typing import TYPE_CHECKING
@@ -21,13 +20,12 @@ from perdure.cluster.owning.keeper import Keeper
 from perdure.cluster.routing import ROUTING
 from perdure.cluster.single.process_hooks import check_off_loop
 from perdure.cluster.single.singular import Singular
-from perdure.events.errors import PerdureError, StoreLocked, StoreUnavailable
+from perdure.events.errors import StoreLocked, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
-from perdure.events.seconds import checked_seconds
 from perdure.handling.including import Including
 from perdure.runtime.process import serving
+from perdure.runtime.process.lifecycle_steps import LifecycleSteps, Startable
 from perdure.runtime.process.starting_apart import completed, started_apart
-from perdure.runtime.process.step_thread import StepThread
 from perdure.store.postgres.nodes import NodeSession
 from perdure.store.postgres.postgres_store import UNSAFE
 
@@ -37,6 +35,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from perdure.options import Options
+    from perdure.runtime.process.lifecycle_steps import Start
 
 __all__ = ["JoiningAndLeaving"]
 
@@ -48,32 +47,18 @@ STOP_S = 30.0
 """Beyond the grace period: how long a stop waits for its partitions to be closed."""
 
 
-class _Joining:
-    """One start."""
-
-    def __init__(self) -> None:
-        self.given_up = threading.Event()
-        """No caller waits for it any more: it then ends."""
-        self.refused = False
-        """It has raised, and left nothing behind."""
-
-
-class JoiningAndLeaving(Singular, Including):
+class JoiningAndLeaving(Singular, Including, Startable):
     """The part of a `Cluster` that starts and stops it. Safe in any thread."""
 
     count: int
     options: Options
-    _lifecycle: threading.Lock
     _keeper: Keeper | None
-    _pid: int
     _closing: bool
-    _joining: _Joining | None = None
-    """The start that joined it; None where it has not joined."""
 
     @property
     def running(self) -> bool:
         """Whether it takes messages."""
-        return self._has_started and not self._closing and self._pid == os.getpid()
+        return self._has_started and not self._closing and self._lifecycle.pid == os.getpid()
 
     def start(self) -> None:
         """Join the cluster; return when this process's share of what is free runs here.
@@ -87,34 +72,13 @@ class JoiningAndLeaving(Singular, Including):
         """
         if self._hooks:
             check_off_loop(self._blueprint.host_loop)
-        joining = _Joining()
-        try:
-            self._apart(lambda: self._start(joining), "start")
-        except BaseException:
-            joining.given_up.set()
-            if not joining.refused:  # an exception interrupted the wait: leave what was joined meanwhile
-                self._apart(lambda: self._stop(0.0, joining), "stop")
-            raise
+        self._lifecycle.start()
 
-    def _apart(self, step: Callable[[], None], name: str) -> None:
-        step_thread = StepThread(Threads(), step, name)
-        step_thread.begin()
-        step_thread.wait()
+    def _lifecycle_steps(self) -> LifecycleSteps:
+        return LifecycleSteps("cluster", Threads(), self._join, self._end, self._hosting.end_grace)
 
-    def _start(self, joining: _Joining) -> None:
-        with self._lifecycle:
-            if joining.given_up.is_set():
-                return
-            try:
-                self._join(joining)
-            except BaseException:
-                joining.refused = True
-                raise
-
-    def _join(self, joining: _Joining) -> None:
-        if self._has_started:
-            raise PerdureError("the cluster is running already in this process; use it, or stop it first")
-        self._pid, self._closing = os.getpid(), False
+    def _join(self, start: Start) -> None:
+        self._closing = False
         node = self._blueprint.node = f"{socket.gethostname()[:100]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         where = f"{socket.gethostname()} process {os.getpid()}"
         session = NodeSession(self._database, self.name, node, where, self._blueprint.leases)
@@ -123,9 +87,9 @@ class JoiningAndLeaving(Singular, Including):
         except BaseException:
             session.close()
             raise
-        self._has_started, self._joining = True, joining
+        self._has_started = True
         if self._owns:
-            self._own(session, joining)
+            self._own(session, start)
         else:
             session.close()
         atexit.register(self.stop)
@@ -139,21 +103,21 @@ class JoiningAndLeaving(Singular, Including):
         self._registered.check_processes()
         self._registered.warn_of_unused()
 
-    def _own(self, session: NodeSession, joining: _Joining) -> None:
+    def _own(self, session: NodeSession, start: Start) -> None:
         try:
-            self._begin_hooks(self._blueprint.host_loop, joining.given_up.is_set)
+            self._begin_hooks(self._blueprint.host_loop, lambda: start.given_up)
             self._keeper = keeper = Keeper(session, self._hosting, self.count)
             keeper.start()
-            self._wait_until_at_work(keeper, joining)
+            self._wait_until_at_work(keeper, start)
         except BaseException:
             self._end(0.0)
             raise
 
-    def _wait_until_at_work(self, keeper: Keeper, joining: _Joining) -> None:
+    def _wait_until_at_work(self, keeper: Keeper, start: Start) -> None:
         until_s = time.monotonic() + START_S
         while not keeper.wait_for_plan(LOOK_S) and time.monotonic() < until_s:
-            if joining.given_up.is_set():
-                return  # the thread that gave it up leaves what was joined
+            if start.given_up:
+                return
         if not keeper.wait_for_plan(0.0):
             raise keeper.failure or StoreUnavailable(f"the database did not answer within {START_S:g} s")
         self._hosting.settle(START_S)
@@ -168,29 +132,7 @@ class JoiningAndLeaving(Singular, Including):
         In a handler this only begins to stop and returns at once.
         KeyboardInterrupt ends the grace period, and is raised once the partitions are free.
         """
-        stopping: StepThread | None = None
-        try:
-            grace_s = self.options.grace_s if grace is None else checked_seconds("grace", grace)
-            if (not self._has_started and not self._lifecycle.locked()) or self._pid != os.getpid():
-                return
-            stopping = StepThread(Threads(), lambda: self._stop(grace_s), "stop")
-            stopping.begin()
-            if stopping.lacks_thread or CALLER.get() is None:
-                stopping.wait()
-        except Exception:
-            raise
-        except BaseException:
-            self._hosting.end_grace()
-            stopping = stopping or StepThread(Threads(), lambda: self._stop(0.0), "stop")
-            stopping.begin()
-            stopping.wait()
-            raise
-
-    def _stop(self, grace_s: float, only: _Joining | None = None) -> None:
-        """Leave what was joined; with `only`, only if it was joined by that start."""
-        with self._lifecycle:
-            if self._has_started and only in (None, self._joining):
-                self._end(grace_s)
+        self._lifecycle.stop(grace, self.options.grace_s, lambda: CALLER.get() is not None)
 
     def _end(self, grace_s: float) -> None:
         keeper = self._keeper
@@ -207,32 +149,17 @@ class JoiningAndLeaving(Singular, Including):
         finally:
             if keeper is not None:
                 keeper.end(STOP_S)
-            self._keeper, self._joining, self._has_started = None, None, False
+            self._keeper, self._has_started = None, False
 
     def serve(self, *, grace: float | None = None, started: Callable[[], object] | None = None) -> None:
         """Run until SIGTERM or SIGINT, then leave in good order; as `System.serve`."""
         serving.serve(self, serving.Life(lambda: self._has_started, lambda: None), grace, started)
 
-    def __enter__(self) -> Self:
-        """Start; see `start`."""
-        before = self._joining
-        try:
-            self.start()
-            return self  # noqa: TRY300 - an interrupt after the start, before the block begins, must not leave it running
-        except BaseException:
-            if self._joining is not before:
-                self.stop(0.0)
-            raise
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Stop; see `stop`."""
-        self.stop()
-
     async def __aenter__(self) -> Self:
         """Start without blocking the event loop. Coroutine handlers run on this loop, unless the cluster was given another."""
         if self._blueprint.loop is None:
             self._blueprint.loop = asyncio.get_running_loop()
-        await started_apart(self.start, lambda: self.stop(0.0))
+        await started_apart(self.start, lambda: self.stop(0.0), self._lifecycle.give_up_start)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

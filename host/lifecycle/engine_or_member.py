@@ -37,7 +37,6 @@ from perdure.runtime.sharing import owner_of
 if TYPE_CHECKING:
     import asyncio
     import random
-    import threading
     from collections.abc import Callable
 
     from perdure.actors.core.clock import Clock
@@ -52,26 +51,17 @@ if TYPE_CHECKING:
     from perdure.operations.audit import Audit
     from perdure.options import Options
     from perdure.processes.role_rules import Ownership
+    from perdure.runtime.process.lifecycle_steps import Start
     from perdure.runtime.recovery_report import Recovery
     from perdure.runtime.run import Role
     from perdure.store import EventStore, Recovered, SegmentStore
 
-__all__ = ["Beginning", "EngineOrMember"]
+__all__ = ["EngineOrMember"]
 
 logger = GuardedLogger("perdure")
 
 WARN_S = 2.0
 """How long a member waits, at its start, for what it would warn of."""
-
-
-class Beginning:
-    """The state that a start shares with the thread that waits for it."""
-
-    given_up = False
-    """No thread waits for this start any more; whatever it has begun must be stopped."""
-    refused = False
-    """The start has failed and cleaned up after itself."""
-    run: live_systems.Run | None = None
 
 
 def _with(origins: frozenset[str] | None, own: str) -> frozenset[str] | None:
@@ -96,22 +86,18 @@ class EngineOrMember(Including, Results, Consuming, Running):
     _loop: asyncio.AbstractEventLoop | Literal["own"] | None
     _entered_on: asyncio.AbstractEventLoop | None
     """The loop of the `async with` that starts it."""
-    _beginning: Beginning
-    """The last start."""
     _store: EventStore
     _shared_store: SegmentStore | None = None
     """The store of a folder that other processes use too."""
     inner: InnerSystem
     """What this System offers the other rooms of host/."""
-    _lifecycle: threading.Lock
-    """Held by the thread that makes a start or a stop, never by a thread that waits for one."""
     _gate: RunGate | None = None
     """Of a System that is one partition of a cluster."""
     _live_run: live_systems.Run | None
     _roles: Roles | None
     """Of the run of a shared System."""
 
-    def _begin_shared(self, beginning: Beginning, store: SegmentStore, address: str | None) -> None:
+    def _begin_shared(self, start: Start, store: SegmentStore, address: str | None) -> None:
         """Take a role in the folder; see `Roles`."""
         roles = Roles(
             self,
@@ -135,12 +121,12 @@ class EngineOrMember(Including, Results, Consuming, Running):
         self._roles = roles
         if self._seed is not None:
             self.drafts.ids.begin(os.getpid())  # no other process with this seed makes the same
-        beginning.run = self._live_run = live_systems.Run(self, member, address, self.options.grace_s, roles.end)
+        self._live_run = live_systems.Run(self, member, address, self.options.grace_s, roles.end)
         live_systems.remember_run(self._live_run)
         try:
-            roles.begin(lambda: beginning.given_up)
+            roles.begin(lambda: start.given_up)
             if self._engine is member and not member.is_late:
-                self._member_ready(member, lambda: beginning.given_up)
+                self._member_ready(member, lambda: start.given_up)
         except BaseException:
             roles.end()
             self._live_run.engine.shut_down(self._not_running())

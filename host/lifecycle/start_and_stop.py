@@ -6,7 +6,6 @@ What is started is built in `engine_or_member`.
 from __future__ import annotations
 
 import asyncio
-import threading
 from typing import TYPE_CHECKING
 
 import attrs
@@ -15,23 +14,22 @@ from perdure.actors.core.threads.current_actor import CURRENT
 from perdure.actors.execution.invocation import CALLER
 from perdure.events.errors import PerdureError, WouldDeadlock
 from perdure.events.loggers import GuardedLogger
-from perdure.events.seconds import checked_seconds
-from perdure.lifecycle.engine_or_member import Beginning, EngineOrMember
+from perdure.lifecycle.engine_or_member import EngineOrMember
 from perdure.lifecycle.inner_system import InnerSystem
 from perdure.operations.asked_audit import AskedAudit
 from perdure.runtime.hook_mark import check_outside_hooks
 from perdure.runtime.process import live_systems
+from perdure.runtime.process.lifecycle_steps import LifecycleSteps, Startable
 from perdure.runtime.process.starting_apart import completed, started_apart
-from perdure.runtime.process.step_thread import StepThread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
     from typing import Self
 
     from perdure.actors.workers.gates.gate import RunGate
     from perdure.publishing.drafts import Drafts
     from perdure.publishing.message_ids import Ids
+    from perdure.runtime.process.lifecycle_steps import Start
 
 
 __all__ = ["StartAndStop"]
@@ -47,8 +45,11 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-class StartAndStop(EngineOrMember):
+class StartAndStop(EngineOrMember, Startable):
     """The part of `System` that starts and stops it. Safe in any thread."""
+
+    def _lifecycle_steps(self) -> LifecycleSteps:
+        return LifecycleSteps("system", self._executor, self._begin, self._end, self._end_grace)
 
     def _inner_system(self) -> InnerSystem:
         """Return what this System offers the other rooms of host/."""
@@ -105,49 +106,22 @@ class StartAndStop(EngineOrMember):
             raise WouldDeadlock(msg)
         if self._engine is not None:
             check_outside_hooks(self._engine.runtime, "start")
-        beginning = self._beginning = Beginning()
-        try:
-            self._apart(lambda: self._start(beginning), "start")
-        except BaseException:
-            beginning.given_up = True
-            if not beginning.refused:  # an exception interrupted the wait: stop what has begun meanwhile
-                self._apart(lambda: self._stop(0.0, beginning.run), "stop")
-            raise
+        self._lifecycle.start()
 
-    def _apart(self, step: Callable[[], None], name: str) -> None:
-        step_thread = StepThread(self._executor, step, name)
-        step_thread.begin()
-        step_thread.wait()
-
-    def _start(self, beginning: Beginning) -> None:
-        with self._lifecycle:
-            if beginning.given_up:
-                return
-            try:
-                self._begin(beginning)
-            except BaseException:
-                beginning.refused = True
-                raise
-            if beginning.given_up and beginning.run is not None:
-                self._end(0.0, beginning.run)
-
-    def _begin(self, beginning: Beginning) -> None:
-        if self._engine is not None:
-            msg = "the system is running already in this process; use it, or stop it first"
-            raise PerdureError(msg)
+    def _begin(self, start: Start) -> None:
         logger.info("%s", self._configuration)
         self._registered.check_processes()
         self._registered.warn_of_unused()
         address = live_systems.address_of(self._store)
         live_systems.wait_until_stopped(address)
         if self._shared_store is not None:
-            self._begin_shared(beginning, self._shared_store, address)
+            self._begin_shared(start, self._shared_store, address)
             return
         engine = self._new_engine(self._store.open())
-        beginning.run = self._live_run = live_systems.Run(self, engine, address, self.options.grace_s)
+        self._live_run = live_systems.Run(self, engine, address, self.options.grace_s)
         live_systems.remember_run(self._live_run)
         try:
-            self._start_engine(engine, lambda: beginning.given_up)
+            self._start_engine(engine, lambda: start.given_up)
         except BaseException:
             self._leave_run()
             raise
@@ -163,30 +137,16 @@ class StartAndStop(EngineOrMember):
         In a handler, in a callback of a future, or on the event loop that the handlers run on, this only begins to stop and returns
         at once, so that the handler has its grace to end in. Any other call of `stop` waits.
         """
-        stopping: StepThread | None = None
-        try:
-            grace_s = self.options.grace_s if grace is None else checked_seconds("grace", grace)
-            if self._engine is None and not self._lifecycle.locked():
-                return
-            stopping = StepThread(self._executor, lambda: self._stop(grace_s, None), "stop")
-            stopping.begin()
-            if stopping.lacks_thread or (CURRENT.actor is None and CALLER.get() is None and not self._is_on_its_loop()):
-                stopping.wait()
-        except Exception:
-            raise
-        except BaseException:
-            self._end_grace()
-            stopping = stopping or StepThread(self._executor, lambda: self._stop(0.0, None), "stop")
-            stopping.begin()
-            stopping.wait()
-            raise
+        self._lifecycle.stop(grace, self.options.grace_s, self._is_awaited)
 
     def _end_grace(self) -> None:
         if (engine := self._engine) is not None:
             engine.end_grace()
 
-    def _is_on_its_loop(self) -> bool:
-        """Return whether the caller runs on the host's event loop; handlers and hooks need that loop in order to end."""
+    def _is_awaited(self) -> bool:
+        """Return whether a stop waits for its caller: a handler, a callback, or the loop that handlers and hooks need to end."""
+        if CURRENT.actor is not None or CALLER.get() is not None:
+            return True
         engine = self._engine
         loop = None if engine is None else engine.runtime.host.loop
         try:
@@ -194,34 +154,14 @@ class StartAndStop(EngineOrMember):
         except RuntimeError:
             return False
 
-    def _stop(self, grace_s: float, only: live_systems.Run | None) -> None:
-        """Stop the run there is; with `only`, only if it is that one."""
-        with self._lifecycle:
-            run = self._live_run
-            if run is not None and (only is None or only is run):
-                self._end(grace_s, run)
-
-    def _end(self, grace_s: float, run: live_systems.Run) -> None:
+    def _end(self, grace_s: float) -> None:
+        if (run := self._live_run) is None:
+            return
         self._why_not_running = "it was stopped. Start it again to publish, with `with system:`, `start()` or `serve()`"
         try:
             run.end(grace_s, self._not_running())
         finally:
             self._engine = self._live_run = None
-
-    def __enter__(self) -> Self:
-        """Start; see `start`."""
-        before = self._live_run
-        try:
-            self.start()
-            return self  # noqa: TRY300 - an interrupt after the start, before the block begins, must not leave it running
-        except BaseException:
-            if self._live_run is not before:
-                self.stop(0.0)
-            raise
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Stop; see `stop`."""
-        self.stop()
 
     async def __aenter__(self) -> Self:
         """Start without blocking the event loop; see `start`. If the await is cancelled, nothing runs.
@@ -230,13 +170,10 @@ class StartAndStop(EngineOrMember):
         """
         self._entered_on = asyncio.get_running_loop()
         try:
-            await started_apart(self.start, lambda: self.stop(0.0), self._give_up_start)
+            await started_apart(self.start, lambda: self.stop(0.0), self._lifecycle.give_up_start)
         finally:
             self._entered_on = None
         return self
-
-    def _give_up_start(self) -> None:
-        self._beginning.given_up = True  # ends the wait for a start hook
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Stop without blocking the event loop; see `stop`.
@@ -247,7 +184,7 @@ class StartAndStop(EngineOrMember):
 
     def _in_a_forked_child(self, parent: int) -> None:
         """Take note, in a forked child, that the threads have stayed with the parent. For `live_systems`."""
-        self._lifecycle = threading.Lock()  # a thread that is gone may have held it
+        self._lifecycle = self._lifecycle_steps()  # a thread that is gone may have been in the middle of a step
         if self._seed is None:
             self._rng.seed()
             self.drafts.ids.begin_anew(self._rng)

@@ -1,9 +1,7 @@
 """`StepThread`: a start or a stop in a thread of its own, so that an exception in the waiting thread does not interrupt it.
 
 KeyboardInterrupt may be raised at any instruction of the main thread, so a step that must be completed does not run there. What
-a coroutine awaits is in `starting_apart`.
-
-Not here: what a start and a stop do (`perdure.system`, `engine`).
+a coroutine awaits is in `starting_apart`, which steps there are in `lifecycle_steps`.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ Forks are in `test_forked`, upper bounds of the grace period in `test_grace`.
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import gc
 import queue
@@ -19,6 +20,7 @@ import attrs
 import pytest
 
 import perdure
+from tests.interrupts import interrupted_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -208,40 +210,10 @@ def test_a_cancelled_start_of_an_async_host_leaves_nothing(folder: Path) -> None
 # --- KeyboardInterrupt at every line ---------------------------------------------------------------------------------------------
 
 
-class Strike:
-    """A tracer that raises KeyboardInterrupt at the n-th line of perdure's code that this thread runs."""
-
-    def __init__(self, at: int) -> None:
-        self.at = at
-        self.lines = 0
-
-    def __call__(self, frame: FrameType, event: str, arg: Any) -> Any:
-        if "perdure" not in str(frame.f_globals.get("__name__")):
-            return None
-        if event == "line":
-            self.lines += 1
-            if self.lines == self.at:
-                raise KeyboardInterrupt
-        return self
-
-
-def struck(strike: Strike, call: Any) -> bool:
-    """Make a call under a tracer and return whether it was interrupted."""
-    before = sys.gettrace()
-    sys.settrace(strike)
-    try:
-        call()
-    except KeyboardInterrupt:
-        return True
-    finally:
-        sys.settrace(before)
-    return False
-
-
 def test_an_interrupt_at_any_line_of_a_start_leaves_the_folder_free(folder: Path) -> None:
     for n in range(1, 10_000):
         system = perdure.System(folder)
-        if not struck(Strike(n), system.__enter__):
+        if not interrupted_at(n, system.__enter__):
             system.stop()
             break
         assert not system.running, n
@@ -255,7 +227,7 @@ def test_an_interrupt_at_any_line_of_a_stop_leaves_the_folder_free(folder: Path)
     for n in range(1, 10_000):
         system = perdure.System(folder)
         system.start()
-        if not struck(Strike(n), system.stop):
+        if not interrupted_at(n, system.stop):
             break
         if system.running:  # interrupted before the first statement of `stop`: it can be stopped again
             left += 1
@@ -264,6 +236,31 @@ def test_an_interrupt_at_any_line_of_a_stop_leaves_the_folder_free(folder: Path)
         assert is_free(folder), n
     assert n > 10
     assert left <= 2
+
+
+def test_an_interrupted_start_leaves_the_start_of_another_thread_alone(folder: Path, until: Until) -> None:
+    system = perdure.System(folder)
+    in_hook, release = threading.Event(), threading.Event()
+
+    @system.on_start
+    async def wait() -> None:
+        in_hook.set()
+        await asyncio.to_thread(release.wait, PATIENCE_S)
+
+    first = threading.Thread(target=system.start)
+    first.start()
+    assert in_hook.wait(PATIENCE_S)
+    interrupt = threading.Timer(0.2, _thread.interrupt_main)
+    interrupt.start()
+    ended = threading.Timer(0.6, release.set)
+    ended.start()
+    with pytest.raises(KeyboardInterrupt):
+        system.start()  # waits until the other one has ended
+    first.join(PATIENCE_S)
+    assert system.running
+    assert system.publish(Job(1))
+    system.stop()
+    assert is_free(folder)
 
 
 @pytest.mark.long(seconds=3)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import _thread
 import asyncio
-import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 import pytest
@@ -15,12 +14,10 @@ import pytest
 import perdure
 from perdure.store.disk import background_thread
 from tests.host.cluster.conftest import LEASE_S
+from tests.interrupts import interrupted_at
 from tests.postgres_server import new_queue, shared_server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import FrameType
-
     from tests.host.conftest import Until
 
 pytestmark = pytest.mark.xdist_group("postgres")
@@ -45,42 +42,12 @@ def left_behind(cluster: perdure.Cluster) -> list[str]:
     return owned + [thread.name for thread in threading.enumerate() if thread.name.startswith(("perdure-node", "perdure-lease"))]
 
 
-class Strike:
-    """A tracer that raises KeyboardInterrupt at the n-th line of perdure's code that this thread runs."""
-
-    def __init__(self, at: int) -> None:
-        self.at = at
-        self.lines = 0
-
-    def __call__(self, frame: FrameType, event: str, arg: Any) -> Any:
-        if "perdure" not in str(frame.f_globals.get("__name__")):
-            return None
-        if event == "line":
-            self.lines += 1
-            if self.lines == self.at:
-                raise KeyboardInterrupt
-        return self
-
-
-def struck(at: int, call: Callable[[], object]) -> bool:
-    """Make a call, and interrupt it at its n-th line; return whether it had so many."""
-    before = sys.gettrace()
-    sys.settrace(Strike(at))
-    try:
-        call()
-    except KeyboardInterrupt:
-        return True
-    finally:
-        sys.settrace(before)
-    return False
-
-
 def test_an_interrupt_at_any_line_of_a_start_leaves_no_partition_open() -> None:
     cluster = cluster_of(new_queue())
     with cluster:
         pass  # the tables are there
     for n in range(1, 10_000, STEP):
-        if not struck(n, cluster.__enter__):
+        if not interrupted_at(n, cluster.__enter__):
             cluster.stop()
             break
         assert not cluster.running, n
@@ -94,7 +61,7 @@ def test_an_interrupt_at_any_line_of_a_stop_leaves_no_partition_open() -> None:
     cluster = cluster_of(new_queue())
     for n in range(3, 10_000, STEP):
         cluster.start()
-        if not struck(n, cluster.stop):
+        if not interrupted_at(n, cluster.stop):
             break
         assert not cluster.running, n
         assert left_behind(cluster) == [], n
