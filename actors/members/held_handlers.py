@@ -7,6 +7,7 @@ change; what the workers hold is told to each owner anew.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from perdure.actors.core.messages import Outcomes, Quiesce, WhenStaffed
 from perdure.actors.members.member_roles import member_roles
@@ -18,6 +19,7 @@ from perdure.actors.sessions.delivered import taken, worded
 from perdure.actors.sessions.framing.wire import BadFrame, Kind, pack
 from perdure.events.loggers import GuardedLogger
 from perdure.events.processes.signs_of_life import HEARD_S, is_heard
+from perdure.events.structures.message_block import LeaseBatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +56,9 @@ class MemberHandlers:
         self._told: dict[str, int] = {}
         """By type, how many calls of its handler had been counted in what the owner was told of their times."""
         self._withdrawn: dict[int, tuple[str, int]] = {}
+        self._handed: WeakSet[LeaseBatch] = WeakSet()
+        """What the owner that is connected has handed out: it knows these deliveries by their numbers. A worker may end one of an
+        earlier connection at any time, so nothing else tells them apart."""
         self._marks = _marks()
         self._succession = Succession(runtime, member_roles(runtime, self, self._marks))
 
@@ -99,9 +104,9 @@ class MemberHandlers:
         """Return whether a request is for an actor of this process, not for the owner."""
         return isinstance(request.command, (WhenStaffed, Quiesce))
 
-    def crossing(self, command: Any, times: int) -> Any:
+    def crossing(self, command: Any) -> Any:
         """Return a command as it crosses to the owner."""
-        return worded(command, times, self._withdrawn) if isinstance(command, Outcomes) else command
+        return worded(command, self._handed, self._withdrawn) if isinstance(command, Outcomes) else command
 
     # --- frames to the owner -----------------------------------------------------------------------------------------------
 
@@ -109,6 +114,7 @@ class MemberHandlers:
         """Return what every owner is told before anything else: which process joins, what it handles, what its workers hold."""
         runtime = self.runtime
         self._told.clear()
+        self._handed = WeakSet()
         frames = [pack(Kind.JOIN, runtime.run, runtime.executor.pid(), runtime.started_us)]
         rows = [row for name in list(self._subscribed) if (row := self._subscription(name)) is not None]
         if rows:
@@ -162,6 +168,7 @@ class MemberHandlers:
             msg = f"deliveries of {type_name}, which has no handler here"
             raise BadFrame(msg)
         deliveries = taken(type_name, plain, single, OBJECTS.object)
+        self._handed.update({delivery.lease for delivery in deliveries if isinstance(delivery.lease, LeaseBatch)})
         if self._withdrawn:
             for delivery in deliveries:
                 self._withdrawn.pop(delivery.number, None)

@@ -18,7 +18,7 @@ from perdure.events.structures.message_block import LeaseBatch, MessageBlock
 from perdure.events.vocabulary import Leased, Published
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
     from perdure.actors.core.messages import Outcomes
     from perdure.actors.sessions.framing.objects import Objects
@@ -37,16 +37,18 @@ class Reported:
     reports: list[Any]
 
 
-def worded(outcomes: Outcomes, times: int, withdrawn: Mapping[int, Any]) -> Reported:
+def worded(outcomes: Outcomes, handed: Container[object], withdrawn: Mapping[int, Any]) -> Reported:
     """Return outcomes as they cross.
 
-    Numbers stand for the deliveries that the owner knows to be here. So what another owner is told again, or what was `withdrawn`
-    (by number), is told in full: the rules then say whether it still counts.
+    Numbers stand for the deliveries that the owner knows to be here. So what came over an earlier connection and is not among the
+    lease batches `handed` over by this one, or what was `withdrawn` (by number), is told in full: the rules then say whether it
+    still counts.
     """
     run = outcomes.done
     if run is None:
         return Reported([], outcomes.reports)
-    if times == 1 and (not withdrawn or withdrawn.keys().isdisjoint(run.numbers)):
+    is_known = all(lease_batch in handed for lease_batch in set(run.lease_batches))
+    if is_known and (not withdrawn or withdrawn.keys().isdisjoint(run.numbers)):
         return Reported(run.numbers, outcomes.reports)
     return Reported([], [*run.each(), *outcomes.reports])
 

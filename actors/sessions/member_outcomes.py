@@ -5,6 +5,7 @@ Frames and subscriptions of the member are in `member_session`; what follows fro
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.messages import Outcomes
@@ -62,21 +63,37 @@ class MemberOutcomes:
         self._reporter = reporter
         self._pending = pending
         self._monotonic_s = monotonic_s
+        self.reattaching: set[str] = set()
+        """The types of which the queue has not said yet what the member may go on with."""
+        self._waiting: deque[tuple[Reported, Reply]] = deque()
 
     def report(self, reported: Reported, reply: Reply) -> None:
         """Send outcomes on to the queue; `reply` is answered once all are on record.
 
+        What the member had before it came may end before the queue has said whether it is still its own. Until then, outcomes
+        wait: a pool does not have these deliveries yet, and as hearsay they would be refused, and stay out without an end.
+
         Raises:
             BadFrame: something in it is no outcome.
         """
+        for report in reported.reports:
+            if not isinstance(report, REPORTS):
+                msg = f"a {type(report).__name__}, which is no outcome"
+                raise BadFrame(msg)
+        self._waiting.append((reported, reply))
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Send on what has waited, once the queue has said what the member holds."""
+        while self._waiting and not self.reattaching:
+            self._send(*self._waiting.popleft())
+
+    def _send(self, reported: Reported, reply: Reply) -> None:
         by_pool: dict[str, list[WorkerDelivery]] = {}
         others: list[Any] = []
         for number in reported.done:
             self._done(number, by_pool, others)
         for report in reported.reports:
-            if not isinstance(report, REPORTS):
-                msg = f"a {type(report).__name__}, which is no outcome"
-                raise BadFrame(msg)
             pool, delivery = self._find(report.number)
             if pool is not None and delivery is not None and delivery.attempt_ref == report[:3] and delivery.outcome is None:
                 delivery.outcome = report

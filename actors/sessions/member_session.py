@@ -251,7 +251,13 @@ class MemberSession:
                 case _:
                     msg = "a malformed delivery"
                     raise BadFrame(msg)
+        self.outcomes.reattaching.add(pool.type)
         self._services.pending.send("queue", Reattach(pool, held), _Refused(self, pool.type), from_outside=False)
+
+    def reattached(self, type_name: str) -> None:
+        """Note that the queue has said what the member holds of a type, or never will. In any thread."""
+        self.outcomes.reattaching.discard(type_name)
+        self._notify()
 
     def refused(self, type_name: str, refs: list[tuple[int, str, int]]) -> None:
         """Tell the member what is not its own any more. In any thread."""
@@ -262,7 +268,8 @@ class MemberSession:
     # --- what goes out -----------------------------------------------------------------------------------------------------
 
     def frames(self, room: int = FRAME_MAX) -> list[bytes]:
-        """Return what is to be sent, up to about `room` bytes; the rest when called again."""
+        """Return what is to be sent, up to about `room` bytes; the rest when called again. Outcomes that waited go on."""
+        self.outcomes.go_on()
         found: list[bytes] = []
         out = self._out
         while out and room > 0:
@@ -317,6 +324,8 @@ class _Refused:
     def resolve(self, value: Any) -> None:
         """See `Reply.resolve`."""
         self._session.refused(self._type, value)
+        self._session.reattached(self._type)
 
-    def reject(self, error: BaseException) -> None:
+    def reject(self, error: BaseException) -> None:  # noqa: ARG002 - the protocol's name
         """See `Reply.reject`: the run ends, and the next owner is asked."""
+        self._session.reattached(self._type)

@@ -25,8 +25,8 @@ class Equipped:
         """Tells of a request whether an actor of this process answers it: it is not sent."""
         self.local: Callable[[], int] = lambda: 0
         """Returns how many such requests there may be now."""
-        self.crossing: Callable[[Any, int], Any] = lambda command, _: command
-        """Returns a command as it crosses, given how often it was sent."""
+        self.crossing: Callable[[Any], Any] = lambda command: command
+        """Returns a command as it crosses."""
         self.is_member = False
         """The owner wants to know all the time that this process is alive."""
         self.origin: Callable[[], str] = lambda: ""

@@ -214,7 +214,7 @@ class Exchange(Waiting):
         if self.spools and isinstance(request.command, Publish):
             request.command.fresh = False  # an owner that was silent may have it from the spool when it reads this
         try:
-            body = OBJECTS.packed(self.crossing(request.command, request.times))
+            body = OBJECTS.packed(self.crossing(request.command))
         except (TypeError, ValueError) as error:
             self.pending.refuse(request, PerdureError(f"the request cannot cross to another process: {error}"))
             return None

@@ -43,14 +43,17 @@ def test_deliveries_arrive_as_they_were_sent() -> None:
         assert there.published == delivery.published
 
 
-def test_completions_cross_as_numbers_for_the_owner_that_handed_them_out_and_in_full_for_any_other() -> None:
+def test_completions_cross_as_numbers_over_the_connection_that_handed_them_out_and_in_full_over_any_other() -> None:
     deliveries = plain([4, 5, 6])
+    handed = {delivery.lease for delivery in deliveries}
     fail = Fail(9, "y", 1, "E", "m", "t", 0)
     outcomes = Outcomes([fail], DoneRun([4, 5, 6], [d.lease for d in deliveries]))  # type: ignore[misc]
-    assert worded(outcomes, 1, {}) == Reported([4, 5, 6], [fail])
+    assert worded(outcomes, handed, {}) == Reported([4, 5, 6], [fail])
     in_full = Reported([], [*(Done(*d.attempt_ref) for d in deliveries), fail])
-    assert worded(outcomes, 2, {}) == in_full, "sent again, perhaps to the next owner"
-    assert worded(outcomes, 1, {5: ("own", 1)}) == in_full, "the owner has taken one of them back"
+    assert worded(outcomes, set(), {}) == in_full, "another owner, or the same one since the connection broke"
+    mixed = Outcomes([], DoneRun([4, 7], [deliveries[0].lease, plain([7])[0].lease]))  # type: ignore[list-item]
+    assert worded(mixed, handed, {}).done == [], "some came over an earlier connection"
+    assert worded(outcomes, handed, {5: ("own", 1)}) == in_full, "the owner has taken one of them back"
     assert OBJECTS.object(OBJECTS.packed(in_full)) == in_full
 
 

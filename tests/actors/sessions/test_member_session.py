@@ -124,6 +124,26 @@ def test_what_is_delivered_goes_there_and_what_comes_back_is_confirmed() -> None
     assert (owner.pool.processed, owner.pool.failed) == (3, 1)
 
 
+def test_what_ends_before_the_queue_has_said_whose_it_is_waits_for_that() -> None:
+    """As hearsay it would be refused, and the delivery, which the pool has from then on, would stay out without an end."""
+    owner = Owner()
+    ident = "0" * 24 + f"{4:012x}"
+    owner.session.take(Kind.REATTACH, [["T", [[4, ident, 1]]]])
+    ((_, reattach),), owner.actors.asked = owner.actors.asked, []
+    replies = [owner.report([], Done(4, ident, 1)), owner.report([], Fail(9, "other", 1, "E", "m", "t", 0))]
+    assert owner.actors.asked == [], "neither overtakes the other"
+    owner.deliver(4)  # as the queue does, before it answers
+    reattach.resolve([])
+    owner.sent()
+    (of_pool, _), (hearsay, _) = owner.actors.asked
+    assert (of_pool.reports, of_pool.is_hearsay) == ([Done(4, ident, 1)], False)
+    assert [report.number for report in hearsay.reports] == [9]
+    assert hearsay.is_hearsay
+    owner.actors.confirm()
+    assert not owner.pool.open
+    assert [reply.answers for reply in replies] == [1, 1]
+
+
 def test_of_what_a_dead_process_had_only_what_it_had_begun_counts() -> None:
     owner = Owner((4, 1), (6, 2))
     owner.deliver(4, 5, 6, 7)

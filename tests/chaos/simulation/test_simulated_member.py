@@ -3,21 +3,49 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from perdure.actors.queue.reattaching import Reattach
+from perdure.chaos.scenarios.members import Member
+from perdure.chaos.scenarios.messages import Plain
+from perdure.chaos.scenarios.simulated_bounds import simulated_bounds
+from perdure.chaos.scenarios.system_under_test import SystemUnderTest
 from perdure.chaos.simulation.simulated_member import SimulatedMember
 from perdure.chaos.simulation.simulated_system import SimulatedSystem
-from perdure.events.vocabulary import Completed, LateResultRefused
+from perdure.events.vocabulary import Completed, LateResultRefused, Leased, Published
 from tests.chaos.simulation.test_simulated_client import House, Order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import perdure
+    from perdure.chaos.oracle.handler_log import Call
 
 ORDERS = 30
+PROCESS = {"snapshot_events": 1_000_000, "segment_bytes": 16_384, "workers": 1, "prefetch_ms": 0.0, "history": "keep"}
+
+
+class Home(SystemUnderTest):
+    """An owner of a scenario, and a member whose handlers take the time that messages ask for."""
+
+    def __init__(self) -> None:
+        super().__init__(1, [{**PROCESS, "with_others": True, "roles": True, "relays": False}])
+        self.start()
+        self.start_member(2, Member(1, is_slow=True), relays=False)
+
+
+@pytest.fixture
+def home() -> Iterator[Home]:
+    with simulated_bounds(small=False):
+        home = Home()
+        yield home
+        assert home.violations == []
+        home.lose_power()
+        home.system.stop()
+        home.database.end()
 
 
 class Shop(House):
@@ -100,6 +128,61 @@ def test_a_members_connection_that_breaks_at_any_frame_costs_nothing(shop: Shop,
     shop.member.connection.faults.break_in = frames
     shop.publish()
     shop.check()
+
+
+def _member_call(house: Home) -> Call:
+    """Publish slow messages, and return the call that a member began, which takes five seconds."""
+    for _ in range(4):
+        content, ident = house.publisher_log.new_message(Plain, "slow:5", {})
+        house.publisher_log.publish([ident], partial(house.system.publish, content, id=ident))
+    calls = house.handler_log.calls
+    house.executor.run_until(lambda: any(call.elsewhere and not call.ended for call in calls.values()))
+    (running,) = [call for call in calls.values() if call.elsewhere and not call.ended]
+    return running
+
+
+def _lose_owner(house: Home) -> None:
+    house.others.lose_owner()
+    house.executor.forget_all()
+
+
+def _check_ran_once(house: Home, running: Call) -> None:
+    house.system.advance(10.0)
+    house.system.drain(timeout=100.0)
+    events = [record.event for record in house.system.audit.events() if record.message_id == running.id]
+    assert [type(event) for event in events] == [Published, Leased, Completed]
+
+
+def test_what_ended_in_a_member_while_there_was_no_owner_counts_with_the_next_one(home: Home) -> None:
+    running = _member_call(home)
+    _lose_owner(home)
+    home.executor.run_until(lambda: running.ended)
+    home.executor.run_until(lambda: False, 1.0)
+    home.start_successor(home.disk)
+    _check_ran_once(home, running)
+
+
+def test_what_ends_in_a_member_before_the_next_owner_knows_that_it_holds_it_counts(home: Home) -> None:
+    running = _member_call(home)
+    home.executor.clock.advance(4.5)
+    _lose_owner(home)
+    home.start_successor(home.disk)
+    pending, late = home.system.runtime.pending, list[Any]()
+    tell = pending.tell
+
+    def tell_a_busy_queue(name: str, message: Any) -> None:
+        if name == "queue" and (late or isinstance(message.command, Reattach)):
+            late.append(message)
+        else:
+            tell(name, message)
+
+    pending.tell = tell_a_busy_queue
+    home.executor.run_until(lambda: False, 0.8)
+    assert running.ended
+    pending.tell = tell
+    for message in late:
+        tell("queue", message)
+    _check_ran_once(home, running)
 
 
 def test_a_member_that_hangs_loses_its_messages_and_its_late_results_are_refused(shop: Shop) -> None:
