@@ -124,8 +124,7 @@ class Context(msgspec.Struct, eq=False):
     @property
     def correlation_id(self) -> str:
         """The id that all messages of one chain share: the first message's id, unless its publisher gave another."""
-        published = self._delivery.published
-        return published.correlation_id or published.id
+        return self._delivery.correlation_id
 
     @property
     def causation_id(self) -> str | None:
@@ -135,7 +134,7 @@ class Context(msgspec.Struct, eq=False):
     @property
     def headers(self) -> Mapping[str, str]:
         """The headers that the publisher gave: a copy, so that no handler changes what the queue has."""
-        return dict(self._delivery.published.headers or {})
+        return dict(self._delivery.headers or {})
 
     @property
     def cancelled(self) -> bool:

@@ -58,11 +58,12 @@ def _scraped(system: perdure.System) -> Iterator[None]:
         thread.join()
 
 
-def _opentelemetry(share: float | None) -> With:
-    """Spans of a share of all messages, and all metrics; without an SDK where it is None."""
+def _opentelemetry(share: float | None, *, has_metrics: bool = True) -> With:
+    """Spans of a share of all messages, and all metrics or none; without an SDK where the share is None."""
 
     def made() -> tuple[Sequence[perdure.Middleware], Callable[[perdure.System], AbstractContextManager[None]]]:
         try:
+            from opentelemetry.metrics import NoOpMeterProvider  # noqa: PLC0415 - only where it is installed
             from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415 - only where it is installed
             from opentelemetry.sdk.metrics.export import InMemoryMetricReader  # noqa: PLC0415 - as above
             from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - as above
@@ -80,7 +81,7 @@ def _opentelemetry(share: float | None) -> With:
             return [OpenTelemetry()], _nothing
         tracers = TracerProvider(sampler=ParentBased(TraceIdRatioBased(share)), shutdown_on_exit=False)
         tracers.add_span_processor(BatchSpanProcessor(Dropped()))
-        meters = MeterProvider([InMemoryMetricReader()], shutdown_on_exit=False)
+        meters = MeterProvider([InMemoryMetricReader()], shutdown_on_exit=False) if has_metrics else NoOpMeterProvider()
         return [OpenTelemetry(tracer_provider=tracers, meter_provider=meters)], _nothing
 
     return made
@@ -98,6 +99,7 @@ def _prometheus() -> tuple[Sequence[perdure.Middleware], Callable[[perdure.Syste
 
 KINDS: dict[str, With] = {
     "OpenTelemetry without an SDK": _opentelemetry(None),
+    "OpenTelemetry, 1 of 100 traces sampled, no metrics": _opentelemetry(0.01, has_metrics=False),
     "OpenTelemetry, 1 of 100 traces sampled": _opentelemetry(0.01),
     "OpenTelemetry, each trace sampled": _opentelemetry(1.0),
     "Prometheus, histogram and a scrape a second": _prometheus,

@@ -2,27 +2,28 @@
 
 Each call that publishes is a span, and so is each attempt of a handler, each `checkout` that gives a message, and what settles that
 by hand. The publisher's context travels in the message's headers (`traceparent`, `tracestate`), so that it is there in any process
-that handles the message. Nothing is exported here: that is the SDK's part, which the host installs and configures. Not here: the
-instruments, and whether anything takes what is recorded (`opentelemetry_metrics`); how a span ends (`span_ends`).
+that handles the message. Nothing is exported here: that is the SDK's part, which the host installs and configures.
+
+Not here: the span of an attempt (`attempts`); the instruments, and whether anything takes what is recorded
+(`opentelemetry_metrics`); how a context gets into a message and out again (`carried_context`); how a span ends (`span_ends`).
 """
 
 from __future__ import annotations
 
 import time
 from concurrent.futures import Future
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal
 
 from opentelemetry import trace
-from opentelemetry.context import Context as NoContext
-from opentelemetry.trace import Link, SpanKind
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.trace import SpanKind
 
-from perdure.actors.workers.context import Context, deliveries_of
+from perdure.actors.workers.context import Context
 from perdure.arguments.choices import check_one_of
 from perdure.events.loggers import GuardedLogger
 from perdure.middleware import Middleware
+from perdure.telemetry.attempts import CREATED, Attempt
+from perdure.telemetry.carried_context import TRACEPARENT, CarriedContext
 from perdure.telemetry.conventions import (
     ATTEMPT,
     BATCH_COUNT,
@@ -37,16 +38,15 @@ from perdure.telemetry.conventions import (
     type_name,
 )
 from perdure.telemetry.opentelemetry_metrics import Instruments, Recording
-from perdure.telemetry.span_ends import end, fail, span_name, verdicts
+from perdure.telemetry.span_ends import end, fail, span_name
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from opentelemetry.metrics import MeterProvider
-    from opentelemetry.trace import Span, TracerProvider
+    from opentelemetry.trace import Link, Span, TracerProvider
 
     from perdure.actors.workers.context import Batch
-    from perdure.events.vocabulary import Published
     from perdure.handling.manual_delivery import Delivery
 
     Attributes = dict[str, str | int]
@@ -55,15 +55,9 @@ __all__ = ["OpenTelemetry"]
 
 logger = GuardedLogger("perdure")
 PARENTS = ("link", "publish")
-HEADERS_MOST, HEADER_CHARS_MOST = 62, 7_000
-"""Of a message's own headers: with more of them there may be no room for the context, and the message goes without it."""
-LINKS_MAX = 128
-"""Of one span, as the SDK's own bound is."""
 
 _sending: ContextVar[Span | None] = ContextVar("perdure.telemetry.sending", default=None)
 """The span of the call that publishes, while it makes its messages."""
-_created: ContextVar[list[str] | None] = ContextVar("perdure.telemetry.created", default=None)
-"""The types of what an attempt has published: they are sent if it succeeds, as they are committed with its completion."""
 
 
 class OpenTelemetry(Middleware):
@@ -86,15 +80,21 @@ class OpenTelemetry(Middleware):
         meter_provider: MeterProvider | None = None,
         parent: Literal["link", "publish"] = "link",
     ) -> None:
-        self._is_child = check_one_of("parent", parent, PARENTS) == "publish"
         self._tracer = trace.get_tracer("perdure", tracer_provider=tracer_provider)
-        self._propagator = TraceContextTextMapPropagator()
+        self._carried = CarriedContext(is_parent=check_one_of("parent", parent, PARENTS) == "publish")
         self._meters = Instruments(meter_provider)
         self._recording = Recording(tracer_provider, meter_provider)
 
     def is_idle(self) -> bool:
-        """See `Middleware.is_idle`: there is nothing to record without an SDK, and no context to carry without a span around it."""
-        return not self._recording.is_on() and not trace.get_current_span().get_span_context().is_valid
+        """See `Middleware.is_idle`: there is nothing to record without an SDK, and a context to carry only of some spans.
+
+        Within a call that publishes, its own span decides, and the call counts its messages: without a context to carry, as of what
+        is not sampled, they are made the short way.
+        """
+        sending = _sending.get()
+        if sending is not None:
+            return not self._carried.takes(sending)
+        return not self._recording.is_on() and not self._carried.takes(trace.get_current_span())
 
     # --- publishing --------------------------------------------------------------------------------------------------------
 
@@ -149,46 +149,26 @@ class OpenTelemetry(Middleware):
             return call_next(message, options)
         sending = _sending.get()
         if sending is not None:
-            return call_next(message, self._carrying(options, sending))
+            return call_next(message, self._carried.put(options, sending))
         name = type_name(message)
         attributes: Attributes = {SYSTEM: "perdure", OPERATION_NAME: "create", OPERATION_TYPE: "create", DESTINATION: name}
         span = self._started(f"create {name}", kind=SpanKind.PRODUCER, attributes=attributes)
-        created = _created.get()
+        created = CREATED.get()
         with trace.use_span(span, record_exception=False, set_status_on_exception=False):
             try:
-                ident = call_next(message, self._carrying(options, span))
+                ident = call_next(message, self._carried.put(options, span) if self._carried.takes(span) else options)
             except BaseException as error:
-                self._count_sent([name], fail(span, error))
+                self._meters.count_sent([name], fail(span, error))
                 raise
             else:
                 span.set_attribute(MESSAGE_ID, ident)
                 if created is None:
-                    self._count_sent([name])
+                    self._meters.count_sent([name])
                 else:
                     created.append(name)
                 return ident
             finally:
                 end(span)
-
-    def _count_sent(self, names: list[str], error: str | None = None) -> None:
-        """Count messages that were published with something else."""
-        common: Attributes = {SYSTEM: "perdure", OPERATION_NAME: "publish", OPERATION_TYPE: "send"}
-        if error is not None:
-            common[ERROR_TYPE] = error
-        for name in names:
-            self._meters.sent.add(1, {**common, DESTINATION: name})
-
-    def _carrying(self, options: dict[str, Any], span: Span) -> dict[str, Any]:
-        """Return the options of a publish with the span's context in the headers, unless the host put one there."""
-        given = options.get("headers") or {}
-        try:
-            if "traceparent" in given or len(given) > HEADERS_MOST or sum(map(len, (*given, *given.values()))) > HEADER_CHARS_MOST:
-                return options
-            headers = dict(given)
-        except (TypeError, ValueError, AttributeError):
-            return options  # it is no mapping of texts: the publish says so
-        self._propagator.inject(headers, trace.set_span_in_context(span, NoContext()))
-        return {**options, "headers": headers} if headers else options
 
     # --- by hand -----------------------------------------------------------------------------------------------------------
 
@@ -214,7 +194,7 @@ class OpenTelemetry(Middleware):
         if delivery is not None:
             self._meters.consumed.add(1, counted)
             attributes |= {MESSAGE_ID: delivery.id, CONVERSATION_ID: delivery.correlation_id, ATTEMPT: delivery.attempt}
-            link = self._link(delivery.headers, delivery.id)
+            link = self._carried.link(delivery.headers, delivery.id)
             end(self._receive_span(attributes, [] if link is None else [link], begun_ns))
         return delivery
 
@@ -235,7 +215,7 @@ class OpenTelemetry(Middleware):
             CONVERSATION_ID: delivery.correlation_id,
             ATTEMPT: delivery.attempt,
         }
-        link = self._link(delivery.headers, delivery.id)
+        link = self._carried.link(delivery.headers, delivery.id)
         links = [] if link is None else [link]
         span = self._started(span_name(operation, attributes), kind=SpanKind.CLIENT, attributes=attributes, links=links)
         begun_s = time.perf_counter()
@@ -267,49 +247,11 @@ class OpenTelemetry(Middleware):
     def _has_no_attempt(self, given: Context | Batch[Any]) -> bool:
         """Return whether there is nothing to record, and no context of the publish for what a handler publishes."""
         return not self._recording.is_on() and not (
-            self._is_child and isinstance(given, Context) and "traceparent" in given.headers
+            self._carried.is_parent and isinstance(given, Context) and TRACEPARENT in given.headers
         )
 
-    @contextmanager
-    def _attempt(self, given: Context | Batch[Any]) -> Iterator[None]:
-        deliveries = deliveries_of(given)
-        published = [delivery.published for delivery in deliveries]
-        attributes: Attributes = {
-            SYSTEM: "perdure",
-            OPERATION_NAME: "process",
-            OPERATION_TYPE: "process",
-            DESTINATION: published[0].type,
-        }
-        counted = dict(attributes)
-        parent = NoContext()
-        if isinstance(given, Context):
-            attributes |= {MESSAGE_ID: given.id, CONVERSATION_ID: given.correlation_id, ATTEMPT: given.attempt}
-            if self._is_child:
-                parent = self._context_of(published[0])
-        else:
-            attributes[BATCH_COUNT] = len(published)
-        links = [] if parent else [link for message in published[:LINKS_MAX] if (link := self._link_to(message)) is not None]
-        begun_s = time.perf_counter()
-        error: BaseException | None = None
-        span = self._started(
-            span_name("process", attributes), context=parent, kind=SpanKind.CONSUMER, attributes=attributes, links=links
-        )
-        created: list[str] = []
-        token = _created.set(created)
-        with trace.use_span(span, record_exception=False, set_status_on_exception=False):
-            try:
-                yield
-                self._count_sent(created)
-            except BaseException as raised:
-                error = raised
-                counted[ERROR_TYPE] = fail(span, raised)
-                raise
-            finally:
-                _created.reset(token)
-                self._meters.processing.record(time.perf_counter() - begun_s, counted)
-                for count, kind in verdicts(given, error):
-                    self._meters.consumed.add(count, counted if kind is None else {**counted, ERROR_TYPE: kind})
-                end(span)
+    def _attempt(self, given: Context | Batch[Any]) -> Attempt:
+        return Attempt(given, self._started, self._carried, self._meters)
 
     def _started(self, name: str, **given: Any) -> Span:
         """Return a new span; one that records nothing where the host's tracing raises, which must stop no message."""
@@ -318,16 +260,3 @@ class OpenTelemetry(Middleware):
         except Exception:
             logger.exception("the span %r could not be started; what it is about goes on without it", name)
             return trace.INVALID_SPAN
-
-    def _context_of(self, published: Published) -> NoContext:
-        return self._propagator.extract(published.headers or {}, NoContext())
-
-    def _link_to(self, published: Published) -> Link | None:
-        return self._link(published.headers, published.id)
-
-    def _link(self, headers: Mapping[str, str] | None, ident: str) -> Link | None:
-        """Return a link to the publish of a message; None where its headers have no context."""
-        if not headers or "traceparent" not in headers:
-            return None
-        found = trace.get_current_span(self._propagator.extract(headers, NoContext())).get_span_context()
-        return Link(found, {MESSAGE_ID: ident}) if found.is_valid else None

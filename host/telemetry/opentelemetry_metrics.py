@@ -6,11 +6,12 @@ Not here: spans (`opentelemetry`).
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics, trace
 
-from perdure.telemetry.conventions import DURATIONS_S
+from perdure.telemetry.conventions import DESTINATION, DURATIONS_S, ERROR_TYPE, OPERATION_NAME, OPERATION_TYPE, SYSTEM
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
@@ -73,3 +74,11 @@ class Instruments:
             unit="{message}",
             description="Messages that were given to a handler or a checkout.",
         )
+
+    def count_sent(self, names: list[str], error: str | None = None) -> None:
+        """Count messages that were published with something else, by the names of their types."""
+        common = {SYSTEM: "perdure", OPERATION_NAME: "publish", OPERATION_TYPE: "send"}
+        if error is not None:
+            common[ERROR_TYPE] = error
+        for name, count in Counter(names).items():
+            self.sent.add(count, {**common, DESTINATION: name})

@@ -104,6 +104,18 @@ class WorkerDelivery(Claimed, eq=False):
         return self.published.id
 
     @property
+    def correlation_id(self) -> str:
+        """What all messages of its chain share: the first one's id, unless its publisher gave another."""
+        record = self.record
+        return self.id if record is None else record.correlation_id or record.id
+
+    @property
+    def headers(self) -> Mapping[str, str] | None:
+        """What the publisher gave; a plain message has none."""
+        record = self.record
+        return None if record is None else record.headers
+
+    @property
     def type(self) -> str:
         """The message type's stable name."""
         lease = self.lease
