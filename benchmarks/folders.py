@@ -1,10 +1,11 @@
-"""Data folders that several runs share: a waiting backlog, and a log of messages that have ended."""
+"""Data folders that several runs share: a waiting backlog, a log of messages that have ended, the big queue of the console."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import perdure
+from benchmarks.console import big_queue
 from benchmarks.load import Job, job
 from benchmarks.postgres.server import initialise
 
@@ -68,4 +69,9 @@ def log_bytes(folder: Path) -> int:
     return sum(segment.stat().st_size for segment in folder.glob("log-*.seg"))
 
 
-KINDS: dict[str, Callable[[Path, int], None]] = {"waiting": waiting, "ended": ended, "postgres": initialise}
+KINDS: dict[str, Callable[[Path, int], None]] = {
+    "waiting": waiting,
+    "ended": ended,
+    "console": big_queue.make,
+    "postgres": initialise,
+}

@@ -63,7 +63,7 @@ def make(folder: Path, waiting: int) -> None:
             keys = [f"ORD-{j}" for j in numbers] if i // STEP % KEYED == 0 else None
             system.publish_many([job(j) for j in numbers], keys=keys)
         deadline = time.monotonic() + DRAIN_S
-        while system.dead_letters.stats().total < dead:
+        while system.admin.metrics().dead_letters < dead:
             if time.monotonic() > deadline:
                 raise TimeoutError("the dead letters did not come")
             time.sleep(0.05)

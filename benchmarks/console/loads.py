@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import perdure
 from benchmarks.console import big_queue
 from benchmarks.figure import Measure
-from benchmarks.load import Job, Load, Missing, job
+from benchmarks.load import Job, Load, Missing, Prepared, job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -87,20 +87,19 @@ class Browser:
             time.sleep(0.1)
 
 
-def pages(folder: Path, waiting: int) -> Sequence[float]:
-    """Make a big queue, and ask each page several times, in turn, as `perdure console` does: in a process beside the owner's.
+def pages(folder: Path) -> Sequence[float]:
+    """Ask each page of a big queue several times, in turn, as `perdure console` does: in a process beside the owner's.
 
-    Return milliseconds: of the first answer; of all pages, the 95th percentile and the slowest answer; the 95th percentile of the
-    slowest page, and that of all pages at a past moment.
+    `folder` has the queue. Return milliseconds: of the first answer; of all pages, the 95th percentile and the slowest answer; the
+    95th percentile of the slowest page, and that of all pages at a past moment.
     """
     console_class = _installed()
     from perdure.runtime.process.interpreter_settings import InterpreterSettings  # noqa: PLC0415 - as below
     from perdure.security import Rights  # noqa: PLC0415 - as in `_installed`
     from perdure.store import open_reader  # noqa: PLC0415 - as above
 
-    big_queue.make(folder / "big", waiting)
     InterpreterSettings(perdure.Options()).apply()  # as the command does
-    console = console_class(open_reader(str(folder / "big")), None, rights=Rights(), open_payloads=True)
+    console = console_class(open_reader(str(folder)), None, rights=Rights(), open_payloads=True)
     browser = Browser(console)
     _, first_ms = browser.ask("/")
     browser.ready("/")
@@ -214,7 +213,7 @@ def loads(effort: Effort) -> Sequence[Load]:
     kinds = tuple(Measure(name, "ms") for name in (FIRST, P95, SLOWEST, WORST_PAGE, PAST))
     note = f"{waiting:,} waiting, {waiting // big_queue.DEAD_PART:,} dead letters"
     return [
-        Load("console, pages", kinds, lambda folder: pages(folder, waiting), note=note),
+        Load("console, pages", kinds, pages, Prepared("console", waiting), note=note),
         Load(
             "console, an open page",
             (Measure(RATE, "x"), Measure(EFFORT_OF, "x")),
