@@ -1,10 +1,10 @@
 """Telemetry: what a host's own tools see of a system. Nothing here is imported, or costs anything, unless it is used.
 
-`opentelemetry` has spans and metrics of messages (its instruments: `opentelemetry_metrics`, ends of spans: `span_ends`; extra
-`otel`), `prometheus` a collector of all counts (what it asks for: `gathered`), `prometheus_calls` middleware that times publishes
-(extra `prometheus`); `conventions` has the names that they share. `health` says whether a
-system is alive and ready, and has small endpoints that say so. `dashboards/` holds a Grafana dashboard and alert rules for what is
-exposed to Prometheus. The names below load on first use.
+`opentelemetry` has spans and metrics of messages (extra `otel`; an attempt: `attempts`, what messages carry: `carried_context`,
+instruments: `opentelemetry_metrics`, ends of spans: `span_ends`), `prometheus` a collector of all counts (what it asks for:
+`gathered`), `prometheus_calls` middleware that times publishes (extra `prometheus`); `conventions` has the names that they share.
+`health` says whether a system is alive and ready, and has small endpoints that say so. `dashboards/` holds a Grafana dashboard and
+alert rules for what is exposed to Prometheus. The names below load on first use.
 
 Not here: the counts themselves (`perdure.operations`), and the lines of the log (`perdure.actors.core.log_lines`).
 """
