@@ -66,6 +66,7 @@ class Draft(NamedTuple):
     expires_us: int = 0
     group: str | None = None
     extras: Extras | None = None
+    subject: str | None = None
 
 
 class DraftRun(msgspec.Struct, eq=False):

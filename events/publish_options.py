@@ -35,6 +35,7 @@ class PublishManyOptions(TypedDict, total=False):
     dedup_window: float | dt.timedelta | None
     debounce: float | dt.timedelta | None
     keep_result: float | dt.timedelta | None
+    subject: str | None
 
 
 class ScheduledOptions(PublishManyOptions, total=False):

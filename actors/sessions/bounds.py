@@ -115,7 +115,7 @@ def _check_publish(publish: commands.Publish, bounds: Bounds) -> None:
 def _check_draft(draft: commands.Draft) -> None:
     _label("type", draft.type)
     _label("id", draft.id)
-    for name in ("key", "correlation_id", "causation_id", "group"):
+    for name in ("key", "correlation_id", "causation_id", "group", "subject"):
         if (value := getattr(draft, name)) is not None:
             _label(name, value)
     _refuse_unless(draft.dedup in DEDUP if draft.key is not None else draft.dedup is None, "dedup")

@@ -148,7 +148,7 @@ _SPACE = {
     "Sequence": Sequence,
     "LeaseBatch": vocabulary.Leased,  # a consumer's delivery is never one of a batch
 }
-OBJECTS = Objects(KINDS, _SPACE)
+OBJECTS = Objects(KINDS, _SPACE, later=(commands.Draft, vocabulary.Published))
 
 
 def route_of(actor: object, command: object) -> Route | None:

@@ -132,6 +132,11 @@ class Context(msgspec.Struct, eq=False):
         return self._delivery.published.causation_id
 
     @property
+    def subject(self) -> str | None:
+        """Whom or what the publisher says that the message is about, if anything."""
+        return self._delivery.published.subject
+
+    @property
     def headers(self) -> Mapping[str, str]:
         """The headers that the publisher gave: a copy, so that no handler changes what the queue has."""
         return dict(self._delivery.headers or {})
@@ -143,7 +148,7 @@ class Context(msgspec.Struct, eq=False):
 
     def for_child(self) -> dict[str, Any]:
         """Return the attributes of this attempt that a handler in another process sees."""
-        names = ("id", "attempt", "fencing_token", "key", "correlation_id", "causation_id")
+        names = ("id", "attempt", "fencing_token", "key", "correlation_id", "causation_id", "subject")
         return {**{name: getattr(self, name) for name in names}, "headers": self.headers}
 
     @shows(PublishOptions, defaults=DEFAULTS)

@@ -55,14 +55,24 @@ def _fields(cls: type) -> tuple[str, ...]:
 
 _PUBLISHED_FIELDS = _fields(ev.Published)
 _published_row = attrgetter(*_PUBLISHED_FIELDS)
+_FIRST_PUBLISHED_FIELDS = _PUBLISHED_FIELDS.index("subject")
+"""Fields that a `Published` within another event always has; those that came later are left out where they are empty."""
 
 # How fields that are not plain values are written and read.
-_WRITERS: dict[str, Callable[[Any], Any]] = {"published": _published_row}
+_WRITERS: dict[str, Callable[[Any], Any]] = {"published": lambda event: _without_empty_end(_published_row(event))}
 _READERS: dict[str, Callable[[Any], Any]] = {
     "published": lambda row: _published(*row),
     "failures": lambda rows: [_row(ev.FailureNote, row) for row in rows],
     "extras": lambda row: None if row is None else _row(ev.Extras, row),
 }
+
+
+def _without_empty_end(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the row of a `Published`, as an older version has it where nothing newer is in it."""
+    end = len(row)
+    while end > _FIRST_PUBLISHED_FIELDS and row[end - 1] is None:
+        end -= 1
+    return row[:end]
 
 
 def _gatherers(cls: type) -> list[Callable[[Any], Any]]:

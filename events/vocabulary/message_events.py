@@ -79,6 +79,8 @@ class Published(Event):
     expires_us: int = 0
     group: str | None = None
     extras: Extras | None = None
+    subject: str | None = None
+    """Whom or what the message is about, in the publisher's own words, for example a customer's number."""
 
 
 @event(2, "queue")

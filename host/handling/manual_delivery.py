@@ -79,6 +79,11 @@ class Delivery(Generic[M]):
         return self._published.causation_id
 
     @property
+    def subject(self) -> str | None:
+        """Whom or what the publisher says that the message is about, if anything."""
+        return self._published.subject
+
+    @property
     def headers(self) -> Mapping[str, str]:
         """The headers that the publisher gave: a copy."""
         return dict(self._published.headers or {})

@@ -53,6 +53,7 @@ class DeadLetter(Generic[M]):
     correlation_id: str
     causation_id: str | None
     headers: dict[str, str]
+    subject: str | None = None
 
 
 @attrs.frozen
@@ -92,4 +93,5 @@ def entry_of(letter: Letter, drafts: Drafts) -> DeadLetter[Any]:
         correlation_id=published.correlation_id or published.id,
         causation_id=published.causation_id,
         headers=dict(published.headers or {}),
+        subject=published.subject,
     )

@@ -27,10 +27,10 @@ from perdure.events.loggers import GuardedLogger
 from perdure.events.public_names import public
 from perdure.events.publish_options import DEFAULTS, PublishOptions
 from perdure.events.seconds import checked_seconds, shown
-from perdure.events.vocabulary import Extras
 from perdure.middleware import around_publish, check_middleware
 from perdure.options import Options
 from perdure.outbox.dialect import TABLE, Sql
+from perdure.outbox.draft_rows import read_draft, written_draft
 from perdure.payloads.codecs import Codec, MessagePack
 from perdure.payloads.type_names import TypeNames
 from perdure.publishing.drafts import Drafts
@@ -149,7 +149,7 @@ class Outbox:
             InvalidMessage, PayloadTooLarge, UnknownMessageType: as `System.publish`.
         """
         draft = self._draft_of_message(message, **options)
-        self._sql.run(f"INSERT INTO {TABLE} (id, draft) VALUES (?, ?)", (draft.id, msgspec.msgpack.encode(draft)))  # noqa: S608
+        self._sql.run(f"INSERT INTO {TABLE} (id, draft) VALUES (?, ?)", (draft.id, written_draft(draft)))  # noqa: S608
         return draft.id
 
 
@@ -322,8 +322,8 @@ class OutboxRelay:
 
     def _draft_of_row(self, row: int, body: bytes) -> Draft | InvalidMessage:
         try:
-            draft = _read_draft(body)
-        except (msgspec.DecodeError, TypeError, IndexError) as error:
+            draft = read_draft(body)
+        except msgspec.DecodeError as error:
             # Delays no other row: a newer version may have written it, and that version's relay will read it.
             return InvalidMessage(f"row {row} of {TABLE} is not a draft that this version can read: {error}")
         return self._system.drafts.under_policy(draft)
@@ -337,9 +337,3 @@ def _last_wanted(sizes: Sequence[tuple[int, int]]) -> int | None:
             break
         last, size = row, size + length
     return last
-
-
-def _read_draft(body: bytes) -> Draft:
-    fields = msgspec.msgpack.decode(body)
-    draft = Draft(*fields[:-1])
-    return draft if fields[-1] is None else draft._replace(extras=Extras(*fields[-1]))

@@ -117,6 +117,7 @@ class Drafts(StoredPayloads):
         dedup_window: float | None = None,
         debounce: float | None = None,
         keep_result: float | None = None,
+        subject: str | None = None,
         **others: Any,
     ) -> Draft:
         """Return one message, checked and encoded.
@@ -148,6 +149,8 @@ class Drafts(StoredPayloads):
             correlation_id = check_label("correlation_id", correlation_id)
         if group is not None:
             group = check_label("group", group)
+        if subject is not None:
+            subject = check_label("subject", subject)
         if type(priority) is not int or not -PRIORITY_MAX <= priority <= PRIORITY_MAX:
             msg = f"priority: a whole number from -{PRIORITY_MAX} to {PRIORITY_MAX}, not {shown(priority)}"
             raise InvalidMessage(msg)
@@ -170,6 +173,7 @@ class Drafts(StoredPayloads):
             expires_us,
             group,
             extras,
+            subject,
         )
 
     def under_policy(self, draft: Draft) -> Draft:

@@ -53,6 +53,8 @@ class MessageState:
     note: str = ""
     has_result: bool = False
     """Whether `System.result` answers at once."""
+    subject: str | None = None
+    """Whom or what it is about, where it is live and its publisher said so."""
 
     @property
     def live(self) -> bool:
@@ -87,4 +89,5 @@ class MessageState:
             lease_until=moment(message.until_us) if message.until_us else None,
             percent=message.percent,
             note=message.note,
+            subject=published.subject,
         )

@@ -58,7 +58,7 @@ system = perdure.System("data")
 def publishes(order: Order) -> None:
     assert_type(system.publish(order), str)
     system.publish(order, key="k", correlation_id="c", id="i", priority=3, ttl=5.0, group="g", headers={"a": "b"})
-    system.publish(order, delay=dt.timedelta(seconds=5), dedup="append", keep_result=60.0)
+    system.publish(order, delay=dt.timedelta(seconds=5), dedup="append", keep_result=60.0, subject="ann")
     system.publish(order, at=dt.datetime.now(dt.UTC), dedup_window=1.0, debounce=0.5, key=None)
     system.publish(order, kee="k")  # wrong: mypy call-arg; pyright reportCallIssue
     system.publish(order, key=5)  # wrong: mypy arg-type; pyright reportArgumentType

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Union, get_args, get_origin
 
 import attrs
@@ -47,9 +47,16 @@ class Objects:
     Args:
         kinds: by number, which is never given to another class, a class, or a class with the names of its fields that cross.
         namespace: what the annotations of these classes name.
+        later: classes whose last field came later; it is left out where it is None, so that an older version reads them then.
     """
 
-    def __init__(self, kinds: Mapping[int, type | tuple[type, tuple[str, ...]]], namespace: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        kinds: Mapping[int, type | tuple[type, tuple[str, ...]]],
+        namespace: Mapping[str, Any],
+        later: Collection[type] = (),
+    ) -> None:
+        self._later = frozenset(later)
         shapes = {n: kind if isinstance(kind, tuple) else (kind, _fields(kind)) for n, kind in kinds.items()}
         self._number_of = {kind: number for number, (kind, _) in shapes.items()}
         self._fields = dict(shapes.values())
@@ -95,6 +102,8 @@ class Objects:
         number = self._number_of.get(kind)
         if number is not None:
             fields = [getattr(value, name) for name in self._fields[kind]]
+            if kind in self._later and fields[-1] is None:
+                fields.pop()
             return _ext(number, [field if field.__class__ in _SCALARS else self.plain(field) for field in fields])
         if kind is tuple:
             return _ext(TUPLE, [self.plain(item) for item in value])

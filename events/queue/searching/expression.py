@@ -6,7 +6,7 @@ of a dead letter it says so at once. One language for `perdure search`, for bulk
 
     EXPR      words, all of which must hold
     word      FIELD OP VALUE
-    FIELD     id, type, key, group, correlation, causation, priority, error, reason, event, header.NAME, payload.PATH
+    FIELD     id, type, key, group, subject, correlation, causation, priority, error, reason, event, header.NAME, payload.PATH
     OP        =  equals       !=  differs       ~  contains, in any case       >  <  greater, smaller (numbers)
     VALUE     a word, or "several words" in quotes
 
@@ -42,6 +42,7 @@ PUBLISHED: dict[str, Callable[[ev.Published], object]] = {
     "type": lambda p: p.type,
     "key": lambda p: p.key,
     "group": lambda p: p.group,
+    "subject": lambda p: p.subject,
     "correlation": lambda p: p.correlation_id or p.id,
     "causation": lambda p: p.causation_id,
     "priority": lambda p: p.priority,

@@ -46,7 +46,7 @@ NUMBER = re.compile(r"\d+")
 BAR_CHARS = 20
 IDS_SHOWN = 20
 TEXT_CHARS = 160
-DETAILS = ("attempt", "reason", "exception", "message", "percent", "note", "holder", "key", "priority", "group")
+DETAILS = ("attempt", "reason", "exception", "message", "percent", "note", "holder", "key", "priority", "group", "subject")
 """Fields of an event that its line of a timeline shows."""
 
 

@@ -107,8 +107,8 @@ def search(
         list[str],
         typer.Argument(
             metavar="FIELD=VALUE...",
-            help="id, type, key, group, correlation, causation, priority, header.NAME, payload.PATH, error, reason or event; "
-            "with = != ~ (contains) > or <. All must hold.",
+            help="id, type, key, group, subject, correlation, causation, priority, header.NAME, payload.PATH, error, reason or "
+            "event; with = != ~ (contains) > or <. All must hold.",
             show_default=False,
         ),
     ],

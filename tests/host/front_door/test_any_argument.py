@@ -155,6 +155,7 @@ PUBLISH = [
     "dedup_window",
     "debounce",
     "keep_result",
+    "subject",
 ]
 REFUSED = (perdure.PerdureError, ValueError, TypeError)
 NOT_HERE = (perdure.UnknownMessage, perdure.UnknownMessageType, perdure.StoreUnavailable, perdure.LeaseLost, TimeoutError)

@@ -37,7 +37,7 @@ class Job:
 
 
 @pytest.mark.parametrize("text", [Customer.FIRST, Shouting("first")])
-@pytest.mark.parametrize("field", ["key", "id", "correlation_id", "group"])
+@pytest.mark.parametrize("field", ["key", "id", "correlation_id", "group", "subject"])
 def test_a_string_of_any_kind_is_recorded_as_its_text(field: str, text: str) -> None:
     options: Any = {field: text}
     with SimulatedSystem() as system:
