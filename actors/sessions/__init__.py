@@ -2,6 +2,7 @@
 
 - `server`: the thread that watches the sockets, which are in `listening`; `peer`: one connection.
 - `framing`: frames; `crossing`: what may stand in them.
+- `direct_answer`: an answer that an actor sends itself.
 - `session`: one peer and what it asks. `peer_requests`: what it waits for, and its answers, which come by `replies`.
 - `rights`, `bounds`: what a peer may ask. `handover`: it asks for the folder. `departures`: its connection has ended.
 - `member_session`: the peer's workers; `member_outcomes`: what they report. `delivered`: what goes to them.

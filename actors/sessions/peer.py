@@ -1,10 +1,12 @@
 """`Peer`: one connection of the owner to another process, and the bytes that wait to be read by it.
 
-When it is read and written is up to the `server`, what is said on it up to its `session`.
+When it is read and written is up to the `server`, what is said on it up to its `session`. An actor's thread may send the one answer
+that a peer waits for by itself; what it does then, and what is left of it if it is killed, is in `direct_answer`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
@@ -13,7 +15,10 @@ from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from perdure.actors.core.actor import Actor
+from perdure.actors.core.threads.current_actor import CURRENT
 from perdure.actors.sessions.begin_marks import MarkReader
+from perdure.actors.sessions.direct_answer import DirectAnswer
 from perdure.actors.sessions.framing.wire import HELLO_MAX, Assembler
 from perdure.actors.sessions.session import Ended
 from perdure.events.errors import PerdureError
@@ -29,10 +34,13 @@ TOGETHER_MAX = 64
 """Frames in one send."""
 OUT_BYTES_MAX = 128 << 20
 """Bytes that wait to be read by one peer."""
+CLOSE_S = 1.0
+"""How long the end of a connection waits for an actor's thread that writes to it."""
+WRITER = "writer"
 
 
 class Peer:
-    """One connection. Used in the server's thread alone, but for `is_queued`."""
+    """One connection. Used in the server's thread alone, but for `is_queued` and `answer_now`."""
 
     session: Session
 
@@ -52,6 +60,77 @@ class Peer:
         """What its socket is watched for."""
         self.is_queued = False
         """It is among those that have answers. A thread that is killed before it puts the peer there costs it 0.25 s."""
+        self.is_awaited = False
+        """The server's thread has found an actor's thread writing: that one has it look again."""
+        self._writers: dict[str, Peer | DirectAnswer] = {}
+        """What writes, if anything: this peer for the server's thread, or an actor's answer. No lock: to be the writer, and to have
+        left word of it, is one step, so that what a killed thread was doing is known."""
+
+    # --- who writes --------------------------------------------------------------------------------------------------------
+
+    def claim(self) -> bool:
+        """Become the writer; return False while an actor's thread is. It says so to the server's thread when it has ended."""
+        self.is_awaited = True
+        writer = self._writers.setdefault(WRITER, self)
+        if isinstance(writer, DirectAnswer):
+            if not writer.is_over:
+                return False
+            self._take_over(writer)
+        self.is_awaited = False
+        return True
+
+    def _take_over(self, left: DirectAnswer) -> None:
+        """Go on in the place of an actor's thread that is dead, or could send a part only."""
+        if left.sent:
+            self.session.gone_out(left.answer)
+            rest = memoryview(left.frame)[left.sent[0] :]
+            if rest:  # before all that was put here meanwhile
+                self.out.appendleft(rest)
+                self.out_bytes += len(rest)
+                self.moved_s = time.monotonic()
+        self._writers[WRITER] = self
+
+    def release(self) -> None:
+        """Let actors' threads write again."""
+        self._writers.clear()
+
+    def answer_now(self) -> bool:
+        """Send an answer in the thread of the actor that gives it, which spares waking the server's for it.
+
+        Return whether it is done: it is the only one that the peer waits for, nothing waits before it, and no thread writes.
+        """
+        actor = CURRENT.actor
+        if self.is_queued or self.out or not isinstance(actor, Actor):
+            return False
+        direct = DirectAnswer(actor.actor_stopped.is_set)
+        if self._writers.setdefault(WRITER, direct) is not direct:
+            return False
+        found = None if self.out else self.session.only_answer()
+        if found is not None:
+            direct.answer, direct.frame = found
+            direct.send(self.sock)
+            if direct.is_partial:
+                return False  # it stays the writer until the server's thread takes over
+            if direct.sent:
+                self.session.gone_out(direct.answer)
+        self._writers.clear()
+        return bool(direct.sent) and not self.is_awaited
+
+    def close(self, farewell: bytes) -> None:
+        """Close the connection, once no actor's thread writes to it; `farewell` is sent where it would not stand within a frame."""
+        until_s = time.monotonic() + CLOSE_S
+        while not self.claim():
+            if time.monotonic() > until_s:  # its number must not pass to another socket meanwhile: closed when that thread drops it
+                with contextlib.suppress(OSError):
+                    self.sock.shutdown(socket.SHUT_RDWR)
+                return
+            time.sleep(0.001)
+        if farewell and not self.out:
+            with contextlib.suppress(OSError):
+                self.sock.send(farewell)
+        self.sock.close()
+
+    # --- what comes and goes -----------------------------------------------------------------------------------------------
 
     def put(self, frame: bytes) -> None:
         """Have a frame wait until it is sent."""

@@ -32,10 +32,12 @@ ANSWER_BYTES_MAX = 64 << 20
 """Bytes of one answer."""
 FRAME_BYTES = 1 << 20
 """Answers are gathered into one frame up to about this size."""
+DONE = OBJECTS.packed(None)
+"""What answers a request of which there is nothing to say but that it is done."""
 
 
 class PeerRequests:
-    """By the peer's key, each request without an answer. Every method but `answered` runs in the server's thread.
+    """By the peer's key, each request without an answer. Methods run in the server's thread, but for those that say otherwise.
 
     Args:
         pending: the owner's, which take the requests.
@@ -51,11 +53,14 @@ class PeerRequests:
         """The keys of the newest requests that were refused: one that comes once more must not be done after all."""
         self._answers: deque[tuple[AnswerKey, Any]] = deque()
         """Under the key of its request; of a submitted message also under its place among those that were sent with it."""
+        self._gone: deque[int] = deque()
+        """Keys of requests whose answer an actor's thread has sent: the server's thread enters requests, so it removes them."""
         self.over: PerdureError | None = None
         """Why nothing more is answered here: the run has ended. The next owner answers what is left."""
 
     def __len__(self) -> int:
         """Return how many requests have no answer."""
+        self._remove_gone()
         return len(self._requests)
 
     def __contains__(self, key: int) -> bool:
@@ -72,6 +77,8 @@ class PeerRequests:
         Raises:
             BadFrame: the peer waits for too many answers.
         """
+        if self._gone:
+            self._remove_gone()
         if len(self._requests) >= REQUESTS_MAX:
             msg = f"more than {REQUESTS_MAX:,} requests without an answer"
             raise BadFrame(msg)
@@ -88,6 +95,7 @@ class PeerRequests:
 
     def forget_all(self) -> None:
         """Drop all requests."""
+        self._remove_gone()
         requests, self._requests = self._requests, {}
         for request in requests.values():
             if request is not None:
@@ -105,6 +113,8 @@ class PeerRequests:
     def frames(self) -> list[bytes]:
         """Return the answers that have come since; `over` is set where the run has ended without answering something."""
         frames: list[bytes] = []
+        if self._gone:
+            self._remove_gone()
         if not self._answers:
             return frames
         rows: list[Any] = []
@@ -129,6 +139,31 @@ class PeerRequests:
         if rows:
             frames.append(pack(Kind.ANSWER, *rows))
         return frames
+
+    def only_answer(self) -> tuple[tuple[AnswerKey, Any], bytes] | None:
+        """Return an answer and its frame if it says just that a request is done, and no other has come or is awaited; else None.
+
+        It stays here until `gone_out`. Callable in any thread, by the one that may write to the peer.
+        """
+        answers = self._answers
+        if len(answers) != 1 or len(self._requests) - len(self._gone) != 1:
+            return None  # more are on their way, perhaps, and one frame for all wakes the peer once
+        answer = answers[0]
+        key, value = answer
+        if value is not None or key.__class__ is not int or key not in self._requests:
+            return None
+        return answer, pack(Kind.ANSWER, [key, DONE])
+
+    def gone_out(self, answer: tuple[AnswerKey, Any]) -> None:
+        """Note that what `only_answer` returned is sent. Twice does no harm; callable as that is."""
+        if answer[0].__class__ is int:
+            self._gone.append(answer[0])
+        if self._answers and self._answers[0] is answer:
+            self._answers.popleft()
+
+    def _remove_gone(self) -> None:
+        while self._gone:
+            self._requests.pop(self._gone.popleft(), None)
 
     def _is_awaited(self, key: AnswerKey) -> bool:
         if not isinstance(key, tuple):

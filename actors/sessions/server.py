@@ -3,7 +3,8 @@
 Peers that come in by another way are adopted: one end of a socket pair, whose other end that way looks after.
 
 A plain thread and no actor: actors may be killed at any instruction, and half a frame written would cost the peer its connection.
-An actor that answers only leaves its answer with the session and wakes this thread. What a peer may ask is in `session`.
+An actor that answers leaves its answer with the session and wakes this thread, or sends it itself (`Peer.answer_now`). What a peer
+may ask is in `session`.
 """
 
 from __future__ import annotations
@@ -258,6 +259,8 @@ class Server:
             self._drop(peer, NotRunning(f"{PEERS_MAX:,} processes are connected already, which is the most"))
 
     def _has_answers(self, peer: Peer) -> None:
+        if peer.answer_now():
+            return
         if not peer.is_queued:
             peer.is_queued = True
             self._answered.append(peer)
@@ -270,6 +273,8 @@ class Server:
         try:
             if events & ~select.POLLOUT:
                 self._read(peer)
+            if not peer.claim():
+                return  # the thread that writes has it queued again
             peer.is_queued = False  # first: what is answered from here on queues it again
             session = peer.session
             for frame in session.frames(FLOW_BYTES - peer.out_bytes):
@@ -278,6 +283,7 @@ class Server:
                 for frame in session.news():
                     peer.put(frame)
             self._write(peer)
+            peer.release()
             if (over := session.over) is not None:
                 self._drop(peer, over)
         except Ended as ended:
@@ -333,7 +339,4 @@ class Server:
         if why is not None:
             level = logging.DEBUG if isinstance(why, NotRunning) else logging.WARNING
             logger.log(level, "the connection of process %d (%s) is closed: %s", peer.pid, peer.session.name, why)
-            with contextlib.suppress(OSError):
-                if not peer.out:  # else it would stand within a frame
-                    peer.sock.send(pack(Kind.BYE, OBJECTS.packed(why)))
-        peer.sock.close()
+        peer.close(b"" if why is None else pack(Kind.BYE, OBJECTS.packed(why)))

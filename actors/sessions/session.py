@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from perdure.actors.sessions.crossing import Route
     from perdure.actors.sessions.figures import RunFigures
     from perdure.actors.sessions.member_session import MemberServices
+    from perdure.actors.sessions.replies import AnswerKey
     from perdure.events.commands import Draft
 
 __all__ = ["RELAYS", "SUBMITTED", "Ended", "Owner", "Session"]
@@ -92,7 +93,7 @@ class _Asked(NamedTuple):
 
 
 class Session:
-    """A peer's requests and answers. Every method but `answered` runs in the server's thread.
+    """A peer's requests and answers. Every method runs in the server's thread but `answered`, `only_answer` and `gone_out`.
 
     Args:
         owner: the run that answers.
@@ -117,6 +118,8 @@ class Session:
         self._requests = PeerRequests(owner.pending, notify)
         self.answered = self._requests.answered
         """See `PeerRequests.answered`; callable in any thread."""
+        self.gone_out = self._requests.gone_out
+        """See `PeerRequests.gone_out`."""
         self._facts: dict[str, Any] = {}
         self._newest_id = -1
         """The count in the newest of the ids that the peer's new messages had."""
@@ -320,6 +323,10 @@ class Session:
         if self.member is None:
             return self._requests.frames()
         return self.member.frames(room) + self._requests.frames()
+
+    def only_answer(self) -> tuple[tuple[AnswerKey, Any], bytes] | None:
+        """See `PeerRequests.only_answer`. None for a peer with handlers: what it is told has an order."""
+        return self._requests.only_answer() if self.member is None else None
 
     @property
     def over(self) -> PerdureError | None:

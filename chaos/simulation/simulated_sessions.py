@@ -39,7 +39,14 @@ class OwnersEnd:
         self._frames = Assembler(HELLO_MAX)
 
     def _note_answers(self) -> None:
-        self.has_answers = True
+        """Send the one answer that is awaited in the turn of the actor that gives it, as `Peer.answer_now`; others later."""
+        found = None if self.has_answers or self.is_over else self.session.only_answer()
+        if found is None:
+            self.has_answers = True
+            return
+        answer, frame = found
+        self._link.to_client.append(frame)
+        self.session.gone_out(answer)
 
     def take(self, frame: bytes) -> None:
         """Take a frame in. A peer that breaks the protocol loses its connection."""

@@ -31,6 +31,20 @@ CLIENT_BUGS: tuple[Bug, ...] = (
         found=True,
     ),
     Bug(
+        "an answer that a killed actor has sent is sent once more",
+        "session",
+        "tests/actors/sessions/test_direct_answer.py",
+        0,
+        (Edit("perdure.actors.sessions.peer", "if left.sent:", "if left.sent and left.is_partial:"),),
+    ),
+    Bug(
+        "two threads write to one peer",
+        "session",
+        "tests/actors/sessions/test_direct_answer.py",
+        0,
+        (Edit("perdure.actors.sessions.peer", "if not writer.is_over:", "if not (writer.is_over or writer.frame):"),),
+    ),
+    Bug(
         "what is sent to the next owner counts as sent for the first time",
         "exchange",
         "clients",
