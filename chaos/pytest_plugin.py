@@ -30,7 +30,7 @@ def perdure_simulated() -> SimulatedSystem:
 @pytest.fixture
 def perdure_system(tmp_path: Path) -> Iterator[Callable[..., System]]:
     """Return a function that makes systems on one temporary folder. One made after another has stopped recovers from it."""
-    from perdure.system import System  # noqa: PLC0415
+    from perdure.system import System  # noqa: PLC0415 - as above
 
     made: list[System] = []
 
@@ -46,7 +46,7 @@ def perdure_system(tmp_path: Path) -> Iterator[Callable[..., System]]:
 @pytest.fixture
 def perdure_monkey() -> Iterator[Callable[..., Monkey]]:
     """Return a function that makes monkeys (`perdure_monkey(system, seed=1)`). They stop at the end of the test at the latest."""
-    from perdure.chaos import Monkey  # noqa: PLC0415
+    from perdure.chaos import Monkey  # noqa: PLC0415 - as above
 
     made: list[Monkey] = []
 

@@ -144,7 +144,7 @@ class DoneRun(NamedTuple):
     lease_batches: list[LeaseBatch]
 
     def each(self) -> Iterator[Done]:
-        """Return the drafts one by one."""
+        """Return the attempts one by one."""
         return (
             Done(number, lease_batch.id_of(number), 1) for number, lease_batch in zip(self.numbers, self.lease_batches, strict=True)
         )

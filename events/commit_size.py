@@ -8,8 +8,6 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import attrs
-
 from perdure.events import vocabulary as ev
 from perdure.events.errors import PayloadTooLarge
 from perdure.events.runs import CompletedRun, LeasedRun, PublishedRun
@@ -106,7 +104,7 @@ _FIXED = {"int": NUMBER_BYTES, "float": NUMBER_BYTES, "float | None": NUMBER_BYT
 
 
 def _measure_of(cls: type[ev.Event]) -> Callable[[Any], tuple[int, int]]:
-    fields = attrs.fields(cls)  # type: ignore[arg-type]
+    fields = ev.fields_of(cls)
     fixed = EVENT_BYTES + len(fields) + sum(_FIXED.get(str(field.type), 1) for field in fields)
     names = [field.name for field in fields if str(field.type) not in _FIXED]
     if not names:
@@ -121,7 +119,7 @@ def _measure_of(cls: type[ev.Event]) -> Callable[[Any], tuple[int, int]]:
 _PUBLISHED = _measure_of(ev.Published)
 _PUBLISHED_BYTES = _PUBLISHED(ev.Published(0, "", "", b""))[1] - 3 * LENGTH_BYTES
 """The bytes of all its fields that are not text."""
-_TYPES = {field.name: str(field.type) for field in attrs.fields(ev.Published)}  # type: ignore[arg-type]
+_TYPES = {field.name: str(field.type) for field in ev.fields_of(ev.Published)}
 _texts_of = attrgetter(*(name for name, kind in _TYPES.items() if kind in {"str", "str | None"}))
 _rest_of = attrgetter(*(name for name, kind in _TYPES.items() if kind not in {"str", "str | None", "bytes", *_FIXED}))
 _NO_REST = _rest_of(ev.Published(0, "", "", b""))

@@ -102,8 +102,8 @@ class CompletedRun(Run):
 
 def _beyond(cls: type[ev.Event], *own: str) -> tuple[Callable[[Any], Any], Any]:
     """Return a getter of the fields of a class that a run has no column for, and the value of these fields in a run."""
-    get = attrgetter(*(field.name for field in attrs.fields(cls) if field.name not in own))  # type: ignore[arg-type]
-    return get, get(cls(*(field.default for field in attrs.fields(cls))))  # type: ignore[arg-type]
+    get = attrgetter(*(field.name for field in ev.fields_of(cls) if field.name not in own))
+    return get, get(cls(*(field.default for field in ev.fields_of(cls))))
 
 
 _beyond_payload, _NO_MORE = _beyond(ev.Published, "number", "id", "type", "payload")

@@ -1,6 +1,7 @@
 """The one place that turns an address, as a caller names a log, into a reader or an empty target.
 
 An address is the path of a data folder, or `postgresql://…#QUEUE/PARTITION`. Opening one as its owner is a store's.
+What needs psycopg is imported by the functions that need it: few hosts have it installed.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ _KEYWORDS = re.compile(r"(?:^|\s)(?:host|hostaddr|user|dbname|password|service)\
 def open_reader(address: str | os.PathLike[str]) -> LogReader:
     """Return a reader of the log at an address. Nothing is read yet: `check_readable` tells whether there is a log."""
     if is_postgres(address):
-        from perdure.store.postgres.postgres_reader import PostgresReader  # noqa: PLC0415 - needs psycopg, which few have
+        from perdure.store.postgres.postgres_reader import PostgresReader
 
         return PostgresReader(_parsed(address))
     try:
@@ -76,7 +77,7 @@ def open_backup(address: str | os.PathLike[str]) -> BackupFolder:
 def open_target(address: str | os.PathLike[str]) -> LogTarget:
     """Return an empty place for a copy of a log. Nothing is written yet: `check_empty` tells whether it is free."""
     if is_postgres(address):
-        from perdure.store.postgres.postgres_copy import PostgresCopy  # noqa: PLC0415 - as above
+        from perdure.store.postgres.postgres_copy import PostgresCopy
 
         return PostgresCopy(_parsed(address))
     return FolderCopy(address)
@@ -92,8 +93,8 @@ def open_store(address: str | os.PathLike[str]) -> EventStore:
     reader.check_readable()
     if not is_postgres(address):
         return SegmentStore(os.fspath(address))
-    from perdure.store.postgres.postgres_reader import PostgresReader  # noqa: PLC0415 - as above
-    from perdure.store.postgres.postgres_store import PostgresStore  # noqa: PLC0415 - as above
+    from perdure.store.postgres.postgres_reader import PostgresReader
+    from perdure.store.postgres.postgres_store import PostgresStore
 
     parsed, found = _parsed(address), PostgresReader(_parsed(address)).partition()
     return PostgresStore(parsed.dsn, name=found.queue, partition=found.number)
@@ -111,8 +112,8 @@ def open_ingress(address: str, queue: str | None, partition: int | None = None) 
     name = queue or parsed.name
     if name is None:
         raise StoreUnavailable("which queue? Pass name=, or write postgresql://USER@HOST/DATABASE#QUEUE")
-    from perdure.store.postgres.traffic.channels import ChannelEnd  # noqa: PLC0415 - as above
-    from perdure.store.postgres.traffic.ingress import Ingress as PostgresIngress  # noqa: PLC0415 - as above
+    from perdure.store.postgres.traffic.channels import ChannelEnd
+    from perdure.store.postgres.traffic.ingress import Ingress as PostgresIngress
 
     of = parsed.at(name, (parsed.partition or 0) if partition is None else partition)
     ingress = PostgresIngress(of)
@@ -130,7 +131,7 @@ def partitions_of(address: str, queue: str | None) -> int:
     name = queue or parsed.name
     if name is None or parsed.partition is not None:
         return 1
-    from perdure.store.postgres.nodes import partitions_on_record  # noqa: PLC0415 - as above
+    from perdure.store.postgres.nodes import partitions_on_record
 
     return partitions_on_record(parsed, name)
 
@@ -154,7 +155,7 @@ def partition_owners(address: str) -> list[PartitionOwner]:
     """
     if not is_postgres(address):
         return []
-    from perdure.store.postgres.nodes import owners_on_record  # noqa: PLC0415 - as above
+    from perdure.store.postgres.nodes import owners_on_record
 
     return owners_on_record(_parsed(address))
 
@@ -169,7 +170,7 @@ def accept_loss(address: str | os.PathLike[str]) -> list[Accepted]:
     """
     if not is_postgres(address) or _parsed(address).name is None:
         raise StoreUnavailable(f"{address} names no queue in a database; write postgresql://USER@HOST/DATABASE#QUEUE")
-    from perdure.store.postgres.high_water import accept  # noqa: PLC0415 - needs psycopg
+    from perdure.store.postgres.high_water import accept
 
     parsed = _parsed(address)
     return accept(parsed, [*partition_addresses(address)] or [parsed.partition or 0])
@@ -184,7 +185,7 @@ def found_queue(address: str, partitions: int, routing: str) -> list[str]:
     parsed = _parsed(address)
     if parsed.name is None or parsed.partition is not None:
         raise StoreUnavailable(f"these are the logs of {partitions} partitions: name a queue for them, postgresql://…#QUEUE")
-    from perdure.store.postgres.nodes import Leases, NodeSession  # noqa: PLC0415 - needs psycopg
+    from perdure.store.postgres.nodes import Leases, NodeSession
 
     session = NodeSession(parsed, parsed.name, "", "", Leases(0.0))
     try:
@@ -205,8 +206,8 @@ def create_tables(address: str | os.PathLike[str]) -> bool:
     if not is_postgres(address):
         raise StoreUnavailable(f"{address} is no address of a database; write postgresql://USER@HOST/DATABASE")
     parsed = _parsed(address)
-    from perdure.store.postgres.connecting.database import Database  # noqa: PLC0415 - as above
-    from perdure.store.postgres.schema import create_schema  # noqa: PLC0415 - as above
+    from perdure.store.postgres.connecting.database import Database
+    from perdure.store.postgres.schema import create_schema
 
     return create_schema(Database(parsed))
 
@@ -250,7 +251,7 @@ def check_no_keywords(address: str | os.PathLike[str]) -> None:
 
 def _parsed(address: str) -> PostgresAddress:
     try:
-        from perdure.store.postgres.connecting.postgres_address import PostgresAddress  # noqa: PLC0415 - needs psycopg, which few have
+        from perdure.store.postgres.connecting.postgres_address import PostgresAddress
     except ImportError as error:
         raise StoreUnavailable("a log in PostgreSQL needs psycopg: pip install 'perdure[postgres]'") from error
     return PostgresAddress.parse(address)

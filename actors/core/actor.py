@@ -160,7 +160,7 @@ class Actor(pykka.ThreadingActor):
         self.at_rest = True
         return False
 
-    def on_batch(self, messages: list[Any]) -> None:
+    def on_batch(self, messages: list[Any], /) -> None:
         """Handle a batch of messages. Runs in the actor's thread; an exception that it raises is the actor's death."""
         raise NotImplementedError
 

@@ -49,7 +49,7 @@ class Clock(Protocol):
     def wall_us(self) -> int:
         """Return the wall clock's time in microseconds, for schedules; it goes back when the wall clock is put back."""
 
-    def skipped_us(self, since_us: int, until_us: int) -> int:
+    def skipped_us(self, since_us: int, until_us: int, /) -> int:
         """Return how much of a stretch of time was skipped: the clock was put forward, or the machine slept."""
 
     def subscribe(self, moved: Callable[[], None]) -> None:
@@ -113,7 +113,7 @@ class SystemClock:
         """See `Clock.wall_us`."""
         return time.time_ns() // 1000
 
-    def skipped_us(self, since_us: int, until_us: int) -> int:
+    def skipped_us(self, since_us: int, until_us: int, /) -> int:
         """See `Clock.skipped_us`."""
         if not self._jumps:
             return 0
@@ -156,7 +156,7 @@ class ManualClock:
         """See `Clock.wall_us`."""
         return self._now_us
 
-    def skipped_us(self, since_us: int, until_us: int) -> int:  # noqa: ARG002 - the protocol's names; a test means what it says
+    def skipped_us(self, _since_us: int, _until_us: int, /) -> int:
         """See `Clock.skipped_us`: a move forward counts as time that passed."""
         return 0
 

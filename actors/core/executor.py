@@ -38,7 +38,7 @@ class Executor(Protocol):
     def runs(self, actor: Actor) -> bool:
         """Return whether an actor was started and has not ended."""
 
-    def beside(self, work: Callable[[], None], name: str) -> Callable[[], bool]:
+    def beside(self, work: Callable[[], None], name: str, /) -> Callable[[], bool]:
         """Run `work` in another thread, safe from exceptions thrown into the caller's; return at once. `name` names the thread.
 
         The function that is returned tells whether that thread still lives.
@@ -86,7 +86,7 @@ class Threads:
         """See `Executor.runs`."""
         return actor.thread is not None and actor.thread.is_alive()
 
-    def beside(self, work: Callable[[], None], name: str) -> Callable[[], bool]:
+    def beside(self, work: Callable[[], None], name: str, /) -> Callable[[], bool]:
         """See `Executor.beside`."""
         thread = BackgroundThread(work, f"perdure-{name}")
         begin_thread(thread)

@@ -74,7 +74,7 @@ class Spool(Source, Protocol):
     def in_append(self) -> bool:
         """Whether its rows are the store's: the append that takes them in removes them."""
 
-    def taken_in(self, rows: list[int], left: list[int]) -> None:
+    def taken_in(self, rows: list[int], left: list[int], /) -> None:
         """Note that rows are published, or are dead letters, and remove those that are left."""
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Effect(Protocol):
     """Something that must not be seen outside before the events that it follows from are on record."""
 
-    def release(self, seq: int) -> None:
+    def release(self, seq: int, /) -> None:
         """Carry it out; the log holds everything up to `seq`. Runs in the journal's thread."""
 
 
@@ -34,7 +34,7 @@ class Tell:
     name: str
     message: Any
 
-    def release(self, seq: int) -> None:  # noqa: ARG002 - the protocol's name
+    def release(self, _seq: int, /) -> None:
         """See `Effect.release`."""
         self.directory.tell(self.name, self.message)
 
@@ -46,7 +46,7 @@ class OnRecord:
     unrecorded: dict[int, ev.Event]
     event: ev.Event
 
-    def release(self, seq: int) -> None:  # noqa: ARG002 - the protocol's name
+    def release(self, _seq: int, /) -> None:
         """See `Effect.release`."""
         self.unrecorded.pop(id(self.event), None)
 

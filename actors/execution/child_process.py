@@ -81,7 +81,7 @@ class HandlerProcess:
         with theirs:
             numbers = (str(theirs.fileno()), str(self._memory_bytes))
             command = [sys.executable, "-P", "-c", BOOT, *numbers, *_import_path()]
-            self._child = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)  # noqa: S603
+            self._child = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)  # noqa: S603 - this interpreter, this package
         self._connection, self._is_ready, self._broken = Connection(ours.detach()), False, None
         self._connection.send_bytes(handler)
         return self._connection

@@ -171,7 +171,7 @@ class HostLoop(EventLoop):
         """See `Actor.patience_s`."""
         return CLOSED_LOOK_S
 
-    def on_batch(self, messages: list[Any]) -> None:  # noqa: ARG002 - the base's name
+    def on_batch(self, _messages: list[Any], /) -> None:
         """Look whether the loop is still there: whatever comes asks for that."""
         self.on_idle()
 

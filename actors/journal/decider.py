@@ -99,7 +99,7 @@ class Decider(Actor):
         self.term_begun(states, seq)
         self.ready = True
 
-    def term_begun(self, states: States, seq: int) -> None:
+    def term_begun(self, states: States, seq: int, /) -> None:
         """Take this actor's part of the states at `seq`."""
         raise NotImplementedError
 

@@ -124,7 +124,7 @@ class Queue(DecisionPass):
         self.looks = Looks(self.pending)
         super().begin()
 
-    def term_begun(self, states: States, seq: int) -> None:  # noqa: ARG002 - the base's name
+    def term_begun(self, states: States, _seq: int, /) -> None:
         """Take the queue's part; at the start of a run, take back what the last process had leased."""
         self.state = states.queue
         now_us = self.clock.now_us()

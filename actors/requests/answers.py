@@ -24,7 +24,7 @@ class Settle:
     request: Request
     value: Any
 
-    def release(self, seq: int) -> None:
+    def release(self, seq: int, /) -> None:
         """See `Effect.release`."""
         self.pending.settle(self.request, self.value(seq) if callable(self.value) else self.value)
 
@@ -36,6 +36,6 @@ class SettleAll:
     pending: PendingRequests
     requests: list[Request]
 
-    def release(self, seq: int) -> None:  # noqa: ARG002 - the protocol's name
+    def release(self, _seq: int, /) -> None:
         """See `Effect.release`."""
         self.pending.settle_all(self.requests)

@@ -88,7 +88,7 @@ class SubmitBatch:
             pieces.append(piece)
         return pieces
 
-    def resolve(self, value: Any) -> None:  # noqa: ARG002 - the answer of each is its id
+    def resolve(self, _value: Any, /) -> None:
         """See `Reply.resolve`."""
         replies = self._close()[1]
         for ident, reply in zip(self._ids[: len(replies)], replies, strict=True):

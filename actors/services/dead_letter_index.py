@@ -42,7 +42,7 @@ class DeadLetterIndex(Decider):
         super().__init__(directory, pending, log, "dead_letters", generation)
         self.tuning = tuning
 
-    def term_begun(self, states: States, seq: int) -> None:
+    def term_begun(self, states: States, seq: int, /) -> None:
         """Take the part of the dead letters."""
         self.state = states.dead_letters
         self.folded_seq = seq

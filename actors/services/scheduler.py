@@ -49,7 +49,7 @@ class _NowReply:
         self._request = request
         self._ident = ident
 
-    def resolve(self, value: Any) -> None:  # noqa: ARG002 - the protocol's name
+    def resolve(self, _value: Any, /) -> None:
         """See `Reply.resolve`."""
         self._pending.settle(self._request, self._ident)
 

@@ -106,7 +106,7 @@ class Server:
 
     def adopt(self, sock: socket.socket, origin: str, principal: str) -> None:
         """Serve a peer that came in by another way, with all rights; see `Session` for `origin` and `principal`. In any thread."""
-        sock.setblocking(False)  # noqa: FBT003 - the library's signature
+        sock.settimeout(0.0)
         self._adopted.append((sock, origin, principal))
         self._waker.wake()
 
@@ -236,7 +236,7 @@ class Server:
             if not isinstance(error, BlockingIOError):
                 time.sleep(0.01)
             return
-        sock.setblocking(False)  # noqa: FBT003 - the library's signature
+        sock.settimeout(0.0)
         pid, uid = peer_of(sock)
         peer = Peer(sock, pid, time.monotonic())
         peer.is_proven = not listener.secret

@@ -306,7 +306,7 @@ class Batch(Sequence[BatchItem[M]]):
 
 def deliveries_of(context: Context | Batch[Any]) -> list[WorkerDelivery]:
     """Return what a worker has in hand, by what its handler sees of it; for the worker."""
-    return [context._delivery] if isinstance(context, Context) else [item._delivery for item in context]  # noqa: SLF001
+    return [context._delivery] if isinstance(context, Context) else [item._delivery for item in context]  # noqa: SLF001 - of this module
 
 
 def check_percent(percent: float) -> None:

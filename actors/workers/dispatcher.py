@@ -83,7 +83,7 @@ class Dispatcher(Decider):
                     self.pending.refuse(request, another(error))
             raise
 
-    def term_begun(self, states: States, seq: int) -> None:  # noqa: ARG002 - the base's name
+    def term_begun(self, states: States, _seq: int, /) -> None:
         """Take the part of the handlers, and adjust the workers to it."""
         self.state = states.handlers
         for pool in self.pools.by_type.values():

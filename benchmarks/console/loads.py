@@ -65,9 +65,9 @@ class Browser:
     """Asks a console in this process, and notes how long each answer takes."""
 
     def __init__(self, console: Any) -> None:
-        from starlette.testclient import TestClient  # noqa: PLC0415 - only where it is installed
+        from starlette.testclient import TestClient
 
-        from perdure.console.app import application  # noqa: PLC0415 - as above
+        from perdure.console.app import application
 
         app = application(console, hosts=("127.0.0.1",), principal=lambda _: "benchmark")
         self._client = TestClient(app, base_url="http://127.0.0.1")
@@ -94,9 +94,9 @@ def pages(folder: Path) -> Sequence[float]:
     95th percentile of the slowest page, and that of all pages at a past moment.
     """
     console_class = _installed()
-    from perdure.runtime.process.interpreter_settings import InterpreterSettings  # noqa: PLC0415 - as below
-    from perdure.security import Rights  # noqa: PLC0415 - as in `_installed`
-    from perdure.store import open_reader  # noqa: PLC0415 - as above
+    from perdure.runtime.process.interpreter_settings import InterpreterSettings
+    from perdure.security import Rights
+    from perdure.store import open_reader
 
     InterpreterSettings(perdure.Options()).apply()  # as the command does
     console = console_class(open_reader(str(folder)), None, rights=Rights(), open_payloads=True)
@@ -135,9 +135,9 @@ def _p95(times: Sequence[float]) -> float:
 
 def _installed() -> Any:
     try:
-        import uvicorn  # noqa: F401, PLC0415 - only where it is installed
+        import uvicorn  # noqa: F401 - only where it is installed
 
-        from perdure.console.console import Console  # noqa: PLC0415 - as above
+        from perdure.console.console import Console
     except ImportError as error:
         raise Missing("perdure[console] is not installed") from error
     return Console
@@ -146,9 +146,9 @@ def _installed() -> Any:
 @contextmanager
 def _open(system: perdure.System) -> Iterator[None]:
     """Serve the system's console from its own process, and keep a page open in a browser of another process."""
-    import uvicorn  # noqa: PLC0415 - only where it is installed
+    import uvicorn
 
-    from perdure.console import asgi  # noqa: PLC0415 - as above
+    from perdure.console import asgi
 
     app = asgi(system, principal=lambda _: "benchmark", authorize=lambda *_: True)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", timeout_graceful_shutdown=1))

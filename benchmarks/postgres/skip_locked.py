@@ -27,7 +27,7 @@ class SkipLocked:
     """The table, connections for its publishers, and its worker. A publisher's connection is its own."""
 
     def __init__(self, dsn: str, publishers: int = 1) -> None:
-        import psycopg  # noqa: PLC0415 - only where it is installed
+        import psycopg
 
         self._dsn = dsn
         self._connect: Any = psycopg.connect

@@ -37,9 +37,9 @@ def _nothing(_system: perdure.System) -> Iterator[None]:
 @contextmanager
 def _scraped(system: perdure.System) -> Iterator[None]:
     """Scrape each second, as a busy Prometheus would; as often as fits into a short run."""
-    from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415 - only where it is installed
+    from prometheus_client import CollectorRegistry, generate_latest
 
-    from perdure.telemetry import PrometheusCollector  # noqa: PLC0415 - as above
+    from perdure.telemetry import PrometheusCollector
 
     registry = CollectorRegistry()
     PrometheusCollector(system, registry=registry)
@@ -63,15 +63,15 @@ def _opentelemetry(share: float | None, *, has_metrics: bool = True) -> With:
 
     def made() -> tuple[Sequence[perdure.Middleware], Callable[[perdure.System], AbstractContextManager[None]]]:
         try:
-            from opentelemetry.metrics import NoOpMeterProvider  # noqa: PLC0415 - only where it is installed
-            from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415 - only where it is installed
-            from opentelemetry.sdk.metrics.export import InMemoryMetricReader  # noqa: PLC0415 - as above
-            from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - as above
-            from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult  # noqa: PLC0415 - as above
-            from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased  # noqa: PLC0415 - as above
+            from opentelemetry.metrics import NoOpMeterProvider
+            from opentelemetry.sdk.metrics import MeterProvider
+            from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+            from opentelemetry.sdk.trace import TracerProvider
+            from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+            from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
         except ImportError as error:
             raise Missing("opentelemetry-sdk is not installed") from error
-        from perdure.telemetry import OpenTelemetry  # noqa: PLC0415 - as above
+        from perdure.telemetry import OpenTelemetry
 
         class Dropped(SpanExporter):
             def export(self, spans: Sequence[object]) -> SpanExportResult:  # noqa: ARG002 - the SDK's name
@@ -89,10 +89,10 @@ def _opentelemetry(share: float | None, *, has_metrics: bool = True) -> With:
 
 def _prometheus() -> tuple[Sequence[perdure.Middleware], Callable[[perdure.System], AbstractContextManager[None]]]:
     try:
-        from prometheus_client import CollectorRegistry  # noqa: PLC0415 - only where it is installed
+        from prometheus_client import CollectorRegistry
     except ImportError as error:
         raise Missing("prometheus-client is not installed") from error
-    from perdure.telemetry import PrometheusMiddleware  # noqa: PLC0415 - as above
+    from perdure.telemetry import PrometheusMiddleware
 
     return [PrometheusMiddleware(registry=CollectorRegistry())], _scraped
 

@@ -93,7 +93,7 @@ def kill_lines(
     within: Within = None,
     most: Most = 0,
     frames: Frames = 16,
-    opcodes: Annotated[bool, typer.Option(help="At each bytecode instead of each line.")] = False,  # noqa: FBT002 - a flag
+    opcodes: Annotated[bool, typer.Option(help="At each bytecode instead of each line.")] = False,
 ) -> None:
     """Kill a process that works on a store at its N-th executed line of the store, for every N, and recover each time."""
     with _settle_dead(within, frames) as sweep, _reported("kills at bytecodes" if opcodes else "kills at lines") as step:
@@ -103,7 +103,7 @@ def kill_lines(
 def fail_calls(
     within: Within = None,
     most: Most = 0,
-    onward: Annotated[bool, typer.Option(help="Let all later calls of the same kind fail too.")] = False,  # noqa: FBT002 - a flag
+    onward: Annotated[bool, typer.Option(help="Let all later calls of the same kind fail too.")] = False,
 ) -> None:
     """Let the N-th system call of a process that works on a store fail in each way, for every N. Needs strace."""
     _needs(why_no_strace())

@@ -70,7 +70,7 @@ class PowerCuts:
         for i in (0, 1, n // 2, n - 1, n):
             yield list(pending[:i])
         for _ in range(self._samples):
-            yield [p for p in pending if self._rng.random() < 0.5]  # noqa: PLR2004 - each as likely as not
+            yield [p for p in pending if self._rng.random() < 0.5]
 
     def _tears(self, change: Change) -> Iterator[Change]:
         """Yield what may be left of the last write: a part up to a sector or any byte, followed by nothing, zeros or garbage."""

@@ -132,14 +132,14 @@ class MemoryDisk(Disk):
 
     # --- the interface of `Disk` -----------------------------------------------------------------------------------------
 
-    def lock(self, folder: Path) -> MemoryLock:  # type: ignore[override]  # noqa: ARG002 - there is one folder
+    def lock(self, _folder: Path, /) -> MemoryLock:  # type: ignore[override]  # a lock of no file
         """See `Disk.lock`."""
         return MemoryLock(self)
 
     def open_folder(self, folder: Path) -> None:
         """See `Disk.open_folder`: there is one folder."""
 
-    def folder_problem(self, folder: Path) -> str:  # noqa: ARG002 - there is one folder
+    def folder_problem(self, _folder: Path, /) -> str:
         """See `Disk.folder_problem`: a test sets `moved`."""
         return self.moved
 
@@ -170,7 +170,7 @@ class MemoryDisk(Disk):
     def open_to_others(self, folder: Path) -> None:
         """See `Disk.open_to_others`: there is only this process."""
 
-    def names(self, folder: Path) -> list[str]:  # noqa: ARG002 - there is one folder
+    def names(self, _folder: Path, /) -> list[str]:
         """See `Disk.names`."""
         return list(self.names_seen)
 
@@ -195,7 +195,7 @@ class MemoryDisk(Disk):
         """See `Disk.open_claimed`: one process at a time uses a disk in memory."""
         return self.open_read(path)
 
-    def claim(self, fd: int) -> bool:  # noqa: ARG002 - as above
+    def claim(self, _fd: int, /) -> bool:
         """See `Disk.claim`."""
         return True
 
@@ -236,7 +236,7 @@ class MemoryDisk(Disk):
         finally:
             self.close(fd)
 
-    def sync_folder(self, path: Path) -> None:  # noqa: ARG002 - there is one folder
+    def sync_folder(self, _path: Path, /) -> None:
         """See `Disk.sync_folder`."""
         self._step("sync_folder")  # after a failure names stay pending: the file system's journal has them, not the page cache
         for link in self.names_pending:

@@ -123,7 +123,7 @@ def draw(
     ]
     drawn = [rng.choice(names) for _ in range(steps)]
     made = [Step(name, TABLE[name].draw(rng)) for name in drawn]
-    plan = Plan(rng.getrandbits(32), processes, made, small=rng.random() < 0.5)  # noqa: PLR2004 - as likely as not
+    plan = Plan(rng.getrandbits(32), processes, made, small=rng.random() < 0.5)
     plan = _with_clients(plan, random.Random(f"clients of {seed}"), faults=faults, clients=clients, favoured=favoured)
     has_others = faults and any("with_others" in settings for settings in plan.processes)
     return _with_roles(plan, random.Random(f"roles of {seed}"), roles=roles, favoured=favoured) if has_others else plan

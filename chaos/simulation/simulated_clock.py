@@ -28,7 +28,7 @@ class SimulatedClock:
         """See `Clock.wall_us`."""
         return self.now_us()
 
-    def skipped_us(self, since_us: int, until_us: int) -> int:  # noqa: ARG002 - the protocol's names
+    def skipped_us(self, _since_us: int, _until_us: int, /) -> int:
         """See `Clock.skipped_us`: simulated time does not jump."""
         return 0
 

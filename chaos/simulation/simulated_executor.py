@@ -98,7 +98,7 @@ class SimulatedExecutor:
         """See `Executor.runs`."""
         return any(entry.actor is actor for entry in self._scheduled)
 
-    def beside(self, work: Callable[[], None], name: str) -> Callable[[], bool]:  # noqa: ARG002 - the protocol's name
+    def beside(self, work: Callable[[], None], _name: str, /) -> Callable[[], bool]:
         """See `Executor.beside`. Nothing is interrupted here, so the work is done at once."""
         work()
         return lambda: False

@@ -38,7 +38,7 @@ class _Selector(selectors.DefaultSelector):
         try:
             self.executor.run_until(lambda: False, timeout)
         finally:
-            asyncio._set_running_loop(running)  # noqa: SLF001
+            asyncio._set_running_loop(running)  # noqa: SLF001 - as above
         return super().select(0)
 
 
@@ -77,14 +77,16 @@ class SimulatedHooks(Hooks):
         self,
         runtime: HandlerRuntime,
         hook: Callable[[], Any],
-        seconds: float | None,  # noqa: ARG002 - the base's names
-        given_up: Callable[[], bool],  # noqa: ARG002
+        _seconds: float | None,
+        _given_up: Callable[[], bool],
+        /,
     ) -> Context:
         mark = HookMark(runtime)
         try:
+            variables: Context
             variables, error = runtime.host.variables.run(run_coroutine, self._executor, in_context(hook, mark))
         finally:
             mark.runtime = None
         if error is not None:
             raise error
-        return variables  # type: ignore[no-any-return]
+        return variables

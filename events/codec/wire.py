@@ -99,8 +99,8 @@ _TRAILING = {
     cls: [
         field.default
         for field in takewhile(
-            lambda field: field.default is not attrs.NOTHING and not isinstance(field.default, attrs.Factory),  # type: ignore[arg-type]
-            reversed(attrs.fields(cls)),  # type: ignore[arg-type]
+            lambda field: field.default is not attrs.NOTHING and not isinstance(field.default, attrs.Factory),  # type: ignore[arg-type]  # attrs types it as a function
+            reversed(ev.fields_of(cls)),
         )
     ]
     for cls in ev.VOCABULARY.values()

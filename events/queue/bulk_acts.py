@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-import attrs
-
 from perdure.events import vocabulary as ev
 from perdure.events.acts import TEXT_MAX, Act, on_messages
 from perdure.events.commands import AdvanceBulk, Death, ReplayItem
@@ -143,7 +141,7 @@ def next_commit(bulk: Bulk, portion: Portion) -> AdvanceBulk:
             if payload is None:
                 passed_over += 1
                 continue
-            published = attrs.evolve(item.published, payload=payload)  # type: ignore[misc]
+            published = ev.evolved(item.published, payload=payload)
             item = item._replace(published=published, edited=True)
         items.append(item)
     return AdvanceBulk(bulk.bulk, portion.upto, items, [], passed_over)

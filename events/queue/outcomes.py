@@ -8,8 +8,6 @@ from __future__ import annotations
 from operator import is_
 from typing import TYPE_CHECKING, TypeAlias
 
-import attrs
-
 from perdure.events import vocabulary as ev
 from perdure.events.commands import Done, DoneRun, ExpireLease, Fail, Orphan, ReassertLease, Release, Spend
 from perdure.events.commit_size import check_commit, measure
@@ -138,7 +136,7 @@ def _counted_as(lease: ev.Leased, uncounted: int) -> ev.Leased:
     if lease.uncounted == uncounted:
         return lease
     retries = lease.retries if lease.retries < 0 else lease.retries - lease.uncounted + uncounted
-    return attrs.evolve(lease, retries=retries, uncounted=uncounted)  # type: ignore[misc]
+    return ev.evolved(lease, retries=retries, uncounted=uncounted)
 
 
 def spend(state: QueueState, claim: Spend, now_us: int, limits: Limits) -> Events:

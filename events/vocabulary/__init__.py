@@ -19,7 +19,7 @@ from perdure.events.vocabulary.act_events import (
     HandlersAdministered,
     MessagesAdministered,
 )
-from perdure.events.vocabulary.event import VOCABULARY, Event
+from perdure.events.vocabulary.event import VOCABULARY, Event, evolved, fields_of
 from perdure.events.vocabulary.handler_events import (
     Adapted,
     HandlerRegistered,
@@ -106,4 +106,6 @@ __all__ = [
     "Stopped",
     "Superseded",
     "Ticked",
+    "evolved",
+    "fields_of",
 ]

@@ -12,7 +12,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["VOCABULARY", "Event", "event"]
+__all__ = ["VOCABULARY", "Event", "event", "evolved", "fields_of"]
 
 E = TypeVar("E")
 
@@ -30,6 +30,19 @@ VOCABULARY: dict[int, type[Event]] = {}
 """Every event class by its wire tag. A tag is never reused for another class."""
 
 
+def fields_of(cls: Any) -> tuple[attrs.Attribute[Any], ...]:
+    """Return the fields of an event's class, which type checkers do not know as a class of attrs."""
+    fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(cls)
+    return fields
+
+
+def evolved(event: E, **changes: Any) -> E:
+    """Return a copy of an event with other values in some fields."""
+    copy: Any = event
+    changed: E = attrs.evolve(copy, **changes)
+    return changed
+
+
 @dataclass_transform(frozen_default=True, field_specifiers=(attrs.field,))
 def event(tag: int, decider: str, version: int = 1) -> Callable[[type[E]], type[E]]:
     """Return a decorator that makes an attrs class of an event and enters it in the vocabulary.
@@ -45,6 +58,7 @@ def event(tag: int, decider: str, version: int = 1) -> Callable[[type[E]], type[
             msg = f"wire tag {tag} already belongs to {VOCABULARY[tag].__name__}"
             raise ValueError(msg)
         VOCABULARY[tag] = made
-        return made  # type: ignore[no-any-return]
+        entered: type[E] = made
+        return entered
 
     return enter

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import typer  # noqa: TC002 - typer reads the annotations
+import typer
 
 from perdure.actors.journal.log_fold import fold_log
 from perdure.cli.existing_folder import existing_folder

@@ -9,7 +9,7 @@ import os
 import sys
 from importlib.metadata import PackageNotFoundError, entry_points
 from importlib.metadata import version as installed_version
-from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -79,7 +79,7 @@ arrange(app)
 console = Terminal()
 
 
-def _version(asked: bool) -> None:  # noqa: FBT001 - typer calls it so
+def _version(asked: bool) -> None:
     if asked:
         try:
             console.print(f"perdure {installed_version('perdure')}", highlight=False)
@@ -95,7 +95,7 @@ def options(
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Read options from this TOML file instead of the one in PERDURE_CONFIG.")
     ] = None,
-    version: Annotated[  # noqa: ARG001 - its callback does it
+    _version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:

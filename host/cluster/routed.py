@@ -92,10 +92,10 @@ class Routed(Results, Consuming):
         drafts = publish.drafts
         if isinstance(drafts, DraftRun):
             return {of_id(drafts.ids[0], self.count): drafts}
-        parts: dict[int, list[Draft] | DraftRun] = {}
+        parts: dict[int, list[Draft]] = {}
         for draft in drafts:
-            parts.setdefault(self._partition_of(draft), []).append(draft)  # type: ignore[union-attr] # lists, as none is a run
-        return parts
+            parts.setdefault(self._partition_of(draft), []).append(draft)
+        return {**parts}
 
     def _publish(self, publish: Publish) -> None:
         parts = self._by_partition(publish)

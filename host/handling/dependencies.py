@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["adapt"]
 
+MESSAGE_AND_CONTEXT = 2
+"""How many arguments a handler takes that wants both."""
+
 
 def adapt(
     handler: Any, registry: svcs.Registry | None, *, takes: int = 2, message_type: type | None = None
@@ -46,7 +49,7 @@ def adapt(
     signature = read(handler, takes, message_type)
     needs = signature.services
     make = _method(handler) if inspect.isclass(handler) else lambda services: _with(handler, services)
-    if not inspect.isclass(handler) and not needs and signature.arguments == takes == 2:  # noqa: PLR2004
+    if not inspect.isclass(handler) and not needs and signature.arguments == takes == MESSAGE_AND_CONTEXT:
         return handler, signature.is_async, False  # called as it is
     plain = _made(make, signature.arguments, signature.context_name)
     if not needs:
@@ -67,11 +70,11 @@ def _with(handler: Any, services: Mapping[str, Any]) -> Callable[..., Any]:
 
 
 def _made(make: Callable[[Mapping[str, Any]], Callable[..., Any]], arguments: int, context_name: str | None) -> Callable[..., Any]:
-    if arguments == 2:  # noqa: PLR2004 - message and context
+    if arguments == MESSAGE_AND_CONTEXT:
         return lambda services, message, context: make(services)(message, context)
     if context_name is not None:
         return lambda services, message, context: make(services)(message, **{context_name: context})
-    return lambda services, message, context: make(services)(message)  # noqa: ARG005 - it takes none
+    return lambda services, message, _context: make(services)(message)
 
 
 def _in_scope(registry: svcs.Registry, needs: Mapping[str, type], plain: Callable[..., Any]) -> Handle:

@@ -97,7 +97,7 @@ class Handlers(Declaring):
         def register(handler: Any) -> Any:
             read(handler, 1, cls)
             self._take(cls, handler, replace=replace)
-            self._declare(lambda includes: includes._batch_handler(cls, options, batch, replace=replace)(handler))  # noqa: SLF001
+            self._declare(lambda includes: includes._batch_handler(cls, options, batch, replace=replace)(handler))  # noqa: SLF001 - as above
             return handler
 
         return register
@@ -110,25 +110,25 @@ class Handlers(Declaring):
         self._types[name] = label_of(handler)
 
     def _every_message(self, ticks: Ticks, message: Any, options: dict[str, Any]) -> None:
-        self._declare(lambda includes: includes._every_message(ticks, message, dict(options)))  # noqa: SLF001
+        self._declare(lambda includes: includes._every_message(ticks, message, dict(options)))  # noqa: SLF001 - as above
 
     def _every_tick(self, ticks: Ticks, options: Mapping[str, Any]) -> Any:
         _check("every", options)
 
         def register(handler: Any) -> Any:
             read(handler, 2, Tick)
-            self._declare(lambda includes: includes._every_tick(ticks, options)(handler))  # noqa: SLF001
+            self._declare(lambda includes: includes._every_tick(ticks, options)(handler))  # noqa: SLF001 - as above
             return handler
 
         return register
 
     def _on_start(self, hook: Callable[[], Any]) -> None:
         check_hook(hook)
-        self._declare(lambda includes: includes._on_start(hook))  # noqa: SLF001
+        self._declare(lambda includes: includes._on_start(hook))  # noqa: SLF001 - as above
 
     def _on_stop(self, hook: Callable[[], Any]) -> None:
         check_hook(hook)
-        self._declare(lambda includes: includes._on_stop(hook))  # noqa: SLF001
+        self._declare(lambda includes: includes._on_stop(hook))  # noqa: SLF001 - as above
 
 
 def _check(call: str, options: Mapping[str, Any]) -> None:

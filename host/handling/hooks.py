@@ -77,7 +77,7 @@ class Hooks:
             except BaseException:
                 logger.exception("the stop hook %s failed", label_of(hook))
 
-    def _run(self, runtime: HandlerRuntime, hook: Hook, seconds: float | None, given_up: Callable[[], bool]) -> Context:
+    def _run(self, runtime: HandlerRuntime, hook: Hook, seconds: float | None, given_up: Callable[[], bool], /) -> Context:
         """Run one hook to its end; return the context variables as it left them."""
         loop = runtime.directory.actors.get("event_loop")
         if not isinstance(loop, EventLoop):
@@ -106,7 +106,8 @@ class Hooks:
                     continue
                 if error is not None:
                     raise error
-                return variables  # type: ignore[no-any-return]
+                after: Context = variables
+                return after
         finally:
             mark.runtime = None
             runtime.host.loop_calls.discard(call)

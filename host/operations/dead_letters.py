@@ -8,8 +8,6 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-import attrs
-
 from perdure.arguments.acting import new_act
 from perdure.arguments.choices import check_flag, check_whole
 from perdure.arguments.moments import checked_id, moment, moment_us
@@ -20,7 +18,7 @@ from perdure.events.queue.dead_letters import Letter, death, replay_item
 from perdure.events.queue.searching.expression import search_of
 from perdure.events.queue.searching.letter_search import Selection, Stats
 from perdure.events.seconds import checked_seconds, shown
-from perdure.events.vocabulary import Extras, Replayed
+from perdure.events.vocabulary import Extras, Replayed, evolved
 from perdure.operations.bulk.acts_where import ActsWhere, checked_expression
 from perdure.operations.dead_letter import DeadLetter, DeadLetterStats, entry_of
 
@@ -142,7 +140,7 @@ class DeadLetters(ActsWhere):
             extras = item.published.extras
             if extras is not None or draft.extras is not None:
                 extras = (extras or Extras())._replace(version=(draft.extras or Extras()).version)
-            published = attrs.evolve(item.published, payload=draft.payload, extras=extras)  # type: ignore[misc]
+            published = evolved(item.published, payload=draft.payload, extras=extras)
             item = item._replace(published=published, edited=True)
         self._system.ask("queue", Replay([item], act=new_act("replay" if message is None else "edit", item.published.id)))
 

@@ -149,7 +149,7 @@ class Outbox:
             InvalidMessage, PayloadTooLarge, UnknownMessageType: as `System.publish`.
         """
         draft = self._draft_of_message(message, **options)
-        self._sql.run(f"INSERT INTO {TABLE} (id, draft) VALUES (?, ?)", (draft.id, written_draft(draft)))  # noqa: S608
+        self._sql.run(f"INSERT INTO {TABLE} (id, draft) VALUES (?, ?)", (draft.id, written_draft(draft)))  # noqa: S608 - our table's name
         return draft.id
 
 
@@ -304,8 +304,8 @@ class OutboxRelay:
                 self._delete(rows)
 
     def _select(self, after: int) -> list[tuple[int, Draft | InvalidMessage]]:
-        sizes = f"SELECT seq, LENGTH(draft) FROM {TABLE} WHERE seq > ? ORDER BY seq LIMIT {BATCH}"  # noqa: S608
-        rows = f"SELECT seq, draft FROM {TABLE} WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT {BATCH}"  # noqa: S608
+        sizes = f"SELECT seq, LENGTH(draft) FROM {TABLE} WHERE seq > ? ORDER BY seq LIMIT {BATCH}"  # noqa: S608 - as above
+        rows = f"SELECT seq, draft FROM {TABLE} WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT {BATCH}"  # noqa: S608 - as above
         with contextlib.closing(self._connect()) as connection:
             sql = Sql(connection)
             found: list[tuple[int, bytes]] = []
@@ -316,7 +316,7 @@ class OutboxRelay:
     def _delete(self, rows: list[int]) -> None:
         with contextlib.closing(self._connect()) as connection:
             marks = ", ".join("?" * len(rows))
-            Sql(connection).run(f"DELETE FROM {TABLE} WHERE seq IN ({marks})", tuple(rows))  # noqa: S608
+            Sql(connection).run(f"DELETE FROM {TABLE} WHERE seq IN ({marks})", tuple(rows))  # noqa: S608 - as above, and question marks
             connection.commit()
         self.published += len(rows)
 

@@ -100,10 +100,10 @@ class Connected(Asking):
         self._check_known()
         return self._facts.retries_of(type_name)
 
-    def _waiting_for(self, type_name: str) -> AbstractContextManager[None]:  # noqa: ARG002 - the base's name
+    def _waiting_for(self, _type_name: str, /) -> AbstractContextManager[None]:
         return contextlib.nullcontext()
 
-    def _exception_of(self, ident: str) -> BaseException | None:  # noqa: ARG002 - the base's name
+    def _exception_of(self, _ident: str, /) -> BaseException | None:
         return None
 
     def run_figures(self) -> RunFigures:

@@ -22,7 +22,7 @@ __all__ = ["Ids", "made_us"]
 def made_us(ident: str) -> int:
     """Return when an id was made, in microseconds since the epoch, precise to the millisecond; 0 for other ids."""
     try:
-        return int(ident[:8] + ident[9:13], 16) * 1000 if len(ident) == 36 and ident[14] == "7" else 0  # noqa: PLR2004
+        return int(ident[:8] + ident[9:13], 16) * 1000 if len(ident) == 36 and ident[14] == "7" else 0  # noqa: PLR2004 - the length of a UUID
     except ValueError:
         return 0
 

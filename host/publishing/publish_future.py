@@ -142,7 +142,8 @@ class PublishFuture(Future[T]):
     def result(self, timeout: float | None = None) -> T:
         """See `Future.result`."""
         if self._state == FINISHED and self._exception is None:
-            return self._result  # type: ignore[no-any-return]
+            result: T = self._result
+            return result
         if self._state == PENDING and timeout != 0:
             check_may_wait()
         return super().result(timeout)

@@ -131,7 +131,7 @@ class SpoolSource:
             if not self._left[name]:
                 self._remove(name)
 
-    def taken_in(self, rows: list[int], left: list[int]) -> None:  # noqa: ARG002 - nothing else removes them
+    def taken_in(self, rows: list[int], _left: list[int], /) -> None:
         """See `Spool.taken_in`.
 
         Raises:

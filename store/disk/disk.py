@@ -48,7 +48,7 @@ class Disk:
             self._opened = None
             opened.release()
 
-    def folder_problem(self, folder: Path) -> str:
+    def folder_problem(self, folder: Path, /) -> str:
         """Return why the name of the opened folder no longer leads to it; empty if it does, or if none is open."""
         opened = self._opened
         return opened.problem() if opened is not None and opened.path == folder else ""
@@ -102,7 +102,7 @@ class Disk:
         name, opened = self._at(path)
         return os.open(name, flags | _NO_FOLLOW, mode, dir_fd=opened.fd if opened else None)
 
-    def lock(self, folder: Path) -> FolderLock:
+    def lock(self, folder: Path, /) -> FolderLock:
         """Return the lock of a data folder, not yet taken."""
         return FolderLock(folder, self.open_in)
 
@@ -124,7 +124,7 @@ class Disk:
         """Return how users other than its owner could change a folder; None if they could not."""
         return open_to_others(folder)
 
-    def names(self, folder: Path) -> list[str]:
+    def names(self, folder: Path, /) -> list[str]:
         """Return the names in a folder."""
         name, opened = self._at(folder)
         while True:
@@ -165,7 +165,7 @@ class Disk:
         file.close()
         return None
 
-    def claim(self, fd: int) -> bool:
+    def claim(self, fd: int, /) -> bool:
         """Lock an open file against every claim through another descriptor; return False where one has. Does not wait."""
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -202,7 +202,7 @@ class Disk:
         finally:
             os.close(fd)
 
-    def sync_folder(self, path: Path) -> None:
+    def sync_folder(self, path: Path, /) -> None:
         """Make a folder's names outlast a power cut."""
         fd = self.open_in(path, os.O_RDONLY | os.O_DIRECTORY)
         try:

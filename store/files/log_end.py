@@ -80,7 +80,7 @@ def check_link(reader: FolderReader, segments: list[int], header: sg.SegmentHead
         StoreCorrupt: the last segment does not continue the one before it.
         OSError: one of them cannot be read.
     """
-    if len(segments) < 2:  # noqa: PLR2004 - a link takes two
+    if len(segments) <= 1:  # a link takes two
         return None
     before = reader.segment_path(segments[-2])
     earlier = sg.read_header(reader.disk, before)

@@ -54,7 +54,7 @@ class History:
             StoreUnavailable: the archive holds another segment of that name, or is the data folder itself.
         """
         segments = reader.segments()
-        if self.kind == "keep" or len(segments) < 2:  # noqa: PLR2004 - the last one is being written
+        if self.kind == "keep" or len(segments) <= 1:  # the last one is being written
             return 0
         named = [seq for seq in reader.snapshot_seqs() if seq <= synced_seq]
         if len(named) < snapshots_kept or segments[1] > named[-snapshots_kept] + 1:

@@ -73,7 +73,7 @@ def read_header(disk: Disk, path: Path) -> SegmentHeader:
     with disk.open_read(path) as file:
         head = file.read(HEADER_BYTES)
     first_seq = first_seq_of(path.name) or 0
-    if head[:8] == MAGIC and len(head) >= 10 and int.from_bytes(head[8:10], "little") > FORMAT:  # noqa: PLR2004
+    if head[:8] == MAGIC and len(head) >= 10 and int.from_bytes(head[8:10], "little") > FORMAT:  # noqa: PLR2004 - magic and version
         version = int.from_bytes(head[8:10], "little")
         msg = f"{path} is of format {version}; this version of perdure knows up to {FORMAT}. Upgrade perdure to open it."
         raise StoreUnavailable(msg)

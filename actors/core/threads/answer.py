@@ -14,7 +14,7 @@ __all__ = ["Answer", "Reply"]
 class Reply(Protocol):
     """Where an answer goes. Both methods may be called in any thread, and more than once: the first call counts."""
 
-    def resolve(self, value: Any) -> None:
+    def resolve(self, value: Any, /) -> None:
         """Take the answer."""
 
     def reject(self, error: BaseException) -> None:

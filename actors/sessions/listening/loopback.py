@@ -42,7 +42,7 @@ def listen_on_port(folder: Path) -> tuple[socket.socket, tuple[int, int], bytes]
     secret = secrets.token_bytes(32)
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
-        listener.setblocking(False)  # noqa: FBT003 - the library's signature
+        listener.settimeout(0.0)
         listener.bind((HOST, 0))
         listener.listen(BACKLOG)
         with contextlib.suppress(FileNotFoundError):
@@ -74,7 +74,7 @@ def connect_to_port(folder: Path) -> tuple[socket.socket, bytes]:
         raise OSError(msg) from error
     sock = socket.create_connection((HOST, port), timeout=CONNECT_S)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setblocking(False)  # noqa: FBT003 - the library's signature
+    sock.settimeout(0.0)
     return sock, secret
 
 

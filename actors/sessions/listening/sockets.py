@@ -69,7 +69,7 @@ def bind_over(folder: Path, uids: Collection[int] = ()) -> tuple[socket.socket, 
     path, beside = folder / SOCKET_NAME, folder / f"{SOCKET_NAME}.{os.getpid()}"
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        listener.setblocking(False)  # noqa: FBT003 - the library's signature
+        listener.settimeout(0.0)
         with contextlib.suppress(FileNotFoundError):
             beside.unlink()
         with _short(beside) as name:
@@ -187,7 +187,7 @@ def connect_to(folder: Path) -> socket.socket:
     """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        sock.setblocking(False)  # noqa: FBT003 - the library's signature
+        sock.settimeout(0.0)
         with _short(folder / SOCKET_NAME) as name:
             sock.connect(name)
     except BaseException:

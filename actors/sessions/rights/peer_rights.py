@@ -105,4 +105,7 @@ class PeerRights(Generic[Asked]):
         """Yield the requests of which is known meanwhile what they are about, each with a function that raises as `permit` does."""
         while self._known:
             asked, question, found = self._known.popleft()
-            yield asked, lambda needs=question.needs, found=found: self.permit(needs(found))  # type: ignore[misc]
+            yield asked, partial(self._permit_found, question, found)
+
+    def _permit_found(self, question: Question, found: Any) -> None:
+        self.permit(question.needs(found))

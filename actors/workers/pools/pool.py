@@ -154,7 +154,7 @@ class RunTimes:
         """Count one duration in microseconds."""
         i = int(us)
         # The three bits after the leading one: a logarithm without a float, good to an eighth.
-        bucket = i if i < 16 else ((i.bit_length() - 4) << 3) + (i >> (i.bit_length() - 4))  # noqa: PLR2004
+        bucket = i if i < 16 else ((i.bit_length() - 4) << 3) + (i >> (i.bit_length() - 4))  # noqa: PLR2004 - 8 buckets to each doubling
         self.buckets[bucket] = self.buckets.get(bucket, 0) + 1
         self.count += 1
 
@@ -169,7 +169,7 @@ class RunTimes:
         for bucket, n in buckets:
             left -= n
             if left <= 0:
-                return float(bucket if bucket < 16 else (bucket % 8 + 8) << (bucket // 8 - 1))  # noqa: PLR2004
+                return float(bucket if bucket < 16 else (bucket % 8 + 8) << (bucket // 8 - 1))  # noqa: PLR2004 - as above
         return 0.0
 
 

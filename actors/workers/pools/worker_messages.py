@@ -24,7 +24,7 @@ class Deliver:
     pool: Pool
     deliveries: list[WorkerDelivery]
 
-    def release(self, seq: int) -> None:  # noqa: ARG002 - the protocol's name
+    def release(self, _seq: int, /) -> None:
         """See `Effect.release`."""
         self.pool.deliver(self.deliveries)
 

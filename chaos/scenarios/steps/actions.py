@@ -52,7 +52,7 @@ def _draw_message(rng: random.Random) -> dict[str, Any]:
     kind = rng.choice(("task", "task", "task", "plain", "plain", "note", "manual", "bulk", "metered", "crowd"))
     how: dict[str, Any] = {"kind": kind, "how": rng.choice(HOWS)}
     options: dict[str, Any] = {}
-    if rng.random() < 0.35:  # noqa: PLR2004
+    if rng.random() < 0.35:
         options["key"] = f"k{rng.randrange(2)}"
         if kind in KEYED:
             options["dedup"] = rng.choice(("replace", "replace", "reject", "append"))
@@ -139,10 +139,10 @@ def _draw_outbox(rng: random.Random) -> dict[str, Any]:
         # A row's times come from the real clock as the host writes it, and a message refused for its key would wait as long.
         options = {k: v for k, v in drawn["options"].items() if k in {"key", "group", "priority", "keep_result"}}
         messages.append({**drawn, "options": options})
-    return {"messages": messages, "commit": rng.random() < 0.8, "notify": rng.random() < 0.5}  # noqa: PLR2004
+    return {"messages": messages, "commit": rng.random() < 0.8, "notify": rng.random() < 0.5}
 
 
-def _outbox(sut: SystemUnderTest, messages: list[dict[str, Any]], commit: bool, notify: bool) -> None:  # noqa: FBT001 - a step's keywords
+def _outbox(sut: SystemUnderTest, messages: list[dict[str, Any]], commit: bool, notify: bool) -> None:
     """Write messages into the host's database. The relay publishes them if the transaction commits."""
     written = []
     for one in messages:
@@ -222,7 +222,7 @@ def _configure(sut: SystemUnderTest, retries: int) -> None:
     sut.system.admin.configure(TYPES["task"], retries=retries)
 
 
-def _replay(sut: SystemUnderTest, pick: int, reset: bool) -> None:  # noqa: FBT001 - a step's keyword
+def _replay(sut: SystemUnderTest, pick: int, reset: bool) -> None:
     letters = sut.dead_letters()
     if letters:
         sut.front.dead_letters.replay(_pick_one(letters, pick).id, reset_retries=reset)
@@ -288,7 +288,7 @@ ACTIONS: dict[str, Action] = {
     "resume": Action(1, draw_nothing, _resume),
     "scale": Action(1, lambda rng: {"kind": rng.choice(HANDLED), "n": rng.randrange(1, 5)}, _scale),
     "configure": Action(1, lambda rng: {"retries": rng.randrange(4)}, _configure),
-    "replay": Action(2, lambda rng: {**_draw_pick(rng), "reset": rng.random() < 0.5}, _replay),  # noqa: PLR2004
+    "replay": Action(2, lambda rng: {**_draw_pick(rng), "reset": rng.random() < 0.5}, _replay),
     "purge": Action(1, draw_nothing, _purge),
     "bulk_act": Action(1, _draw_bulk_act, _bulk_act),
     "snapshot": Action(1, draw_nothing, _snapshot),

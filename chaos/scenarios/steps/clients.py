@@ -101,7 +101,7 @@ def _draw_member(rng: random.Random) -> dict[str, Any]:
     return {
         "n": rng.randrange(MEMBERS),
         "workers": rng.choice((1, 3)),
-        "slow": rng.random() < 0.7,  # noqa: PLR2004 - some are quick, so that many messages are handled
+        "slow": rng.random() < 0.7,
         "more": rng.choice((False, True)),
         "old": rng.choice((False, False, True)),
         "relays": rng.choice((False, True)),

@@ -36,13 +36,13 @@ def _draw_candidate(rng: random.Random) -> dict[str, Any]:
     return {
         "n": rng.randrange(MEMBERS),
         "workers": rng.choice((1, 3)),
-        "slow": rng.random() < 0.7,  # noqa: PLR2004 - so that handlers run when it becomes the owner
+        "slow": rng.random() < 0.7,
         "relays": rng.choice((False, True, True)),
         "cannot": rng.choice(("", "", "", "read", "delete")),
     }
 
 
-def _candidate_joins(sut: SystemUnderTest, n: int, workers: int, slow: bool, relays: bool, cannot: str) -> None:  # noqa: FBT001 - keywords
+def _candidate_joins(sut: SystemUnderTest, n: int, workers: int, slow: bool, relays: bool, cannot: str) -> None:
     """Start a member that may become the owner, in the place of one that may not."""
     if not sut.plays_roles or CLIENTS + n in sut.others.candidates:
         return
@@ -60,7 +60,7 @@ def _draw_promotion(rng: random.Random) -> dict[str, Any]:
     }
 
 
-def _promotion(sut: SystemUnderTest, n: int, grace: float | None, deputy: bool, points: int) -> None:  # noqa: FBT001 - a step's keyword
+def _promotion(sut: SystemUnderTest, n: int, grace: float | None, deputy: bool, points: int) -> None:
     """End the owner: a member becomes the owner, in the same process."""
     promote(sut, CLIENTS + n, grace=grace, is_deputy=deputy, dies_in=points)
 

@@ -41,7 +41,7 @@ def _draw_death(rng: random.Random) -> dict[str, Any]:
     return {"points": rng.randrange(1, rng.choice((12, 120))), "race": rng.choice((False, True))}
 
 
-def _death_in_takeover(sut: SystemUnderTest, points: int, race: bool) -> None:  # noqa: FBT001 - a step's keyword
+def _death_in_takeover(sut: SystemUnderTest, points: int, race: bool) -> None:
     """Kill the owner, and its successor at one of the points of its start. In a race that is not the deputy, if there is one."""
     sut.fault_counts["death in a takeover"] += 1
     sut.start_successor(sut.disk, passes_deputy=race, dies_in=points)

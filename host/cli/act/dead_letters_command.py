@@ -72,7 +72,7 @@ def show_list(
     reason: Reason = None,
     where: Where = None,
     limit: Annotated[int, typer.Option(min=1, help="The most dead letters to list.")] = 20,
-    as_json: Json = False,  # noqa: FBT002 - typer reads it so
+    as_json: Json = False,
 ) -> None:
     """List dead letters, newest first."""
     found, total = _letters(folder, Selection(type=kind, reason=reason, limit=limit, where=where))
@@ -87,7 +87,7 @@ def show_list(
 def show(
     folder: Folder,
     message_id: Annotated[str, typer.Argument(metavar="ID", help="The id of the message.", autocompletion=dead_letter_ids)],
-    as_json: Json = False,  # noqa: FBT002 - typer reads it so
+    as_json: Json = False,
 ) -> None:
     """Show one dead letter: each failed attempt, its payload, and the last traceback."""
     found, _ = _letters(folder, Selection(id=message_id))

@@ -19,8 +19,8 @@ def accept(
     address: Annotated[
         str, typer.Argument(metavar="ADDRESS", help="postgresql://…#QUEUE, or #QUEUE/PARTITION.", show_default=False)
     ],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,  # noqa: FBT002 - typer reads it so
-    as_json: Json = False,  # noqa: FBT002 - as above
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Go on with logs in a database that lost what was durable, as after the failover to a standby that lagged behind."""
     checked = checked_address(address)

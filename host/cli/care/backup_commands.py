@@ -42,10 +42,10 @@ def run_backup(
         str,
         typer.Argument(metavar="TARGET", help="A folder for it: a new one, or that of earlier runs.", show_default=False),
     ],
-    check: Annotated[  # noqa: FBT002 - typer reads it so
+    check: Annotated[
         bool, typer.Option("--check", help="Read all of the history again, to find edits of what earlier runs have copied.")
     ] = False,
-    as_json: Json = False,  # noqa: FBT002 - typer reads it so
+    as_json: Json = False,
 ) -> None:
     """Copy what is new in a folder into a backup, also beside a live system. A run that was cut off is completed by the next.
 
@@ -80,7 +80,7 @@ def run_restore(
         str | None,
         typer.Option(metavar="POSITION", help=f"Leave out what happened after this: {HELP}."),
     ] = None,
-    as_json: Json = False,  # noqa: FBT002 - typer reads it so
+    as_json: Json = False,
 ) -> None:
     """Make a new folder of a backup, as it was at the last run or at an earlier moment. Exit status 1 if that cannot be done.
 

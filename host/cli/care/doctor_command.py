@@ -25,7 +25,7 @@ def doctor(
     folder: Annotated[
         str, typer.Argument(metavar="FOLDER", help="The data folder of a System, or postgresql://…#QUEUE.", show_default=False)
     ],
-    as_json: Json = False,  # noqa: FBT002 - typer reads it so
+    as_json: Json = False,
 ) -> None:
     """Look at permissions, disk, clock, settings, versions and limits, and say what to do. Exit status 1 if there is a problem."""
     found = list(examine(open_reader(checked_address(folder)), load))

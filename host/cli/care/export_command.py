@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -39,8 +39,8 @@ def run_export(
     ] = None,
     since: Annotated[str | None, typer.Option(metavar="POSITION", help=f"From here on: {HELP}.")] = None,
     until: Annotated[str | None, typer.Option(metavar="POSITION", help=f"Up to here: {HELP}.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,  # noqa: FBT002 - typer reads it so
-    as_json: Json = False,  # noqa: FBT002 - as above
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Write events into a file, also beside a live system. It gets its name once it is whole, so a cut-off export leaves none.
 

@@ -28,7 +28,7 @@ def show_schedules(
     folder: Annotated[
         str, typer.Argument(metavar="FOLDER", help="The data folder of a System, or postgresql://…#QUEUE.", show_default=False)
     ],
-    as_json: Json = False,  # noqa: FBT002 - typer reads it so
+    as_json: Json = False,
 ) -> None:
     """List the schedules of a folder: what ticks when, its last tick and its next, if a System with it runs then."""
     reader = existing_folder(folder)

@@ -24,7 +24,7 @@ HEADINGS = ("time (UTC)", "act", "on", "changed", "by", "from", "reason")
 def show_acts(
     folder: Annotated[str, typer.Argument(metavar="FOLDER", help="The data folder of a System.", show_default=False)],
     limit: Annotated[int, typer.Option(min=1, help="The most acts to list: the newest.")] = 100,
-    as_json: Json = False,  # noqa: FBT002 - typer reads it so
+    as_json: Json = False,
 ) -> None:
     """List what operators did: pause, scale, configure, replay, purge, cancel, snapshot, with who, from where and why."""
     acts = list(Audit(store=existing_folder(folder)).acts())

@@ -29,7 +29,7 @@ def show_config(
         str | None,
         typer.Argument(metavar="[FOLDER]", help="Also check which other users can write this data folder.", show_default=False),
     ] = None,
-    as_json: Json = False,  # noqa: FBT002 - typer reads it so
+    as_json: Json = False,
 ) -> None:
     """Show the options in force here and where each was set.
 

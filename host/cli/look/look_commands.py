@@ -53,7 +53,7 @@ Until = Annotated[str | None, typer.Option("--until", metavar="POSITION", help=f
 
 
 @each_partition
-def explain(folder: Folder, message_id: Ident, at: At = None, as_json: Json = False) -> None:  # noqa: FBT002 - typer reads it so
+def explain(folder: Folder, message_id: Ident, at: At = None, as_json: Json = False) -> None:
     """Say where a message is, what it waits for, since when, and what comes next."""
     existing_folder(folder)
     with shown_progress(console, "reading the log", unit="events") as step:
@@ -62,7 +62,7 @@ def explain(folder: Folder, message_id: Ident, at: At = None, as_json: Json = Fa
 
 
 @each_partition
-def state(folder: Folder, at: At = None, as_json: Json = False) -> None:  # noqa: FBT002 - typer reads it so
+def state(folder: Folder, at: At = None, as_json: Json = False) -> None:
     """Show the counts of a folder, now or at any past moment that it keeps."""
     metrics = _state(folder, at)
     if as_json:
@@ -79,7 +79,7 @@ def diff(
     folder: Folder,
     before: Annotated[str, typer.Argument(metavar="A", help=f"The earlier position: {HELP}.", show_default=False)],
     after: Annotated[str | None, typer.Argument(metavar="[B]", help="The later one; now unless given.", show_default=False)] = None,
-    as_json: Json = False,  # noqa: FBT002 - typer reads it so
+    as_json: Json = False,
 ) -> None:
     """Show what changed between two moments: counts that differ, and the acts of operators in between."""
     first, last = _state(folder, before), _state(folder, after)
@@ -115,7 +115,7 @@ def search(
     since: Since = None,
     until: Until = None,
     limit: Annotated[int, typer.Option(min=1, max=LINES_MAX, help="The most messages to list: the newest.")] = 50,
-    as_json: Json = False,  # noqa: FBT002 - typer reads it so
+    as_json: Json = False,
 ) -> None:
     """Find messages by what they are and what happened to them, and say how far back was looked."""
     reader = existing_folder(folder)

@@ -15,7 +15,7 @@ import typer
 
 from perdure.actors.sessions.listening.sockets import SOCKET_NAME
 from perdure.cli.existing_folder import existing_folder
-from perdure.cli.operated_folder import Folder  # noqa: TC001 - typer reads the annotations
+from perdure.cli.operated_folder import Folder
 from perdure.cli.terminal import Terminal
 from perdure.connecting import connect
 from perdure.events.errors import NotRunning, PerdureError
@@ -37,7 +37,7 @@ ALONE = "only to look at: no process that takes acts owns it"
 def show_console(
     folder: Folder,
     port: Annotated[int, typer.Option(min=0, max=65_535, help="The port on loopback; 0: any that is free.")] = 0,
-    show_payloads: Annotated[  # noqa: FBT002 - typer reads it so
+    show_payloads: Annotated[
         bool, typer.Option("--show-payloads", help="Show payloads at once, instead of after a reveal that is on record.")
     ] = False,
 ) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import typer
 
@@ -46,7 +46,7 @@ def each_copied(command: F) -> F:
         if status:
             raise typer.Exit(status)
 
-    return run  # type: ignore[return-value] # it has the same signature
+    return cast("F", run)  # it has the same signature
 
 
 def copied_logs(source: str, target: str) -> dict[int, tuple[str, str]]:

@@ -44,7 +44,7 @@ def chart(title: str, times_us: Sequence[int], series: Sequence[Series], *, unit
         mark_us: a moment to mark, such as the one that the page shows.
     """
     known = [value for one in series for value in one.values if value is not None]
-    if len(times_us) < 2 or not known:  # noqa: PLR2004 - a line takes two points
+    if len(times_us) <= 1 or not known:  # a line takes two points
         return Markup('<p class="none">nothing yet</p>')
     top, step = _scale(max(known))
     begin, end = times_us[0], times_us[-1]
@@ -77,7 +77,7 @@ def chart(title: str, times_us: Sequence[int], series: Sequence[Series], *, unit
 
 def sparkline(values: Sequence[float], title: str) -> Markup:
     """Return a small line without axes."""
-    if len(values) < 2:  # noqa: PLR2004 - as above
+    if len(values) <= 1:
         return Markup('<span class="quiet">&ndash;</span>')  # not known yet: a flat line would say that nothing moves
     if not any(values):
         return Markup(

@@ -6,6 +6,7 @@ Not here: what is folded, and which thread does it (`live`, `past`).
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from perdure.events.errors import PerdureError
@@ -93,7 +94,7 @@ class Pace:
         """
         for snapshot in self._reader.snapshots(at_most):
             self._rested_s = time.thread_time()
-            yield Snapshot(snapshot.seq, lambda of=snapshot: self._paced(of))  # type: ignore[misc] # the snapshot of this turn
+            yield Snapshot(snapshot.seq, partial(self._paced, snapshot))
 
     def _paced(self, snapshot: Snapshot) -> Iterator[bytes]:
         for chunk in snapshot.chunks():

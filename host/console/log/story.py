@@ -12,7 +12,7 @@ import attrs
 from perdure.arguments.moments import moment
 from perdure.console.log.walk import find_publication, walk
 from perdure.events import vocabulary as ev
-from perdure.events.runs import CompletedRun, LeasedRun, Run, expand
+from perdure.events.runs import CompletedRun, LeasedRun, PublishedRun, Run, expand
 from perdure.operations.reading.record import Record
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def _about(step: Step, by_number: dict[int, Kin], until: int) -> Iterator[tuple[
         if isinstance(event, LeasedRun | CompletedRun):
             if not any(number in event.numbers for number in by_number):
                 return
-        elif not any(event.number <= number < event.number + len(event) for number in by_number):  # type: ignore[attr-defined]
+        elif isinstance(event, PublishedRun) and not any(number - event.number in range(len(event)) for number in by_number):
             return
         for seq, one in enumerate(expand((event,)), step.seq):
             number = one.number  # type: ignore[attr-defined]

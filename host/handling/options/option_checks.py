@@ -50,9 +50,10 @@ def check_parallelism(_field: str, value: Any) -> tuple[int, int]:
             "`system.admin.pause(Type)` or `system.admin.scale(Type, 0)`; for workers while there is work, a pair such as (0, 4)"
         )
         raise InvalidMessage(msg)
-    if isinstance(value, tuple) and len(value) == 2:  # noqa: PLR2004 - a minimum and a maximum
-        low = check_whole("parallelism, minimum", value[0], 0, WORKERS_MAX)
-        return low, check_whole("parallelism, maximum", value[1], max(low, 1), WORKERS_MAX)
+    match value:
+        case tuple((minimum, maximum)):
+            low = check_whole("parallelism, minimum", minimum, 0, WORKERS_MAX)
+            return low, check_whole("parallelism, maximum", maximum, max(low, 1), WORKERS_MAX)
     workers = check_whole("parallelism", value, 1, WORKERS_MAX)
     return workers, workers
 
@@ -99,5 +100,6 @@ def check_backoff(_field: str, value: Any) -> Backoff | Callable[[int, BaseExcep
         msg = f"backoff: {label_of(asked)} cannot be called with (attempt, {'error' if asked is value else 'chance'}): {error}"
         raise InvalidMessage(msg) from error
     except ValueError:
-        return value  # type: ignore[no-any-return]  # some callables of C have no signature
-    return value  # type: ignore[no-any-return]
+        pass  # some callables of C have no signature
+    checked: Backoff | Callable[[int, BaseException], float] = value
+    return checked

@@ -22,7 +22,7 @@ class MachineZone(dt.tzinfo):
         """See `tzinfo`."""
         return None if moment is None else moment.replace(tzinfo=None).astimezone().utcoffset()
 
-    def dst(self, moment: dt.datetime | None) -> dt.timedelta | None:  # noqa: ARG002 - the base's name
+    def dst(self, _moment: dt.datetime | None, /) -> dt.timedelta | None:
         """See `tzinfo`; unknown, and nothing here needs it."""
         return None
 

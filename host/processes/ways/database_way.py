@@ -55,7 +55,7 @@ class DatabaseWay:
         """
         channel = self._connect()
         ours, theirs = socket.socketpair()
-        ours.setblocking(False)  # noqa: FBT003 - the library's signature
+        ours.settimeout(0.0)
         tunnel = _Tunnel(channel, theirs)
         self._tunnels.add(tunnel)
         try:

@@ -23,7 +23,7 @@ from perdure.cli.json_output import print_json
 from perdure.cli.look.status.owners_figures import Figures, OwnersFigures
 from perdure.cli.look.status.queue_watch import QueueWatch
 from perdure.cli.look.status.status_screen import HISTORY, handlers_table, partitions_table, screen, size
-from perdure.cli.operated_folder import Folder  # noqa: TC001 - typer reads the annotations
+from perdure.cli.operated_folder import Folder
 from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal, one_line
 from perdure.operations.watch import Watch, summed
@@ -61,9 +61,9 @@ class _Looked(Protocol):
 
 def show_status(
     folder: Folder,
-    once: Annotated[bool, typer.Option("--once", help="Print one look and end.")] = False,  # noqa: FBT002 - typer reads it so
+    once: Annotated[bool, typer.Option("--once", help="Print one look and end.")] = False,
     every: Annotated[float, typer.Option(min=0.1, max=3600.0, help="Seconds between two looks.")] = 1.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one look as JSON, for programs.")] = False,  # noqa: FBT002
+    as_json: Annotated[bool, typer.Option("--json", help="Print one look as JSON, for programs.")] = False,
 ) -> None:
     """Show where messages are, how fast they move, and what waits longest. Ctrl-C ends it; reads beside a live system."""
     addresses = partition_addresses(checked_address(folder))

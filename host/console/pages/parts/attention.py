@@ -127,7 +127,7 @@ def stuck_groups(view: View, now_us: int) -> list[StuckGroup]:
     queue = view.states.queue
     found = []
     for name, group in islice(queue.groups.items(), GROUPS_LOOKED):
-        if len(group) < 2:  # noqa: PLR2004 - one holds up another
+        if len(group) <= 1:  # one holds up another
             continue
         head = queue.look(group.head)
         if head is None or head.status is Status.READY:
