@@ -181,7 +181,7 @@ class StopHandler:
 
 
 @attrs.define(eq=False)
-class Ticks:
+class AskTicks:
     """Ask the queue for the last recorded tick of each schedule."""
 
 

@@ -191,7 +191,7 @@ class Caller:
     def _make_stoppable(self, handler: Callee, context: Any, deliveries: Sequence[Interruptible]) -> None:
         if handler.kind == "process":
             process = context.process = self.process()
-            _have_stopped_by(deliveries, process.stopper())
+            _set_stopper(deliveries, process.stopper())
         elif handler.kind == "thread":
             guard = threading.Lock()  # one for a batch: its deliveries share the thread that is interrupted
             for delivery in deliveries:
@@ -232,7 +232,7 @@ class Caller:
         except LoopDied:
             _close(coroutine, value)
             raise
-        _have_stopped_by(deliveries, lambda _grace_s: running.cancel())
+        _set_stopper(deliveries, lambda _grace_s: running.cancel())
         try:
             return running.wait()
         finally:
@@ -286,7 +286,7 @@ def _close(*coroutines: Any) -> None:
             coroutine.close()
 
 
-def _have_stopped_by(deliveries: Sequence[Interruptible], stop: Callable[[float], None]) -> None:
+def _set_stopper(deliveries: Sequence[Interruptible], stop: Callable[[float], None]) -> None:
     for delivery in deliveries:
         delivery.stop = stop
     if any(delivery.lost for delivery in deliveries):

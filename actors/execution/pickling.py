@@ -10,7 +10,7 @@ import pickle
 import signal
 from typing import Any
 
-import cloudpickle  # type: ignore[import-untyped]
+import cloudpickle
 import msgspec
 
 __all__ = ["CANCEL_SIGNAL", "ProcessError", "kind_name", "pack", "rebuilt", "sendable"]
@@ -22,7 +22,7 @@ MSGSPEC_CACHE = "__msgspec_cache__"
 """What msgspec notes in an attrs class or dataclass that it has decoded; it cannot be pickled, and is made anew when missed."""
 
 
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+class _Pickler(cloudpickle.Pickler):
     """Leaves msgspec's notes out of the classes that are packed whole, because no module of theirs can be imported."""
 
     def reducer_override(self, obj: Any) -> Any:

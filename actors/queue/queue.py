@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from perdure.actors.core.messages import (
+    AskTicks,
     Outcomes,
     Report,
     Restarted,
     TakeInRows,
-    Ticks,
     Wake,
     WhenIdle,
 )
@@ -251,7 +251,7 @@ class Queue(DecisionPass):
                     self.time.look_at_all(now_us)  # messages that this pass has brought back may have outlived their time
                     self.decide(command, now_us)
                     self.written.append(Settle(pending, request, self.consumers.delivery_to(command)))
-                case Report() | Ticks() | CountLive() | FindLive() | LookUp():
+                case Report() | AskTicks() | CountLive() | FindLive() | LookUp():
                     self._look(request, command, now_us)
                 case WhenIdle():
                     self._answer_when_idle(request)
@@ -304,7 +304,7 @@ class Queue(DecisionPass):
                 one_line(message.published.type),
             )
 
-    def _look(self, request: Request, command: Report | Ticks | CountLive | FindLive | LookUp, now_us: int) -> None:
+    def _look(self, request: Request, command: Report | AskTicks | CountLive | FindLive | LookUp, now_us: int) -> None:
         """Answer from the state: at once, or in pieces where all messages are looked at."""
         match command:
             case CountLive():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.actor import FOREIGN_ERRORS, Actor
-from perdure.actors.core.messages import Restarted, Ticks, Wake, WakeAt
+from perdure.actors.core.messages import AskTicks, Restarted, Wake, WakeAt
 from perdure.actors.requests.request import Request
 from perdure.events.commands import RunNow, Tick
 from perdure.events.errors import PerdureError
@@ -91,7 +91,7 @@ class Scheduler(Actor):
                 self._run_now(request)
 
     def _ask(self) -> None:
-        self.pending.send("queue", Ticks(), _SchedulerReply(self.directory), from_outside=False)
+        self.pending.send("queue", AskTicks(), _SchedulerReply(self.directory), from_outside=False)
 
     def on_batch(self, messages: list[Any]) -> None:
         """Send the ticks that are due, and ask to be woken for the next."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from perdure.actors.core.messages import Report, TakeSnapshot, Ticks, WhenIdle
+from perdure.actors.core.messages import AskTicks, Report, TakeSnapshot, WhenIdle
 from perdure.actors.queue.queue_report import QueueReport
 from perdure.actors.sessions import figures, handover
 from perdure.actors.sessions.delivered import Reported
@@ -51,7 +51,7 @@ ROUTES: dict[tuple[str, type], Route] = {
     ("queue", commands.Release): Route(CONSUME),
     ("queue", commands.Extend): Route(CONSUME),
     ("queue", commands.Tick): Route(CONSUME),
-    ("queue", Ticks): Route(CONSUME),
+    ("queue", AskTicks): Route(CONSUME),
     ("queue", Reported): Route(CONSUME),
     ("queue", commands.Replay): Route(ADMINISTER),
     ("queue", commands.Purge): Route(ADMINISTER),
@@ -87,7 +87,7 @@ KINDS: dict[int, Any] = {
     44: commands.Extend,
     45: commands.ExpireLease,
     46: commands.Tick,
-    47: Ticks,
+    47: AskTicks,
     48: (commands.Replay, ("items", "skips", "act")),
     49: commands.Purge,
     50: registry.Scale,

@@ -113,7 +113,7 @@ class Dispatcher(Decider):
                 case BacklogGrew(type=type_name, ready=ready):
                     self._grow(type_name, ready, now_us)
                 case StopHandler() | WorkerDown() | EndGrace():
-                    self._have_stopped_elsewhere(message)
+                    self._stop_elsewhere(message)
                     self.staff.take(message)
                 case PoolChanged(pool=pool):
                     self._pool_changed(pool)
@@ -215,7 +215,7 @@ class Dispatcher(Decider):
         else:
             self._apply_options(pool)
 
-    def _have_stopped_elsewhere(self, message: Any) -> None:
+    def _stop_elsewhere(self, message: Any) -> None:
         """Have the handler of a cancelled message stopped where another process runs it."""
         if isinstance(message, StopHandler):
             for pool in self.pools.elsewhere:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from benchmarks.figure import Measure
@@ -64,7 +65,7 @@ def loads(effort: Effort) -> Sequence[Load]:
             load(
                 f"a table in SQLite by hand, batches of {batch}",
                 "WAL, synchronous full; deleted after the handler, at least once; 1 thread; no retries, times, history",
-                lambda folder, s, batch=batch: own_sqlite.run(folder, s, batch),  # type: ignore[misc]
+                partial(own_sqlite.run, batch=batch),
                 SYNC if batch == 1 else HAND_OFF,
             )
             for batch in (1, 100, 500)

@@ -83,7 +83,7 @@ class Console:
     Args:
         reader: the log.
         front: what acts; None where nothing runs, and everything is only looked at.
-        door: returns what acts now, where that changes hands; instead of `front`.
+        current_front: returns what acts now, where that changes hands; instead of `front`.
         rights: who may do what.
         open_payloads: types whose payloads are not hidden; True for all.
     """
@@ -93,7 +93,7 @@ class Console:
         reader: LogReader,
         front: System | Client | None,
         *,
-        door: Callable[[], System | Client | None] | None = None,
+        current_front: Callable[[], System | Client | None] | None = None,
         rights: Rights | None = None,
         open_payloads: Collection[str] | bool = (),
         title: str = "",
@@ -101,7 +101,7 @@ class Console:
         self.reader = reader
         if isinstance(reader, FolderReader):
             reader.remember_places()
-        self._door = door or (lambda: front)
+        self._current_front = current_front or (lambda: front)
         self.counts = Counts()
         self.rights = rights or Rights(viewer)
         self._open_payloads = open_payloads
@@ -145,7 +145,7 @@ class Console:
             return cls(
                 open_reader(cluster.address_of(number)),
                 None,
-                door=lambda: cluster.partition(number) if cluster.running else None,
+                current_front=lambda: cluster.partition(number) if cluster.running else None,
                 rights=rights,
                 open_payloads=open_payloads,
             )
@@ -155,7 +155,7 @@ class Console:
     @property
     def front(self) -> System | Client | None:
         """What acts now; None where nothing runs, and everything is only looked at."""
-        return self._door()
+        return self._current_front()
 
     @property
     def system(self) -> System | None:

@@ -11,7 +11,7 @@ import io
 from typing import Any
 
 import attrs
-import cloudpickle  # type: ignore[import-untyped]
+import cloudpickle
 
 from perdure.arguments.choices import check_flag
 from perdure.events.errors import InvalidMessage, UnknownMessageType
@@ -121,7 +121,7 @@ def _name_of(cls: type) -> str | None:
         return None
 
 
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+class _Pickler(cloudpickle.Pickler):
     """Pickles classes that are pickled whole, as those of a notebook are, without what msgspec has noted on them."""
 
     def reducer_override(self, obj: Any) -> Any:

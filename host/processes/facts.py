@@ -92,7 +92,7 @@ class OwnersFacts:
         """Return whether it is known what becomes of a key of this type."""
         return self.are_known or type_name in self._own
 
-    def have_policies(self, command: object) -> None:
+    def add_policies(self, command: object) -> None:
         """Give the drafts of a publish, which were made before it was known, the policy of their type."""
         if isinstance(command, Publish) and not isinstance(command.drafts, DraftRun):
             make = self._drafts.under_policy

@@ -176,7 +176,7 @@ class Member:
         self._outboxes.leave()
         self.facts.are_known = True
         for request in list(pending.outstanding.values()) if self._spools else ():
-            self.facts.have_policies(request.command)
+            self.facts.add_policies(request.command)
 
     # --- requests ----------------------------------------------------------------------------------------------------------
 

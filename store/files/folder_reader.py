@@ -205,7 +205,7 @@ class FolderReader(FolderListing):
             if proven and position.offset == began:
                 raise sg.damaged(path, position.offset, position.seq, position.problem)
             # The owner may have been writing this frame and be done by now: only what is read after the proof counts.
-            if following is None and not torn_or_damaged.proof_of_sync(self.disk, path, header, position):
+            if following is None and not torn_or_damaged.is_damaged(self.disk, path, header, position):
                 return position
             proven = True
         if following is None or last is None or position.seq > last:

@@ -65,7 +65,7 @@ def find_end(reader: FolderReader, path: Path, header: sg.SegmentHeader, void_af
         frame_index.add(position.offset, position.seq, position.chain)
     if void_after is not None and position.seq <= void_after:  # synced by this process, so it cannot be torn
         raise sg.damaged(path, position.offset, position.seq, position.problem or f"synced up to {void_after}, it ends before")
-    if position.problem and torn_or_damaged.proof_of_sync(disk, path, header, position):
+    if position.problem and torn_or_damaged.is_damaged(disk, path, header, position):
         raise sg.damaged(path, position.offset, position.seq, position.problem)
     return LogEnd(position, disk.size(path), frames, max(epoch, header.epoch), frame_index)
 

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from perdure.store.disk.disk import Disk
     from perdure.store.format import segment as sg
 
-__all__ = ["proof_of_sync"]
+__all__ = ["is_damaged"]
 
 
-def proof_of_sync(disk: Disk, path: Path, header: sg.SegmentHeader, position: sg.ScanPosition) -> bool:
+def is_damaged(disk: Disk, path: Path, header: sg.SegmentHeader, position: sg.ScanPosition) -> bool:
     """Return whether a later whole frame proves that the bad frame at `position` had been synced, and so is damaged, not torn.
 
     Unsynced writes may reach the disk in any order, so a whole frame behind a torn one proves nothing by itself; a frame that was

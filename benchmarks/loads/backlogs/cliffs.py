@@ -6,6 +6,7 @@ It counts the processor time of this process, which the disk and other processes
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -273,7 +274,7 @@ def loads(_effort: Effort) -> Sequence[Load]:
         Load(
             f"beside {n:,}",
             tuple(Measure(beside(command, n), "times/s") for command in COMMANDS),
-            lambda folder, n=n: measured(folder, n),  # type: ignore[misc]
+            partial(measured, n=n),
         )
         for n in SIZES
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import perdure
@@ -116,9 +117,9 @@ def loads(effort: Effort) -> Sequence[Load]:
     for backlog in effort.backlogs:
         name, waiting = trip_beside(backlog), Prepared("waiting", backlog)
         measure = Measure(name, "messages/s", HAND_OFF)
-        made.append(Load(name, (measure,), lambda folder, n=backlog: steady(folder, effort.seconds, n)))  # type: ignore[misc]
+        made.append(Load(name, (measure,), partial(steady, seconds=effort.seconds, backlog=backlog)))
         measure = Measure(opening(backlog), "messages/s", HAND_OFF)
-        made.append(Load(measure.name, (measure,), lambda folder, n=backlog: storage.opened(folder, n), waiting))  # type: ignore[misc]
+        made.append(Load(measure.name, (measure,), partial(storage.opened, size=backlog), waiting))
     for events in effort.logs:
         measure = Measure(replaying(events), "events/s", HAND_OFF)
         made.append(Load(measure.name, (measure,), lambda folder: storage.replayed(folder)[0], Prepared("ended", events)))

@@ -149,7 +149,7 @@ def test_systems_on_random_damages(tmp_path: Path) -> None:
 
 
 def _cut_at_the_first_bad_frame(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(torn_or_damaged, "proof_of_sync", lambda *_: False)
+    patch.setattr(torn_or_damaged, "is_damaged", lambda *_: False)
 
 
 def _no_checksum(patch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
@@ -32,8 +32,8 @@ class Ask:
     name: str
 
 
-def cluster_of(name: str, partitions: int = PARTITIONS, **more: object) -> perdure.Cluster:
-    return perdure.Cluster(shared_server().dsn, name=name, partitions=partitions, lease=LEASE_S, **more)  # type: ignore[arg-type]
+def cluster_of(name: str, partitions: int = PARTITIONS, **more: Any) -> perdure.Cluster:
+    return perdure.Cluster(shared_server().dsn, name=name, partitions=partitions, lease=LEASE_S, **more)
 
 
 def owners(cluster: perdure.Cluster) -> Counter[str]:

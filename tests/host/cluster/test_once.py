@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
@@ -32,8 +32,8 @@ class Shipped:
     order: str
 
 
-def cluster_of(name: str, **more: object) -> perdure.Cluster:
-    return perdure.Cluster(shared_server().dsn, name=name, partitions=PARTITIONS, lease=LEASE_S, **more)  # type: ignore[arg-type]
+def cluster_of(name: str, **more: Any) -> perdure.Cluster:
+    return perdure.Cluster(shared_server().dsn, name=name, partitions=PARTITIONS, lease=LEASE_S, **more)
 
 
 def test_hooks_run_once_in_a_process_on_the_loop_of_all_its_handlers(collected: Collected) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import cloudpickle  # type: ignore[import-untyped]
+import cloudpickle
 import msgspec
 import pytest
 

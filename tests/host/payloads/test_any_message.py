@@ -13,6 +13,7 @@ import pathlib
 import typing
 import uuid
 from decimal import Decimal
+from types import GenericAlias
 from typing import Any
 
 import attrs
@@ -81,12 +82,12 @@ HASHABLE = [kind for kind in SCALARS if kind not in (ReadyQueue, Model, typing.A
 def _holders(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     keys = st.sampled_from(HASHABLE)
     return st.one_of(
-        inner.map(lambda kind: list[kind]),  # type: ignore[valid-type]
-        inner.map(lambda kind: tuple[kind, ...]),  # type: ignore[valid-type]
-        st.tuples(inner, inner).map(lambda kinds: tuple[kinds[0], kinds[1]]),  # type: ignore[valid-type]
-        keys.map(lambda kind: set[kind]),  # type: ignore[valid-type]
-        keys.map(lambda kind: frozenset[kind]),  # type: ignore[valid-type]
-        st.tuples(keys, inner).map(lambda kinds: dict[kinds[0], kinds[1]]),  # type: ignore[valid-type]
+        inner.map(lambda kind: GenericAlias(list, kind)),
+        inner.map(lambda kind: GenericAlias(tuple, (kind, ...))),
+        st.tuples(inner, inner).map(lambda kinds: GenericAlias(tuple, kinds)),
+        keys.map(lambda kind: GenericAlias(set, kind)),
+        keys.map(lambda kind: GenericAlias(frozenset, kind)),
+        st.tuples(keys, inner).map(lambda kinds: GenericAlias(dict, kinds)),
         st.tuples(inner, inner).map(lambda kinds: typing.Union[kinds[0], kinds[1]]),  # noqa: UP007 - made at run time
         inner.map(lambda kind: typing.Optional[kind]),  # noqa: UP045 - as above
     )

@@ -7,7 +7,7 @@ import hmac
 from typing import TYPE_CHECKING, Any
 
 import attrs
-import cloudpickle  # type: ignore[import-untyped]
+import cloudpickle
 import msgspec
 import pytest
 from hypothesis import given

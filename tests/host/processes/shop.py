@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import perdure
 
@@ -27,9 +28,9 @@ class Quote:
     number: int
 
 
-def shop(folder: str, **options: object) -> perdure.System:
+def shop(folder: str, **options: Any) -> perdure.System:
     """Make an owner that handles both types."""
-    system = perdure.System(folder, shared=True, **options)  # type: ignore[arg-type]
+    system = perdure.System(folder, shared=True, **options)
 
     @system.handler(Order, retries=0)
     def order(message: Order) -> None:

@@ -67,7 +67,8 @@ def test_a_handler_of_any_kind_takes_the_place_of_any_other(folder: Path) -> Non
             (second_in_a_child, {"isolation": "process"}),
             (generation, {}),
         ):
-            system.handler(Job, replace=True, **options)(handler)  # type: ignore[arg-type]
+            given: Any = options
+            system.handler(Job, replace=True, **given)(handler)
             expected = {"coroutine": "coroutine", "generation": "thread"}.get(handler.__name__, handler.__name__.replace("_", " "))
             assert system.call(Job(1), timeout=PATIENCE_S) == expected
         batches: list[int] = []

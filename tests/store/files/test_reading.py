@@ -87,13 +87,13 @@ def test_a_frame_that_becomes_whole_while_it_is_read_is_no_damage(tmp_path: Path
     path = tmp_path / sg.file_name(1)
     whole = path.read_bytes()
     path.write_bytes(whole[: sg.HEADER_BYTES + 59 + 20])
-    look_for_proof = torn_or_damaged.proof_of_sync
+    look_for_proof = torn_or_damaged.is_damaged
 
     def finished_just_before(*args: object) -> bool:
         path.write_bytes(whole)
         return look_for_proof(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(torn_or_damaged, "proof_of_sync", finished_just_before)
+    monkeypatch.setattr(torn_or_damaged, "is_damaged", finished_just_before)
     assert list(FolderReader(tmp_path).frames()) == frames
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,8 @@ class Queue:
 
     def __init__(self, **limits: int) -> None:
         self.state = QueueState()
-        self.limits = Limits(**{"backlog": 100, **limits})  # type: ignore[arg-type]
+        bounds: Any = {"backlog": 100, **limits}
+        self.limits = Limits(**bounds)
 
     def take(self, command: object) -> list[ev.Event]:
         events = decide(self.state, command, NOW, self.limits)
@@ -33,8 +35,8 @@ class Queue:
         return events
 
 
-def draft(ident: str, **fields: object) -> Draft:
-    return Draft(ident, "t", b"x", **fields)  # type: ignore[arg-type]
+def draft(ident: str, **fields: Any) -> Draft:
+    return Draft(ident, "t", b"x", **fields)
 
 
 def test_it_is_published_once() -> None:

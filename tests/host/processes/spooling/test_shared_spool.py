@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     Start = Callable[[], Program]
 
 
-def web_worker(folder: Path, **options: object) -> perdure.System:
+def web_worker(folder: Path, **options: Any) -> perdure.System:
     """Make a System that publishes, handles naps, and never owns the folder."""
-    system = perdure.System(folder, shared=True, ownership="never", spool=True, **options)  # type: ignore[arg-type]
+    system = perdure.System(folder, shared=True, ownership="never", spool=True, **options)
     system.handler(Nap)(lambda _: None)
     return system
 
