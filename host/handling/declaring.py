@@ -18,6 +18,8 @@ from perdure.events.publish_options import DEFAULTS as PUBLISH_DEFAULTS
 from perdure.events.publish_options import ScheduledOptions
 from perdure.events.seconds import checked_seconds
 from perdure.handling.options.handler_options import DEFAULTS, BatchHandlerKeywords, HandlerKeywords
+from perdure.handling.recurring.schedules import following
+from perdure.payloads.type_names import bare
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -180,6 +182,9 @@ class Declaring(ABC):
         Raises:
             InvalidMessage: an option is out of its range, the name is taken, or no such time zone is known here.
         """
+        if callable(when):
+            raise InvalidMessage(f"every: {bare('every', 'SECONDS')}")
+        following(when, zone)
         ticks = Ticks(when, name=name, missed=missed, zone=zone, replace=replace)
         if message is not None:
             self._every_message(ticks, message, options)

@@ -82,6 +82,7 @@ class Handlers(Declaring):
 
     def _handler(self, cls: type, options: Mapping[str, Any], *, replace: bool) -> Any:
         _check("handler", options)
+        name_of(cls)
 
         def register(handler: Any) -> Any:
             read(handler, 2, cls)
@@ -93,6 +94,7 @@ class Handlers(Declaring):
 
     def _batch_handler(self, cls: type, options: Mapping[str, Any], batch: Mapping[str, Any], *, replace: bool) -> Any:
         _check("batch_handler", options)
+        name_of(cls)
 
         def register(handler: Any) -> Any:
             read(handler, 1, cls)

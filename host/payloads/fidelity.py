@@ -146,6 +146,9 @@ def _check_decodable(cls: type, codec: MessagePack) -> None:
             f"message type: {cls.__qualname__} is a TypedDict: its objects are plain dicts, and no message is one. Use a dataclass."
         )
         raise InvalidMessage(msg)
+    if issubclass(cls, type):
+        msg = "message: a class was given where an object of it is needed: `publish(Order(...))`, not `publish(Order)`"
+        raise InvalidMessage(msg)
     try:
         codec.decoder(cls)
     except Exception as error:

@@ -5,6 +5,7 @@ How objects become payloads is in `codecs`.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,7 +21,7 @@ from perdure.payloads.foreign_types import decode_hook, is_model, model_reader
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-__all__ = ["TypeNames", "message", "name_of", "namesake", "namesakes", "unhandled", "upcast", "version_of"]
+__all__ = ["TypeNames", "bare", "message", "name_of", "namesake", "namesakes", "unhandled", "upcast", "version_of"]
 
 T = TypeVar("T")
 NAME_ATTRIBUTE = "__perdure_name__"
@@ -84,6 +85,11 @@ def message(
     return named
 
 
+def bare(decorator: str, argument: str) -> str:
+    """Return what is wrong with a decorator that was given the function itself instead of its argument."""
+    return f"{argument} is missing: write `@system.{decorator}({argument})` above the function, not `@system.{decorator}` alone"
+
+
 def name_of(cls: type) -> str:
     """Return the stable name of a message class.
 
@@ -93,6 +99,10 @@ def name_of(cls: type) -> str:
     """
     if not isinstance(cls, type):
         msg = f"type: a message class is needed here, not {shown(cls)}"
+        if inspect.isroutine(cls):
+            msg = f"type: {bare('handler', 'MessageClass')}"
+        elif isinstance(getattr(cls, "__class__", None), type) and cls.__class__.__module__ != "builtins":
+            msg += f". That is an object of {cls.__class__.__qualname__}: give the class"
         raise UnknownMessageType(msg)
     name = cls.__dict__.get(NAME_ATTRIBUTE)
     if name is not None:

@@ -204,7 +204,7 @@ class SegmentWriter:
 
     def _unavailable(self, what: str, error: OSError) -> StoreUnavailable:
         why = with_advice(error)
-        msg = f"the log in {self.path} could not be {what}: {why}. Nothing was published, and the system tries again by itself."
+        msg = f"the log in {self.path} could not be {what}: {why}. Nothing was published. A system that runs tries again by itself."
         return StoreUnavailable(msg)
 
     def _check_identity(self, check: Callable[[], None]) -> None:

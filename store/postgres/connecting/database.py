@@ -161,7 +161,9 @@ def as_ours(error: psycopg.Error, done: str) -> StoreUnavailable | StoreCorrupt:
         )
     if isinstance(error, (pg.DataCorrupted, pg.IndexCorrupted)):
         return StoreCorrupt(f"the database reports damage: {why}. Restore it from a backup, and run `perdure verify`.")
-    return StoreUnavailable(f"the database could not be {done}: {why}. Nothing was published. The system tries again by itself.")
+    stop = "" if why.endswith(("?", ".")) else "."
+    msg = f"the database could not be {done}: {why}{stop} Nothing was published. A system that runs tries again by itself."
+    return StoreUnavailable(msg)
 
 
 def lost() -> OwnershipLost:

@@ -152,3 +152,41 @@ def test_ids_of_the_host_that_are_forgotten_are_counted() -> None:
         metrics = system.admin.metrics()
         assert metrics.ids_forgotten > 0
         assert metrics.ids_remembered + metrics.ids_forgotten == 30
+
+
+@pytest.mark.parametrize("decorator", ["handler", "batch_handler", "every"])
+@pytest.mark.parametrize("kind", ["system", "handlers"])
+def test_a_decorator_without_its_argument_says_how_to_write_it(decorator: str, kind: str) -> None:
+    """`@system.every` alone made the function a decorator, in silence."""
+    declaring: Any = SimulatedSystem() if kind == "system" else perdure.Handlers()
+    with pytest.raises(perdure.InvalidMessage, match=r"write `@system\.\w+\(\w+\)` above the function"):
+        getattr(declaring, decorator)(lambda message: None)
+
+
+@pytest.mark.parametrize("when", [0, -1, float("nan"), "61 * * * *", None])
+def test_when_a_schedule_ticks_is_checked_where_it_is_written(when: Any) -> None:
+    for declaring in (SimulatedSystem(), perdure.Handlers()):
+        with pytest.raises(perdure.InvalidMessage, match="every"):
+            declaring.every(when, name="ticks")
+
+
+def test_a_class_instead_of_its_object_and_the_other_way_round() -> None:
+    wrong: Any = Job
+    with SimulatedSystem() as system:
+        with pytest.raises(perdure.InvalidMessage, match=r"`publish\(Order\(\.\.\.\)\)`"):
+            system.publish(wrong)
+        with pytest.raises(perdure.InvalidMessage, match=r"`publish\(Order\(\.\.\.\)\)`"):
+            system.publish_many([Job(1), wrong])
+        assert system.admin.metrics().published == 0
+        wrong = Job(1)
+        with pytest.raises(perdure.UnknownMessageType, match="an object of Job: give the class"):
+            system.checkout(wrong)
+        with pytest.raises(perdure.UnknownMessageType, match="an object of Job: give the class"):
+            system.handler(wrong)
+
+
+def test_a_start_without_a_database_does_not_say_that_it_is_tried_again() -> None:
+    system = perdure.System(store=perdure.PostgresStore("postgresql://nobody@127.0.0.1:1/nothing", name="orders"))
+    with pytest.raises(perdure.StoreUnavailable, match=r"connections\? Nothing was published\. A system that runs tries again"):
+        system.start()
+    assert not system.running
