@@ -5,13 +5,13 @@ What a client does is in `processes/client`, and for a queue of several partitio
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from perdure.arguments.parts import check_folder
 from perdure.events.public_names import public
 from perdure.processes.client import Client
 from perdure.publishing.confirming import check_confirm
+from perdure.runtime.process.starting_apart import running_loop
 from perdure.store import is_postgres
 from perdure.store.addresses import check_no_keywords, partitions_of
 
@@ -80,18 +80,10 @@ def connect(
         middleware=middleware,
         confirm=confirm,
     )
-    if not _is_on_a_loop():  # which a wait for an owner would block
+    if running_loop() is None:  # which a wait for an owner would block
         try:
             client.inner.check_running()
         except BaseException:
             client.close(0.0)
             raise
     return client
-
-
-def _is_on_a_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

@@ -157,44 +157,36 @@ def around_publish(parts: Sequence[Middleware], make: MakeDraft) -> MakeDraft:
 
 def around_send(parts: Sequence[Middleware]) -> Send | None:
     """Return a function of messages and what publishes them, with the `send` methods of these parts around it; None without any."""
-    overriding = [part for part in parts if type(part).send is not Middleware.send]
-    if not overriding:
-        return None
-
-    def sent(messages: Sequence[Any], call_next: Callable[[], Any]) -> Any:
-        for part in reversed(overriding):
-            call_next = partial(part.send, messages, call_next)
-        return call_next()
-
-    return sent
+    return _around(parts, "send")
 
 
 def around_receive(parts: Sequence[Middleware]) -> Receive | None:
     """Return a function of a type's name and what checks out, with the `receive` methods of these parts; None without any."""
-    overriding = [part for part in parts if getattr(type(part), "receive", Middleware.receive) is not Middleware.receive]
-    if not overriding:
-        return None
-
-    def received(type_name: str, call_next: Callable[[], Any]) -> Any:
-        for part in reversed(overriding):
-            call_next = partial(part.receive, type_name, call_next)
-        return call_next()
-
-    return received
+    return _around(parts, "receive")
 
 
 def around_settle(parts: Sequence[Middleware]) -> Settle | None:
     """Return a function of a delivery, what is to end it and how, with the `settle` methods of these parts; None without any."""
-    overriding = [part for part in parts if getattr(type(part), "settle", Middleware.settle) is not Middleware.settle]
+    return _around(parts, "settle")
+
+
+def _around(parts: Sequence[Middleware], name: str) -> Callable[..., Any] | None:
+    """Return a function that calls these parts' methods of a name, the first outermost; None where no part overrides it.
+
+    A part need not be a `Middleware`, nor have the method. The last argument of the function is what the innermost one calls.
+    """
+    plain = getattr(Middleware, name)
+    overriding = [part for part in parts if getattr(type(part), name, plain) is not plain]
     if not overriding:
         return None
 
-    def settled(delivery: Any, operation: str, call_next: Callable[[], None]) -> None:
+    def around(*arguments: Any) -> Any:
+        *given, call_next = arguments
         for part in reversed(overriding):
-            call_next = partial(part.settle, delivery, operation, call_next)
-        call_next()
+            call_next = partial(getattr(part, name), *given, call_next)
+        return call_next()
 
-    return settled
+    return around
 
 
 def are_idle(parts: Sequence[Middleware]) -> bool:

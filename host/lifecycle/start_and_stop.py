@@ -20,7 +20,7 @@ from perdure.operations.asked_audit import AskedAudit
 from perdure.runtime.hook_mark import check_outside_hooks
 from perdure.runtime.process import live_systems
 from perdure.runtime.process.lifecycle_steps import LifecycleSteps, Startable
-from perdure.runtime.process.starting_apart import completed, started_apart
+from perdure.runtime.process.starting_apart import completed, running_loop, started_apart
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -35,14 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["StartAndStop"]
 
 logger = GuardedLogger("perdure")
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    """Return the event loop that runs in this thread, or None."""
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
 
 
 class StartAndStop(EngineOrMember, Startable):
@@ -95,7 +87,7 @@ class StartAndStop(EngineOrMember, Startable):
             StoreUnavailable: the folder cannot be read or written, or a newer version wrote it.
             PerdureError: the system runs already.
         """
-        loop = _running_loop()
+        loop = running_loop()
         if loop is not None and loop is self._loop and self._hooks:
             msg = "start: its hooks run on this very event loop, which a start would block; use `async with system:`"
             raise PerdureError(msg)
@@ -149,10 +141,7 @@ class StartAndStop(EngineOrMember, Startable):
             return True
         engine = self._engine
         loop = None if engine is None else engine.runtime.host.loop
-        try:
-            return loop is not None and asyncio.get_running_loop() is loop
-        except RuntimeError:
-            return False
+        return loop is not None and running_loop() is loop
 
     def _end(self, grace_s: float) -> None:
         if (run := self._live_run) is None:

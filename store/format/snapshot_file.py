@@ -111,6 +111,14 @@ def _joined(pieces: Iterator[bytes]) -> Iterator[bytes]:
     yield b"".join(waiting)
 
 
+def _head_of(file: BinaryIO) -> bytes:
+    head = file.read(_LAYOUT.size)
+    if len(head) < _LAYOUT.size:
+        msg = f"{len(head)} bytes where a header of {_LAYOUT.size} should be"
+        raise BadFrame(msg)
+    return head
+
+
 def store_id_of(disk: Disk, path: Path) -> bytes:
     """Return the id of the store that a snapshot names.
 
@@ -119,11 +127,7 @@ def store_id_of(disk: Disk, path: Path) -> bytes:
         OSError: it cannot be read.
     """
     with disk.open_read(path) as file:
-        head = file.read(_LAYOUT.size)
-    if len(head) < _LAYOUT.size:
-        msg = f"{len(head)} bytes where a header of {_LAYOUT.size} should be"
-        raise BadFrame(msg)
-    written_by: bytes = _LAYOUT.unpack(head)[3]
+        written_by: bytes = _LAYOUT.unpack(_head_of(file))[3]
     return written_by
 
 
@@ -135,10 +139,7 @@ def read(disk: Disk, path: Path, store_id: bytes | None) -> Snapshot:
         OSError: it cannot be read.
     """
     with disk.open_read(path) as file:
-        head = file.read(_LAYOUT.size)
-        if len(head) < _LAYOUT.size:
-            msg = f"{len(head)} bytes where a header of {_LAYOUT.size} should be"
-            raise BadFrame(msg)
+        head = _head_of(file)
         magic, version, _, written_by, seq, raw_len, stored_len, _, crc = _LAYOUT.unpack(head)
         size = disk.size(path) - _LAYOUT.size
         if magic != MAGIC or version not in READABLE:

@@ -16,6 +16,7 @@ from perdure.events.loggers import GuardedLogger
 from perdure.handling.hooks import LOOK_S, LOOP_PATIENCE_S, STOP_LEAST_S, in_context
 from perdure.handling.signatures import label_of
 from perdure.runtime.hook_mark import HookMark
+from perdure.runtime.process.starting_apart import running_loop
 from perdure.store.disk.background_thread import BackgroundThread
 
 if TYPE_CHECKING:
@@ -166,12 +167,5 @@ def check_off_loop(loop: asyncio.AbstractEventLoop | None) -> None:
     Raises:
         PerdureError: a start would block it, and the hooks would never end.
     """
-    if loop is not None and _running_loop() is loop:
+    if loop is not None and running_loop() is loop:
         raise PerdureError("start: its hooks run on this very event loop, which a start would block; use `async with cluster:`")
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None

@@ -1,6 +1,6 @@
 """Starts and stops that a coroutine awaits: in another thread than the event loop's, and whole where the await is cancelled.
 
-Not here: the same for a thread that waits (`step_thread`).
+`running_loop` tells a thread of an event loop. Not here: the same for a thread that waits (`step_thread`).
 """
 
 from __future__ import annotations
@@ -16,9 +16,17 @@ from perdure.events.loggers import GuardedLogger
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["completed", "started_apart"]
+__all__ = ["completed", "running_loop", "started_apart"]
 
 logger = GuardedLogger("perdure")
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop that runs in this thread, or None."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 async def completed(step: Callable[[], None], hurry: Callable[[], object] = lambda: None) -> None:
