@@ -111,12 +111,12 @@ _beyond_lease, _NO_MORE_OF_LEASE = _beyond(ev.Leased, "number", "until_us", "ret
 
 
 def is_plain(event: ev.Published) -> bool:
-    """Tell whether a message has only a payload."""
+    """Return whether a message has only a payload."""
     return event.key is None and bool(_beyond_payload(event) == _NO_MORE)
 
 
 def is_plain_lease(event: ev.Leased) -> bool:
-    """Tell whether a lease is one of a plain message: of the first attempt, by a worker of the handler."""
+    """Return whether a lease is one of a plain message: of the first attempt, by a worker of the handler."""
     return event.attempt == 1 and bool(_beyond_lease(event) == _NO_MORE_OF_LEASE)
 
 

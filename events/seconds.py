@@ -81,7 +81,7 @@ def wait_seconds(field: str, value: Any) -> float:
 
 
 def is_seconds(value: Any, least: float = 0.0, most: float = SECONDS_MAX) -> bool:
-    """Tell whether a value is a number within these bounds; a bool, NaN and infinity are none."""
+    """Return whether a value is a number within these bounds; a bool, NaN and infinity are none."""
     number = plain_number(value)
     return number is not None and least <= number <= most
 

@@ -83,7 +83,7 @@ class Ingress(Protocol):
         """Call `wake`, in any thread, whenever something may have come since `rest`. Only for the owner."""
 
     def rest(self) -> bool:
-        """Say that nothing is left to be read, and return whether that is known: then no look is needed until `wake` is called.
+        """Note that nothing is left to be read, and return whether that is known: then no look is needed until `wake` is called.
 
         It may be known a moment later only: then `wake` is called once it is. So look again, and rest again.
         """

@@ -55,7 +55,7 @@ class Source(Protocol):
         """A name for what it reads that all processes have for it; empty: only this one reads it; None: not known yet."""
 
     def find_out(self) -> None:
-        """Have `shared_as` known, if that is possible by now."""
+        """Find out `shared_as`, if that is possible by now."""
 
     def read(self, after: int) -> Sequence[tuple[int, Draft | Sequence[Draft] | DraftRun | InvalidMessage]]:
         """Return the oldest rows behind this row number, up to a bound of its own.

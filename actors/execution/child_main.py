@@ -133,7 +133,7 @@ class ParentConnection:
 
 
 def _die_with_parent() -> None:
-    """Have the kernel end this process when the worker that started it ends: its result would be lost."""
+    """Ask the kernel to end this process when the worker that started it ends: its result would be lost."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 

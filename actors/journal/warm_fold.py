@@ -133,7 +133,7 @@ class WarmFold:
         return states
 
     def interrupt(self) -> None:
-        """Have `follow` return after the frame that it folds just now, until `drop`; what it has is of use still. In any thread."""
+        """Make `follow` return after the frame that it folds just now, until `drop`; what it has is of use still. In any thread."""
         self._linked.is_over = True
 
     def drop(self) -> None:

@@ -123,7 +123,7 @@ class OperatorsActs:
         queue.synced.append(Settle(queue.pending, request, bulks.get(command.bulk) if command.bulk else list(bulks.values())))
 
     def start_bulk_runner(self) -> None:
-        """Have bulk acts that are not over carried out; behind their plans, which are written first."""
+        """Start the actor that carries out bulk acts which are not over; behind their plans, which are written first."""
         queue = self._queue
         if any(not bulk.is_over for bulk in queue.state.bulks.values()):
             self._extensions.has_bulks = True

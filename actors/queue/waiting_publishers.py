@@ -32,7 +32,7 @@ class WaitingPublishers:
         self.waiting: WaitingOrder[Request] = WaitingOrder()
 
     def add(self, request: Request, now_us: int) -> None:
-        """Have a publish wait for room."""
+        """Add a publish that waits for room."""
         publish: Publish = request.command
         if not publish.deadline_us:  # sent a second time, it keeps its time
             publish.deadline_us = now_us + self._timeout_us

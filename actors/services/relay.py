@@ -214,7 +214,7 @@ class Relay(Actor):
 
 
 def relay_now(source: Spool, pending: PendingRequests, new_answer: Callable[[], Answer], wait_s: float) -> int:
-    """Have the queue take in what the spool has now, and wait for it; return how many rows were taken in.
+    """Send the queue what the spool has now, and wait until it is taken in; return how many rows were taken in.
 
     For a start, before any handler runs. What finds no room, or no answer, is left to the relay.
 

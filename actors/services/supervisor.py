@@ -199,7 +199,7 @@ class Supervisor(Actor):
         self.record.add(ev.ActorRestarted(name, "", self.health.deaths.get(name, 0)))
 
     def _journal_up(self) -> None:
-        """Have all actors start over with every unanswered request: the log is open again, and may lack their last events."""
+        """Tell all actors to start over with every unanswered request: the log is open again, and may lack their last events."""
         journal = self.actors.get("journal")
         if journal is None or journal.generation == 1:
             return

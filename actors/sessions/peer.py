@@ -133,7 +133,7 @@ class Peer:
     # --- what comes and goes -----------------------------------------------------------------------------------------------
 
     def put(self, frame: bytes) -> None:
-        """Have a frame wait until it is sent."""
+        """Add a frame to those that wait to be sent."""
         if not self.out:
             self.moved_s = time.monotonic()
         self.out.append(memoryview(frame))

@@ -135,7 +135,7 @@ class Server:
         )
 
     def tell_news(self) -> None:
-        """Have the peers told at once of what has changed in the run's facts. Callable in any thread."""
+        """Send the peers at once what has changed in the run's facts. Callable in any thread."""
         self._has_news = True
         self._waker.wake()
 

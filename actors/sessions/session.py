@@ -296,7 +296,7 @@ class Session:
         self._requests.sent(key, request)
 
     def _are_new(self, drafts: Sequence[Any] | DraftRun) -> bool:
-        """Tell whether these ids count on from all that the peer used before: then no frame that was repeated brings them."""
+        """Return whether these ids count on from all that the peer used before: then no frame that was repeated brings them."""
         ids = drafts.ids if type(drafts) is DraftRun else ()
         if type(ids) is IdRun:
             first, last = ids.start, ids.start + len(ids) - 1

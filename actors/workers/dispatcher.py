@@ -216,7 +216,7 @@ class Dispatcher(Decider):
             self._apply_options(pool)
 
     def _stop_elsewhere(self, message: Any) -> None:
-        """Have the handler of a cancelled message stopped where another process runs it."""
+        """Stop the handler of a cancelled message where another process runs it."""
         if isinstance(message, StopHandler):
             for pool in self.pools.elsewhere:
                 delivery = pool.open.get(message.attempt_ref[0])

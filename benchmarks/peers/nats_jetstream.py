@@ -30,7 +30,7 @@ def _config(folder: Path, port: int, *, sync_always: bool) -> str:
 
 @functools.cache
 def _knows_sync_always() -> bool:
-    """Tell whether this server has the setting; older ones (Debian 12 has 2.9) refuse it."""
+    """Return whether this server has the setting; older ones (Debian 12 has 2.9) refuse it."""
     if shutil.which("nats-server") is None:
         return True
     with tempfile.TemporaryDirectory() as folder:

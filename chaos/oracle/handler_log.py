@@ -114,7 +114,7 @@ class HandlerLog:
         return call
 
     def is_in_force(self, call: Call) -> bool:
-        """Tell whether a call is not over and holds its message's lease, as far as is recorded."""
+        """Return whether a call is not over and holds its message's lease, as far as is recorded."""
         return not call.ended and self.system.recording.in_force.get(call.id) == call.attempt
 
     def check_stop(self) -> None:

@@ -81,12 +81,12 @@ class RecordingStore(SegmentStore):
         self._note(batches, expected_seq)
 
     def is_durable(self, ident: str) -> bool:
-        """Tell whether a message is recorded and synced."""
+        """Return whether a message is recorded and synced."""
         seq = self.published.get(ident)
         return seq is not None and seq <= self.synced_seq
 
     def is_result_durable(self, ident: str) -> bool:
-        """Tell whether a result is recorded and synced."""
+        """Return whether a result is recorded and synced."""
         seq = self._results.get(ident)
         return seq is not None and seq <= self.synced_seq
 

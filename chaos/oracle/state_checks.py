@@ -29,7 +29,7 @@ DECIDERS = ("queue", "dispatcher", "dead_letters")
 
 
 def is_at_rest(system: RecordingSystem) -> bool:
-    """Tell whether nothing is left to do now and every decision is recorded, so that live state and log can be compared."""
+    """Return whether nothing is left to do now and every decision is recorded, so that live state and log can be compared."""
     actors: dict[str, Any] = system.runtime.directory.actors
     journal = actors.get("journal")
     if journal is None or not system.executor.runs(journal) or journal.killed or system.runtime.health.failed is not None:

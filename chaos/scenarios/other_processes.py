@@ -148,7 +148,7 @@ class OtherProcesses:
     # --- a deputy --------------------------------------------------------------------------------------------------------
 
     def start_deputy(self, disk: MemoryDisk, options: Options) -> None:
-        """Have a process follow the log, unless one does."""
+        """Start a process that follows the log, unless there is one."""
         if self._deputy is None:
             self._deputy = SimulatedDeputy(self._executor, disk, options)
 

@@ -120,7 +120,7 @@ class SystemUnderTest:
         return Options(dead_letters_max=8, retries=2, backlog_max=60, **quiet, **settings)
 
     def enter(self, system: RecordingSystem) -> None:
-        """Have all logs watch a system from now on."""
+        """Let all logs watch a system from now on."""
         system.keep_dropped(self.dropped)
         self.publisher_log.system = system
         self.handler_log.replace_process(system)
@@ -197,7 +197,7 @@ class SystemUnderTest:
         self.others.end_deputy()
 
     def start_deputy(self) -> None:
-        """Have another process follow the log, with which it takes over when the owner ends."""
+        """Start another process that follows the log, with which it takes over when the owner ends."""
         self.others.start_deputy(self.disk, self.system.options)
 
     # --- starting and stopping -------------------------------------------------------------------------------------------

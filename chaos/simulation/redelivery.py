@@ -22,7 +22,7 @@ in flight at the moment)."""
 
 
 def is_redeliverable(message: Any) -> bool:
-    """Tell whether a message may arrive twice."""
+    """Return whether a message may arrive twice."""
     return isinstance(message, REDELIVERABLE)
 
 

@@ -35,7 +35,7 @@ class Trend:
     median: float
 
     def grows(self, allowed: float) -> bool:
-        """Tell whether it grew by more than `allowed`, and not by chance."""
+        """Return whether it grew by more than `allowed`, and not by chance."""
         return self.growth > allowed and self.z > SIGNIFICANT_Z
 
 

@@ -25,7 +25,7 @@ def shrunk(workers: int, minimum: int) -> int:
 
 
 def is_underused(workers: int, out: int) -> bool:
-    """Tell whether a handler has more workers than deliveries that are out."""
+    """Return whether a handler has more workers than deliveries that are out."""
     return out < workers
 
 
@@ -42,7 +42,7 @@ class QuietTime:
         return self.since_us + QUIET_US
 
     def is_over(self, now_us: int) -> bool:
-        """Tell whether handlers may shrink now."""
+        """Return whether handlers may shrink now."""
         return now_us >= self.over_us
 
     def restart(self, now_us: int) -> None:

@@ -71,7 +71,7 @@ class HandlersState:
     paused_types: set[str] = attrs.field(factory=set)
 
     def is_paused(self, type_name: str) -> bool:
-        """Tell whether deliveries of a type are stopped."""
+        """Return whether deliveries of a type are stopped."""
         return self.paused or type_name in self.paused_types
 
 
@@ -190,7 +190,7 @@ def outvoted(known: ev.HandlerRegistered, asked: ev.HandlerRegistered) -> dict[s
 
 
 def _replaces(asked: ev.HandlerRegistered, known: ev.HandlerRegistered) -> bool:
-    """Tell whether a registration comes in place of the one on record: see `outvoted`."""
+    """Return whether a registration comes in place of the one on record: see `outvoted`."""
     return known != asked and not known.started_us > asked.started_us > 0
 
 

@@ -21,14 +21,14 @@ __all__ = ["is_anothers", "is_refused"]
 
 
 def is_anothers(state: QueueState, report: Done | Fail | Release) -> bool:
-    """Tell whether the attempt of that number is out with another holder: a failed sync had taken back the lease of this one."""
+    """Return whether the attempt of that number is out with another holder: a failed sync had taken back the lease of this one."""
     message = current(state, report.number, report.id, report.attempt)
     holder = "" if isinstance(report, Release) else report.holder
     return bool(holder) and message is not None and message.lease is not None and message.lease.holder != holder
 
 
 def is_refused(state: QueueState, report: Done | Fail | Release, events: Sequence[ev.Event], *, sent_again: bool) -> bool:
-    """Tell whether the reporter had lost its lease.
+    """Return whether the reporter had lost its lease.
 
     Args:
         state: the queue with `events` folded.

@@ -73,7 +73,7 @@ def due(state: QueueState, now_us: int, limits: Limits = DEFAULTS, skipped_us: C
 
 
 def _is_hurried(message: Message, now_us: int, skipped_us: Callable[[int, int], int]) -> bool:
-    """Tell whether a retry is due only because the clock has jumped: its pause is a length of time, not a moment."""
+    """Return whether a retry is due only because the clock has jumped: its pause is a length of time, not a moment."""
     if not message.failures:
         return False
     failed_us = message.failures[-1].at_us

@@ -134,5 +134,5 @@ def _next_quarantined(state: QueueState, open_to: dict[str, Subscription]) -> tu
 
 
 def is_past_ttl(published: ev.Published, now_us: int) -> bool:
-    """Tell whether a message's time to live is over; until its `Expired` is decided, such a message is not delivered."""
+    """Return whether a message's time to live is over; until its `Expired` is decided, such a message is not delivered."""
     return 0 < published.expires_us <= now_us

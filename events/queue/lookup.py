@@ -37,7 +37,7 @@ class Lookup(NamedTuple):
 
 
 def is_fate(kept: ResultKept) -> bool:
-    """Tell whether a kept result records that its message ended unhandled, rather than what a handler raised."""
+    """Return whether a kept result records that its message ended unhandled, rather than what a handler raised."""
     return kept.exception.startswith("perdure.") and kept.message.startswith(_LOST)
 
 

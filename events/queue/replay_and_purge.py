@@ -23,7 +23,7 @@ Events: TypeAlias = list[ev.Event]
 
 
 def _is_dead(state: QueueState, death: Death) -> bool:
-    """Tell whether a message is still this dead letter, and not one that was replayed and died again."""
+    """Return whether a message is still this dead letter, and not one that was replayed and died again."""
     dead = state.dead.get(death.number)
     return dead is not None and dead.death == death
 

@@ -224,7 +224,7 @@ class QueueState:
                     yield message
 
     def has_ended(self, number: int, ident: str, attempt: int) -> bool:
-        """Tell whether the report of exactly this attempt is remembered as the last that was taken of a message that ended."""
+        """Return whether the report of exactly this attempt is remembered as the last that was taken of a message that ended."""
         ended = self.finished.get(number)
         if ended is not None:
             return ended == (ident, attempt)
@@ -236,5 +236,5 @@ class QueueState:
 
 
 def is_quarantined(message: Message) -> bool:
-    """Tell whether a message may be what kills its process, so that it must run alone."""
+    """Return whether a message may be what kills its process, so that it must run alone."""
     return message.crashes > 1  # one can be chance

@@ -42,7 +42,7 @@ class OutboxPolling:
     """How many times in a row, from the first row to the last, some rows were refused."""
 
     def is_due(self, now_s: float) -> bool:
-        """Tell whether to read now."""
+        """Return whether to read now."""
         return self.next_s <= now_s
 
     def begin(self, now_s: float, every_s: float) -> int:

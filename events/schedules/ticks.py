@@ -111,10 +111,10 @@ def _waiting(counts: TypeCounts) -> int:
 
 
 def is_set_back(last_us: int, now_us: int) -> bool:
-    """Tell whether a schedule goes on from now, as cron does where its clock is put back by three hours or more."""
+    """Return whether a schedule goes on from now, as cron does where its clock is put back by three hours or more."""
     return last_us - now_us > SET_BACK_US
 
 
 def comes_too_early(state: QueueState, tick: Tick) -> bool:
-    """Tell whether the tick before this one is not done: a journal lost it, and both will be sent again in order."""
+    """Return whether the tick before this one is not done: a journal lost it, and both will be sent again in order."""
     return state.ticks.get(tick.schedule, 0) < tick.after_us

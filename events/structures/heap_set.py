@@ -34,7 +34,7 @@ class HeapSet(Generic[T]):
         return len(self._members)
 
     def __contains__(self, member: T) -> bool:
-        """Tell whether it is a member."""
+        """Return whether it is a member."""
         return member in self._members
 
     def __iter__(self) -> Iterator[T]:

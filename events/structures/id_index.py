@@ -59,7 +59,7 @@ class IdRun(Sequence[str]):
         return [f"{prefix}{i:012x}" for i in range(self.start, self.start + self.n)]
 
     def goes_on_with(self, other: Sequence[str]) -> bool:
-        """Tell whether `other` continues this run."""
+        """Return whether `other` continues this run."""
         return type(other) is IdRun and other.prefix == self.prefix and other.start == self.start + self.n
 
 
@@ -79,7 +79,7 @@ class IdIndex:
         return number or (self._in_runs(ident) if self._runs else 0)
 
     def __contains__(self, ident: str) -> bool:
-        """Tell whether an id is known."""
+        """Return whether an id is known."""
         return self.get(ident) != 0
 
     def _in_runs(self, ident: str) -> int:

@@ -176,7 +176,7 @@ class MessageBlock:
         return sum(map(payloads.length, positions))
 
     def has_left(self, i: int) -> bool:
-        """Tell whether a message has left the ready queue."""
+        """Return whether a message has left the ready queue."""
         return i < self.head or i in self.gone
 
     def leave(self, i: int) -> None:

@@ -126,12 +126,12 @@ class _Stretches:
             column[i:j] = array("Q", (value,))
 
     def touches(self, start: int, end: int) -> bool:
-        """Tell whether any count from `start` up to, and without, `end` is among them."""
+        """Return whether any count from `start` up to, and without, `end` is among them."""
         i = bisect_left(self.starts, end) - 1
         return i >= 0 and self.ends[i] > start
 
     def has(self, counter: int, ms: int) -> bool:
-        """Tell whether an id is among them."""
+        """Return whether an id is among them."""
         i = bisect_right(self.starts, counter) - 1
         return i >= 0 and counter < self.ends[i] and self.since[i] <= ms <= self.until[i]
 
@@ -247,7 +247,7 @@ class PastIds:
             self._forgot(run, max(stretches.ends), max(stretches.until))
 
     def __contains__(self, ident: str) -> bool:
-        """Tell whether an id is remembered."""
+        """Return whether an id is remembered."""
         if not self.count:
             return False
         counter = self._counter(ident)
@@ -269,7 +269,7 @@ class PastIds:
         return ids.start < self.own[run] or any(stretches.touches(ids.start, end) for stretches in known)
 
     def may_have_been(self, ident: str) -> bool:
-        """Tell whether an unknown id was made by this system so long ago that it may be forgotten."""
+        """Return whether an unknown id was made by this system so long ago that it may be forgotten."""
         counter = self._counter(ident)
         return counter >= 0 and counter < self.own[ident[RUN_PART]]
 

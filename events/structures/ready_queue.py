@@ -49,7 +49,7 @@ class _OneVersion:
         self._in_late: dict[int, Message] = {}
 
     def __bool__(self) -> bool:
-        """Tell whether there is any message."""
+        """Return whether there is any message."""
         return bool(self._orderly) or bool(self._in_late)
 
     def add(self, message: Message) -> None:
@@ -125,7 +125,7 @@ class PriorityLevel(_OneVersion):
         """By version."""
 
     def __bool__(self) -> bool:
-        """Tell whether there is any message."""
+        """Return whether there is any message."""
         return bool(self._newer) or super().__bool__()
 
     def add(self, message: Message) -> None:
@@ -259,7 +259,7 @@ class ReadyQueue:
 
 
 def _is_past(last: Message | MessageBlock, message: Message) -> bool:
-    """Tell whether a message comes after `last` and everything that it will ever hold."""
+    """Return whether a message comes after `last` and everything that it will ever hold."""
     if isinstance(last, Message):
         return last.rank < message.rank
     return last.sealed and last.end <= message.rank

@@ -27,7 +27,7 @@ PARTITION: ContextVar[int | None] = ContextVar("perdure.cli.partition", default=
 
 @contextmanager
 def at_partition(number: int) -> Iterator[None]:
-    """Have what is printed within the block be of a partition."""
+    """Mark what is printed within the block as of a partition."""
     token = PARTITION.set(number)
     try:
         yield

@@ -110,7 +110,7 @@ class ClusterClient(Placed, Client):
         self.close()
 
     async def __aenter__(self) -> Self:
-        """Give the client; it looks for an owner with the first call."""
+        """Return the client; it looks for an owner with the first call."""
         return self
 
     def begin_anew(self) -> None:

@@ -71,7 +71,7 @@ class ClusterAdmin(CancelsEverywhere):
         self._each(lambda partition: partition.admin.configure(type, **options))
 
     def run_now(self, id: str | None = None, *, schedule: str | None = None) -> str:
-        """Have a delayed message, or a tick of a schedule, handled now, in the partition that has it; as `Admin.run_now`.
+        """Make a delayed message, or a tick of a schedule, due now, in the partition that has it; as `Admin.run_now`.
 
         Raises:
             UnknownMessage, InvalidMessage: as `Admin.run_now`.

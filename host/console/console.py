@@ -206,7 +206,7 @@ class Console:
         return None if usage is None else (usage.used, usage.free)
 
     def is_open(self, type_name: str) -> bool:
-        """Tell whether payloads of a type are shown without being revealed."""
+        """Return whether payloads of a type are shown without being revealed."""
         return self._open_payloads if isinstance(self._open_payloads, bool) else type_name in self._open_payloads
 
     @contextmanager

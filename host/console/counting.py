@@ -105,7 +105,7 @@ class Counts:
         return known
 
     def forget(self, browser: str) -> None:
-        """Have a browser's counts made anew: it has acted on one."""
+        """Forget the counts of a browser, which has acted on one: they are made anew."""
         with self._lock:
             for name in [name for name in self._known if name[0] == browser]:
                 del self._known[name]

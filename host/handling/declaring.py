@@ -227,7 +227,7 @@ class Declaring(ABC):
 
     @abstractmethod
     def _every_message(self, ticks: Ticks, message: Any, options: dict[str, Any]) -> None:
-        """Have a message published at regular times."""
+        """Register a message that is published at regular times."""
 
     @abstractmethod
     def _every_tick(self, ticks: Ticks, options: Mapping[str, Any]) -> Any:

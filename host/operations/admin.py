@@ -168,7 +168,7 @@ class Admin(CancelsWhere):
         self._system.ask("dispatcher", rules.Resume(name, new_act("resume", name)))
 
     def run_now(self, id: str | None = None, *, schedule: str | None = None) -> str:
-        """Have a delayed message handled now, or a tick of a schedule; return the id of the message.
+        """Make a delayed message, or a tick of a schedule, due now; return the id of the message.
 
         A tick comes beside the schedule's own ticks, which go on as they would. The schedule must be registered in the process that
         owns the log. Within `acting_as` the right is `run-now`, for the message's type or the schedule's name.

@@ -172,7 +172,7 @@ class Client(Results, Consuming, Connected):
             _clients.discard(self)
 
     def __enter__(self) -> Self:
-        """Give the client."""
+        """Return the client."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

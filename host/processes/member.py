@@ -270,7 +270,7 @@ class Member:
             (self._recorder or self).shut_down(why, until_s - runtime.executor.monotonic_s())
 
     def _record_if_alone(self) -> None:
-        """Have what ended here put on record, once no handler runs and no owner has answered for a while."""
+        """Put on record what ended here, once no handler runs and no owner has answered for a while."""
         if self._recorder is not None:
             return
         now_s = self.runtime.executor.monotonic_s()

@@ -120,7 +120,7 @@ class Running(Asking):
         return self._run.hold_history()
 
     def relay(self, source: Source) -> None:
-        """Have an outbox relayed for as long as this run lasts; for `OutboxRelay`.
+        """Relay an outbox for as long as this run lasts; for `OutboxRelay`.
 
         Raises:
             NotRunning: the system does not run.

@@ -50,7 +50,7 @@ class SpoolIntake:
             self.source = IngressSource(ingress, under_policy, runtime.health, permit)
 
     def hurry(self) -> None:
-        """Have the relay look now. In any thread."""
+        """Tell the relay to look now. In any thread."""
         self._runtime.directory.tell("relay", Wake())
 
     def is_waiting(self) -> bool:
@@ -62,7 +62,7 @@ class SpoolIntake:
             return False
 
     def take_in(self) -> bool:
-        """Have the queue take in what is spooled; return whether something is left for the relay.
+        """Send the queue what is spooled; return whether something is left for the relay.
 
         Raises:
             NotRunning: the run has ended.

@@ -88,7 +88,7 @@ class Attempt:
         self._span = start(f"process {name}", context=parent, kind=SpanKind.CONSUMER, attributes=attributes, links=links)
 
     def __enter__(self) -> None:
-        """Have the handler run within the span."""
+        """Enter the span, within which the handler runs."""
         self._created: list[str] = []
         self._token = CREATED.set(self._created)
         self._within = attach(set_span_in_context(self._span))

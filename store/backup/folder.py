@@ -127,7 +127,7 @@ class BackupFolder:
             raise StoreUnavailable(msg)
 
     def begin_log(self, stretch: Stretch) -> None:
-        """Say where a new backup begins."""
+        """Write where a new backup begins."""
         seq = stretch.first_seq - 1
         self.state = attrs.evolve(
             self.state,

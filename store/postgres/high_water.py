@@ -84,7 +84,7 @@ def known(address: str, store_id: bytes | None = None) -> Mark | None:
 
 
 def forget(address: str) -> None:
-    """Know nothing of a log, as a new process does. In any thread."""
+    """Forget a log, as if this process were new. In any thread."""
     with _lock:
         _marks.pop(address, None)
 
@@ -134,7 +134,7 @@ def _written(
 
 
 def accept(address: PostgresAddress, numbers: Collection[int]) -> list[Accepted]:
-    """Say that the logs of these partitions are to be gone on with from where they end; return what is given up, for each.
+    """Accept the logs of these partitions as they end, and go on from there; return what is given up, for each.
 
     Processes that run learn of it with their next look, or when they open the log.
 

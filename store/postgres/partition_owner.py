@@ -168,7 +168,7 @@ class PartitionOwner:
         return (0, 0) if gone is None else (int(gone[0]), int(gone[1]))
 
     def note_high_water(self) -> None:
-        """Have this process remember up to where the log is durable. In any thread."""
+        """Remember in this process up to where the log is durable. In any thread."""
         claim = self._claim
         if claim is not None:
             high_water.note(self.database.address.text, claim.store_id, self.synced_seq)

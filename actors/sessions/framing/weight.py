@@ -25,7 +25,7 @@ _EXTENSIONS = {0xC7: 2, 0xC8: 3, 0xC9: 5, **dict.fromkeys(range(0xD4, 0xD9), 1)}
 
 
 def is_too_heavy(raw: bytes, most: int = WEIGHT_MAX) -> bool:
-    """Tell whether the objects in some MessagePack would take more than `most` bytes besides those of `raw` itself.
+    """Return whether the objects in some MessagePack would take more than `most` bytes besides those of `raw` itself.
 
     The bytes may be anything. Containers and extensions hold what follows them, so no depth is followed.
     """

@@ -46,7 +46,7 @@ _CREDENTIALS = struct.Struct("3i")
 
 @contextlib.contextmanager
 def _short(path: Path) -> Iterator[str]:
-    """Give a name for a path that is short enough for the kernel, for as long as this is entered."""
+    """Yield a name for a path that is short enough for the kernel, for as long as this is entered."""
     if len(os.fsencode(path)) <= NAME_BYTES_MAX:
         yield str(path)
         return

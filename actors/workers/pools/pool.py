@@ -159,7 +159,7 @@ class RunTimes:
         self.count += 1
 
     def take(self, buckets: Mapping[int, int]) -> None:
-        """Have these counts instead of its own."""
+        """Take these counts in place of its own."""
         self.buckets, self.count = dict(buckets), sum(buckets.values())
 
     def percentile_us(self, share: float) -> float:

@@ -84,7 +84,7 @@ def place(state: QueueState, message: Message) -> None:
 
 
 def _takes_slot(state: QueueState, message: Message) -> bool:
-    """Tell whether the message has a slot of its key; if not, it waits for one."""
+    """Return whether the message has a slot of its key; if not, it waits for one."""
     published = message.published
     limit = published.extras.key_parallelism if published.extras is not None else 0
     if not limit or published.key is None:

@@ -69,7 +69,7 @@ class Word:
     value: str
 
     def holds(self, found: object) -> bool:
-        """Tell whether a value that was found is as the condition says."""
+        """Return whether a value that was found is as the condition says."""
         if found is None:
             return self.op == "!="
         if self.op in "><":
@@ -97,11 +97,11 @@ class Search:
         return any(word.field == "payload" for word in self.of_publication)
 
     def takes(self, published: ev.Published, decode: Callable[[bytes], Any]) -> bool:
-        """Tell whether a publication is as the expression says. `decode` gives a payload as plain data, or raises."""
+        """Return whether a publication is as the expression says. `decode` gives a payload as plain data, or raises."""
         return all(word.holds(_found(word, published, decode)) for word in self.of_publication)
 
     def means(self, letter: ev.DeadLettered, decode: Callable[[bytes], Any]) -> bool:
-        """Tell whether a dead letter is as the expression says: what it was, and what ended it."""
+        """Return whether a dead letter is as the expression says: what it was, and what ended it."""
         if not self.takes(letter.published, decode):
             return False
         return all(any(map(word.holds, _of_letter(word.field, letter))) for word in self.of_events)
@@ -140,7 +140,7 @@ def search_of(text: str) -> Search:
 
 
 def is_several(text: str) -> bool:
-    """Tell whether a text is an expression of several words, and not one whose value has spaces: `error~no stock`."""
+    """Return whether a text is an expression of several words, and not one whose value has spaces: `error~no stock`."""
     if len(text) > EXPRESSION_CHARS_MAX:
         return False
     try:

@@ -82,7 +82,7 @@ def counting(state: QueueState, asked: CountLive) -> Look[Counted]:
 
 
 def finding(state: QueueState, asked: FindLive) -> Look[array[int]]:
-    """Find the numbers, in ascending order.
+    """Return the numbers, in ascending order.
 
     Raises:
         InvalidMessage: see `live_search_of`.

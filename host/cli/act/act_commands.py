@@ -168,7 +168,7 @@ def run_now(
     why: Why = "",
     as_json: Json = False,
 ) -> None:
-    """Have a delayed message, or a tick of a schedule, handled now; the schedule's own ticks go on as they would."""
+    """Handle a delayed message, or a tick of a schedule, now; the schedule's own ticks go on as they would."""
     if (message_id is None) == (schedule is None):
         raise BadChoice("name one ID of a delayed message, or --schedule NAME")
     with operated(folder, by, why) as system:

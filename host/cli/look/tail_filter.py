@@ -40,7 +40,7 @@ class TailFilter:
         self._meant: dict[str, None] = {}
 
     def passes(self, record: Record) -> bool:
-        """Tell whether an event is to be shown. To be asked about each event in turn, from the beginning of the log."""
+        """Return whether an event is to be shown. To be asked about each event in turn, from the beginning of the log."""
         search = self._search
         if search is None:
             return True

@@ -96,7 +96,7 @@ def _until_known(command: Callable[..., None], addresses: dict[int, str], args: 
 
 
 def of_number(number: int, *, is_shown: bool) -> AbstractContextManager[None]:
-    """Have what is printed within the block be of a partition, below its number if that is shown."""
+    """Mark what is printed within the block as of a partition, below its number if that is shown."""
     if is_shown:
         console.print(f"partition {number}", style="bold")
     return at_partition(number)

@@ -91,7 +91,7 @@ class Hosting:
         return [system for number in self.mine() if (system := self.system(number)) is not None]
 
     def note_high_water(self) -> None:
-        """Have this process remember up to where each log that it owns is durable."""
+        """Remember in this process up to where each log that it owns is durable."""
         for system in self.systems():
             system.inner.store.note_high_water()  # type: ignore[attr-defined] # a PostgresStore
 

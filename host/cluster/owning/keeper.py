@@ -75,7 +75,7 @@ class Keeper:
         return self._looked.wait(seconds)
 
     def wake(self) -> None:
-        """Have it look now."""
+        """Wake it, so that it looks now."""
         with contextlib.suppress(OSError):
             os.write(self._write, b"\0")
 

@@ -68,7 +68,7 @@ class Singular(Placed):
             hooks.stop(seconds)
 
     def _adopt_hooks(self, system: System) -> None:
-        """Have the handlers of a partition see the context variables that the start hooks of this process have set."""
+        """Show the handlers of a partition the context variables that the start hooks of this process have set."""
         if self._process_hooks is not None:
             system.on_start(self._process_hooks.adopt)
 
@@ -79,7 +79,7 @@ class Singular(Placed):
     # --- outboxes ------------------------------------------------------------------------------------------------------------
 
     def relay(self, source: Source) -> None:
-        """Have an outbox relayed, here or in another process of this line: by the one that owns partition 0. For `OutboxRelay`.
+        """Relay an outbox, here or in another process with this line: in the one that owns partition 0. For `OutboxRelay`.
 
         Raises:
             NotRunning: the cluster does not run.

@@ -167,7 +167,7 @@ class Gate:
         return [(b"set-cookie", cookie.encode())]
 
     def _is_own(self, origin: str, host: str) -> bool:
-        """Tell whether a form of this origin was made by a page of the console."""
+        """Return whether a form of this origin was made by a page of the console."""
         if self._origins:
             return origin.lower() in self._origins
         netloc = urlsplit(origin).netloc

@@ -22,7 +22,7 @@ class Permits:
     """Something is there that can change anything: a running owner."""
 
     def may(self, action: str, type_name: str = "") -> bool:
-        """Tell whether an action is allowed. `type_name`: the message type that it is about; empty for all."""
+        """Return whether an action is allowed. `type_name`: the message type that it is about; empty for all."""
         if action != "look" and not self.can_act:
             return False
         return self.rights.allow(self.principal, action, type_name)

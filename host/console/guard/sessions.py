@@ -54,7 +54,7 @@ class Session:
         return self.seal.mark(FORM, self.secret)
 
     def is_own_form(self, token: str) -> bool:
-        """Tell whether a form was made for this session."""
+        """Return whether a form was made for this session."""
         return hmac.compare_digest(token.encode(), self.csrf.encode())
 
     def reveal(self, type_name: str) -> None:
@@ -67,11 +67,11 @@ class Session:
         self.is_changed = True
 
     def is_revealed(self, type_name: str) -> bool:
-        """Tell whether payloads of a type are open."""
+        """Return whether payloads of a type are open."""
         return bool(self._revealed) and self._revealed.get(_short(type_name), 0) > time.time()
 
     def tell(self, notice: str) -> None:
-        """Have the next page say this first: the outcome of an act. A long one is cut."""
+        """Set what the next page says first: the outcome of an act. A long one is cut."""
         encoded = notice.encode(errors="replace")
         cut = encoded[:NOTICE_BYTES_MAX].decode(errors="ignore")
         self._notice = cut if len(encoded) <= NOTICE_BYTES_MAX else f"{cut}…"
@@ -154,7 +154,7 @@ class OneTimeToken:
         self.value = secrets.token_urlsafe(32)
 
     def use(self, given: str) -> bool:
-        """Tell whether this is the token; it then counts no longer."""
+        """Return whether this is the token; it then counts no longer."""
         with self._lock:
             is_right = hmac.compare_digest(given.encode(), self.value.encode())
             if is_right:

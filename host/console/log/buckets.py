@@ -72,7 +72,7 @@ class Buckets:
         self._low = self._high = 0
 
     def __bool__(self) -> bool:
-        """Tell whether anything was counted."""
+        """Return whether anything was counted."""
         return bool(self._by_index)
 
     @property

@@ -140,7 +140,7 @@ class Live:
         return 1.0 if whole <= 0 else max(0.0, min(1.0, (self.index.seq - first) / whole))
 
     def more_awaited(self) -> StillReading:
-        """Have the history read faster for a page that needs more of it; return what that page says."""
+        """Read the history faster for a page that needs more of it; return what that page says."""
         self._awaited_s = time.monotonic()
         return StillReading("The history is being read", self.index.seq, self.states.seq, self.reader.first_seq - 1)
 

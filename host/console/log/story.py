@@ -127,7 +127,7 @@ def _read_failures(reader: LogReader, index: Index, states: States, story: Story
 
 
 def _is_told(story: Story, states: States) -> bool:
-    """Tell whether nothing more can follow: all messages have ended, or are dead letters and have not been replayed."""
+    """Return whether nothing more can follow: all messages have ended, or are dead letters and have not been replayed."""
     return all(kin.ended or _is_dead(kin, states) for kin in story.family)
 
 

@@ -33,7 +33,7 @@ WORDS_MAX = 6
 
 
 def count_first(page: Page) -> None:
-    """Have the letters counted that a bulk act would change; see `bulk_forms`."""
+    """Count the letters that a bulk act would change; see `bulk_forms`."""
     bulk_forms.count_first(page, LETTERS, page.asked("where"))
 
 

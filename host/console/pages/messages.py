@@ -29,7 +29,7 @@ BUDGET_S = 0.07
 
 
 def count_first(page: Page) -> None:
-    """Have the messages counted that a cancel of all that are shown would end; see `bulk_forms`."""
+    """Count the messages that a cancel of all that are shown would end; see `bulk_forms`."""
     if not page.asked("place"):
         bulk_forms.count_first(page, MESSAGES, _expression(page.asked("type"), page.asked("q")))
 
@@ -70,7 +70,7 @@ def messages(page: Page) -> None:
 
 
 def _takes(page: Page, search: Search | None, published: ev.Published) -> bool:
-    """Tell whether a message may be found: one that is hidden must not be told by a search in its payload."""
+    """Return whether a message may be found: one that is hidden must not be told by a search in its payload."""
     return page.looks(published.type) and (search is None or not search.reads_payloads or page.sees(published))
 
 

@@ -146,7 +146,7 @@ class Leadership:
                 self._followers.remove(answer)
 
     def _pass_on(self, answer: LedAnswer) -> None:
-        """Have another thread lead, if this one did or should have."""
+        """Pass the lead on to another thread, if this one had it or should have."""
         if not self.let_go(answer) and not answer.is_promoted:
             return
         answer.is_promoted = False

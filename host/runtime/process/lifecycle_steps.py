@@ -93,7 +93,7 @@ class LifecycleSteps:
             raise
 
     def give_up_start(self) -> None:
-        """Have the last start end early, for example one that waits for a hook. What it has begun is ended before it returns."""
+        """End the last start early, for example one that waits for a hook. What it has begun is ended before it returns."""
         self._last.given_up = True
 
     def _run_apart(self, step: Callable[[], None], name: str) -> None:

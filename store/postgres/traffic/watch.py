@@ -60,7 +60,7 @@ class Watched:
         self.wakes.append(wake)
 
     def rest(self) -> bool:
-        """Say that nothing is left to be read. Return whether the database knows that: then no look is needed until `wake`."""
+        """Note that nothing is left to be read. Return whether the database knows that: then no look is needed until `wake`."""
         if self.is_asleep:
             return True
         if not self.wants_rest:
@@ -120,7 +120,7 @@ class Watch:
         self.look()
 
     def look(self) -> None:
-        """Have the thread look. In any thread."""
+        """Wake the thread, so that it looks. In any thread."""
         with self._lock, contextlib.suppress(OSError):  # full: it was asked often enough
             if self._pipe_in >= 0:
                 os.write(self._pipe_in, b"\0")

@@ -84,7 +84,7 @@ STREAM = (
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Tell whether a value is what an annotation says; written without a look at the check under test."""
+    """Return whether a value is what an annotation says; written without a look at the check under test."""
     origin, args = get_origin(hint), get_args(hint)
     if hint is Any or value is None:
         return hint in (Any, None, type(None)) or type(None) in args or None in args
@@ -111,7 +111,7 @@ NUMBERS = {(kind if isinstance(kind, type) else kind[0]): number for number, kin
 
 
 def is_sound(value: Any) -> bool:
-    """Tell whether the fields of an object of ours, and of all in it, are what their annotations say."""
+    """Return whether the fields of an object of ours, and of all in it, are what their annotations say."""
     return all(fits(getattr(value, name), hint) for name, hint in hints(type(value)).items())
 
 

@@ -161,7 +161,7 @@ class AgainstThePlainQueue(RuleBasedStateMachine):
             )
 
     def is_refused(self, draft: Draft, before: list[Draft]) -> bool:
-        """Tell whether its key is held by a live message, or by one published together with it."""
+        """Return whether its key is held by a live message, or by one published together with it."""
         if draft.dedup != "reject":
             return False
         together = any((d.type, d.key) == (draft.type, draft.key) and d.dedup != "append" for d in before)

@@ -41,7 +41,7 @@ def owners(cluster: perdure.Cluster) -> Counter[str]:
 
 
 def is_of(process: subprocess.Popen[str], owner: str) -> bool:
-    """Tell whether an owner, `machine process PID`, is a process; one pid may be a part of another."""
+    """Return whether an owner, `machine process PID`, is a process; one pid may be a part of another."""
     return owner.split()[-1:] == [str(process.pid)]
 
 

@@ -17,7 +17,7 @@ OF = {LETTERS: ("replay", "edit", "purge"), MESSAGES: ("cancel",)}
 
 
 def count_first(page: Page, of: str, where: str) -> None:
-    """Have the owner count what an act would change that the address names, and keep it for the form: the act hits that alone.
+    """Ask the owner how much an act that the address names would change, and keep that for the form: the act hits that alone.
 
     Called before the page has its view, whose locks other pages need meanwhile.
 

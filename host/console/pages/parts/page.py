@@ -138,19 +138,19 @@ class Page:
         return self.here(at=None, do=None).removeprefix(root) or "/"
 
     def may(self, action: str, type_name: str = "") -> bool:
-        """Tell whether the principal may do that now: the past cannot be changed."""
+        """Return whether the principal may do that now: the past cannot be changed."""
         is_past = self.view is not None and self.view.is_past
         return not is_past and self.rights.may(action, type_name)
 
     def looks(self, type_name: str) -> bool:
-        """Tell whether the principal may look at messages of a type."""
+        """Return whether the principal may look at messages of a type."""
         known = self._looks.get(type_name)
         if known is None:
             known = self._looks[type_name] = self.rights.may("look", type_name)
         return known
 
     def hides(self, text: str) -> bool:
-        """Tell whether a text names a message type that the principal may not look at."""
+        """Return whether a text names a message type that the principal may not look at."""
         if self._hidden is None:
             states = self.shown.states
             names = [re.escape(name) for name in {*states.queue.by_type, *states.handlers.handlers} if not self.looks(name)]
@@ -158,7 +158,7 @@ class Page:
         return self._hidden.search(text) is not None
 
     def sees(self, published: Published) -> bool:
-        """Tell whether the payload of a message is shown to this principal."""
+        """Return whether the payload of a message is shown to this principal."""
         kind = published.type
         return self.console.is_open(kind) or (self.session.is_revealed(kind) and self.rights.may("reveal", kind))
 
