@@ -16,7 +16,6 @@ from perdure.store.addresses import (
     canonical_address,
     checked_address,
     create_tables,
-    found_queue,
     is_postgres,
     open_backup,
     open_ingress,
@@ -25,6 +24,7 @@ from perdure.store.addresses import (
     open_target,
     partition_addresses,
     partition_owners,
+    register_queue,
 )
 from perdure.store.backup.backing_up import Backup, back_up
 from perdure.store.backup.reader import BackupReader
@@ -69,7 +69,6 @@ __all__ = [
     "canonical_address",
     "checked_address",
     "create_tables",
-    "found_queue",
     "is_postgres",
     "migrate",
     "open_backup",
@@ -79,6 +78,7 @@ __all__ = [
     "open_target",
     "partition_addresses",
     "partition_owners",
+    "register_queue",
     "repair",
     "restore_log",
     "restore_logs",

@@ -34,7 +34,6 @@ __all__ = [
     "check_no_keywords",
     "checked_address",
     "create_tables",
-    "found_queue",
     "is_postgres",
     "open_backup",
     "open_ingress",
@@ -44,6 +43,7 @@ __all__ = [
     "partition_addresses",
     "partition_owners",
     "partitions_of",
+    "register_queue",
 ]
 
 
@@ -176,7 +176,7 @@ def accept_loss(address: str | os.PathLike[str]) -> list[Accepted]:
     return accept(parsed, [*partition_addresses(address)] or [parsed.partition or 0])
 
 
-def found_queue(address: str, partitions: int, routing: str) -> list[str]:
+def register_queue(address: str, partitions: int, routing: str) -> list[str]:
     """Put on record how many partitions a queue in a database has; return the address of each.
 
     Raises:
@@ -189,7 +189,7 @@ def found_queue(address: str, partitions: int, routing: str) -> list[str]:
 
     session = NodeSession(parsed, parsed.name, "", "", Leases(0.0))
     try:
-        count, how, beyond = session.found(partitions, routing)
+        count, how, beyond = session.register_queue(partitions, routing)
     finally:
         session.close()
     if (count, how, beyond) != (partitions, routing, None):

@@ -58,7 +58,7 @@ class Orphans:
     def _begin(self, state: QueueState, mine: list[Pool], now_us: int) -> list[Orphan]:
         if not self.wait_us:
             return deadlines.orphans(state)
-        for message in state.out():
+        for message in state.all_out():
             lease = message.lease
             if lease is not None and lease.holder:
                 self._by_hand[message.number] = lease.attempt

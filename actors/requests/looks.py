@@ -39,7 +39,7 @@ class Looks:
             self._pending.refuse(request, as_refusal(error))
 
     def go_on(self, settle: Callable[[Request, Any], object]) -> bool:
-        """Take the next piece of one question, and answer it where that was the last; tell whether any is left."""
+        """Take the next piece of one question, and answer it where that was the last; return whether any is left."""
         request, look = self._under_way.popleft()
         try:
             next(look)

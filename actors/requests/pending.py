@@ -81,9 +81,8 @@ class PendingRequests:
         if from_outside:
             if self.closed is not None and (times == 1 or type(self.closed) is not StoreUnavailable):
                 raise another(self.closed)
-            self._per_thread.submit_batch = (
-                _PerThread.submit_batch
-            )  # a message that this thread adds to one must not overtake this request
+            # A message that this thread adds to a submit batch must not overtake this request.
+            self._per_thread.submit_batch = _PerThread.submit_batch
         request = Request(next(self._keys), target, command, reply, from_outside, times, writes=int(times > 1))
         # Entered before it is sent: if the actor is replaced in between, its successor finds it among the `unanswered`.
         self.outstanding[request.key] = request
@@ -191,7 +190,7 @@ class PendingRequests:
         finally:
             self._waiters.remove(waiter)
 
-    async def room(self, most: int, timeout_s: float) -> None:
+    async def await_room(self, most: int, timeout_s: float) -> None:
         """As `wait_for_room`, from a coroutine: blocks neither its thread nor a thread of an executor.
 
         Raises:

@@ -137,7 +137,7 @@ class Relay(Actor):
             return
         self.extensions.note_reading(source, failed=progress.unable)
         progress.left_some = False
-        polling.found(read[-1][0] if read else 0)
+        polling.note_read(read[-1][0] if read else 0)
         if not read:
             return
         for row, draft in read:

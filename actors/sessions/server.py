@@ -220,7 +220,7 @@ class Server:
                 self._drop(peer, PerdureError(f"half a frame came, and for {SILENT_S:g} s nothing of the rest"))
             else:
                 self._guarded(peer, 0, news=True)
-        self._departed.judge(now_s)
+        self._departed.report_gone(now_s)
         if self._listener is not None and self.is_settled():
             self._listener.forget_members()
 

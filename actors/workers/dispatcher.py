@@ -191,7 +191,7 @@ class Dispatcher(Decider):
             elastic = not pool.closed and known is not None and handler.parallelism_max > known.parallelism
             version = pool.version
         else:
-            may_be_out, slots = self.staff.room(pool)
+            may_be_out, slots = self.staff.window_of(pool)
             elastic = not pool.closed and handler.parallelism_max > pool.target
             version = self.pools.version_of(pool.type)
         subscription = Subscription(

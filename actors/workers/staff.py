@@ -121,7 +121,7 @@ class Staff:
             pool.retiring.append(Retire())
             pool.inbox.put(pool.retiring[-1])
 
-    def room(self, pool: Pool) -> tuple[int, int]:
+    def window_of(self, pool: Pool) -> tuple[int, int]:
         """Return how many deliveries may be out with a handler's workers, and how many of them can run at a time."""
         tuning, handler = self.tuning, pool.handler
         slots = pool.target * max(1, handler.batch_size)

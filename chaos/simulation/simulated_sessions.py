@@ -144,7 +144,7 @@ class SimulatedSessions:
         """See `Bystander.turn`: judge the processes whose connection has ended."""
         if self._now_s is not None:
             self._looked_s = self._now_s()
-            self._departed.judge(self._looked_s)
+            self._departed.report_gone(self._looked_s)
             self._left &= self._departed.waited_for
 
     def next_s(self) -> float | None:

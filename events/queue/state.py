@@ -207,7 +207,7 @@ class QueueState:
         number = self.ids.get(ident)
         return self.look(number) if number else None
 
-    def out(self) -> Iterator[Message]:
+    def all_out(self) -> Iterator[Message]:
         """Return all messages that are out, as `look` does, in the order they were leased."""
         for number, held in self.leased.items():
             if isinstance(held, Message):

@@ -52,7 +52,7 @@ class OutboxPolling:
             self.after = 0
         return self.after
 
-    def found(self, last: int) -> None:
+    def note_read(self, last: int) -> None:
         """Note that rows up to `last` were read; 0: there were none."""
         if last:
             self.last = last

@@ -87,7 +87,7 @@ class MessageBlock:
         """Whether it can take no more messages."""
         return self.n >= BLOCK_MESSAGES or self.size >= BLOCK_BYTES
 
-    def room(self, payloads: list[bytes]) -> int:
+    def count_that_fits(self, payloads: list[bytes]) -> int:
         """Return how many of these payloads fit in."""
         most = min(BLOCK_MESSAGES - self.n, len(payloads))
         size = self.size + sum(map(len, payloads[:most]))

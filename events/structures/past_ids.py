@@ -161,15 +161,15 @@ class PastIds:
     """How many ids are forgotten."""
     _generations: deque[_Generation] = attrs.field(factory=deque)
 
-    def see(self, ident: str) -> None:
+    def note_id(self, ident: str) -> None:
         """Note an id that was published. Two in a row with near counts were made by one run of the system."""
         run = ident[RUN_PART]
         if run not in self.own and self.last[RUN_PART] == run and _are_near(ident, self.last):
             self.begin_run(run)
         self.last = ident
 
-    def see_run(self, ids: IdRun) -> None:
-        """Note the ids of a run, as `see` does for each."""
+    def note_ids(self, ids: IdRun) -> None:
+        """Note the ids of a run, as `note_id` does for each."""
         if ids.prefix[RUN_PART] not in self.own:
             self.begin_run(ids.prefix[RUN_PART])
         self.last = ids[ids.n - 1]

@@ -95,7 +95,7 @@ class JoiningAndLeaving(Singular, Including, Startable):
         atexit.register(self.stop)
 
     def _check(self, session: NodeSession) -> None:
-        check_fits(self.name, self.count, *session.found(self.count, ROUTING))
+        check_fits(self.name, self.count, *session.register_queue(self.count, ROUTING))
         if self._owns:
             session.check_own_session()
         if standbys := session.unsafe_standbys():

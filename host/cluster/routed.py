@@ -194,7 +194,7 @@ class Routed(Results, Consuming):
         future: PublishFuture[str] = PublishFuture(ident)
         (number,) = self._by_partition(publish)
         partition = self._access.at(number)
-        await partition.inner.pending().room(self.options.pipeline_max, self.options.publish_timeout_s)
+        await partition.inner.pending().await_room(self.options.pipeline_max, self.options.publish_timeout_s)
         self._pass(number, publish, future, may_block=False)
         return asyncio.wrap_future(future)
 

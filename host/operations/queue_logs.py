@@ -10,7 +10,7 @@ from pathlib import Path
 
 from perdure.events.errors import StoreUnavailable
 from perdure.runtime.database.routing_name import ROUTING
-from perdure.store import found_queue, is_postgres, partition_addresses
+from perdure.store import is_postgres, partition_addresses, register_queue
 
 __all__ = ["copied_logs", "logs_of"]
 
@@ -38,7 +38,7 @@ def copied_logs(source: str, target: str) -> dict[int, tuple[str, str]]:
     if not logs:
         return {}
     if is_postgres(target):
-        found_queue(target, len(logs), ROUTING)
+        register_queue(target, len(logs), ROUTING)
         return {number: (log, f"{target}/{number}") for number, log in logs.items()}
     Path(target).mkdir(parents=True, exist_ok=True)
     return {number: (log, str(Path(target) / str(number))) for number, log in logs.items()}

@@ -197,7 +197,7 @@ class Publishing(Asking):
         """
         check_may_wait()
         await self._ready()
-        await self._pending.room(self.options.pipeline_max, self.options.publish_timeout_s)
+        await self._pending.await_room(self.options.pipeline_max, self.options.publish_timeout_s)
         if self.drafts.send is not None:
             return asyncio.wrap_future(self.drafts.send((message,), lambda: self._submit(message, options, may_block=False)))
         return asyncio.wrap_future(self._submit(message, options, may_block=False))

@@ -109,9 +109,9 @@ def verify(log: LogReader, *, progress: Callable[[int], None] | None = None, hea
         for spool in log.survey_spool():
             check.take_spool(spool)
     if not check.result.segments:
-        check.found(log.address or "", -1, 1, "there is no log")
+        check.add_finding(log.address or "", -1, 1, "there is no log")
     elif first_seq := _lacks_beginning(log):
-        check.found("", -1, 1, f"the log begins with {first_seq}, and no snapshot holds what was before")
+        check.add_finding("", -1, 1, f"the log begins with {first_seq}, and no snapshot holds what was before")
     if check.noted is not None and check.result.segments:
         check.compare_head(check.noted)
     return check.result
@@ -144,7 +144,7 @@ class _Check:
     damage: list[Damage] = attrs.field(factory=list)
     """Of the current stretch."""
 
-    def found(self, file: str, offset: int, seq: int, problem: str) -> None:
+    def add_finding(self, file: str, offset: int, seq: int, problem: str) -> None:
         """Add a finding."""
         self.result.findings.append(Finding(file, offset, seq, problem))
 
@@ -179,13 +179,13 @@ class _Check:
         result.segments += 1
         result.bytes += stretch.size
         if stretch.problem:
-            self.found(stretch.file, 0, stretch.first_seq, stretch.problem)
+            self.add_finding(stretch.file, 0, stretch.first_seq, stretch.problem)
             self.chain = None
             return
         if self.chain is not None and self.chain != stretch.chain:
-            self.found(stretch.file, 0, stretch.first_seq, "it does not continue the segment before it")
+            self.add_finding(stretch.file, 0, stretch.first_seq, "it does not continue the segment before it")
         if self.store_id is not None and stretch.store_id != self.store_id:
-            self.found(stretch.file, 0, stretch.first_seq, "it belongs to another store")
+            self.add_finding(stretch.file, 0, stretch.first_seq, "it belongs to another store")
         self.store_id = stretch.store_id
         if self.begins_after is None:
             self.begins_after = stretch.chain
@@ -216,7 +216,7 @@ class _Check:
     def report_damage(self) -> None:
         """Add the findings of the stretch that has ended."""
         for item in self.damage:
-            self.found(item.file, item.offset, item.seq, item.problem)
+            self.add_finding(item.file, item.offset, item.seq, item.problem)
         self.damage = []
 
     def take_snapshot(self, snapshot: SurveyedSnapshot | None) -> None:
@@ -225,18 +225,20 @@ class _Check:
         if snapshot is None:
             return
         if snapshot.problem:
-            self.found(snapshot.file, 0, snapshot.seq, f"the snapshot is damaged: {snapshot.problem}")
+            self.add_finding(snapshot.file, 0, snapshot.seq, f"the snapshot is damaged: {snapshot.problem}")
             return
         self.result.bytes += snapshot.size
         if snapshot.seq > self.result.last_seq:
-            self.found(snapshot.file, 0, snapshot.seq, f"the snapshot is ahead of the log, which ends at {self.result.last_seq}")
+            self.add_finding(
+                snapshot.file, 0, snapshot.seq, f"the snapshot is ahead of the log, which ends at {self.result.last_seq}"
+            )
 
     def take_spool(self, spool: SurveyedSpool) -> None:
         """Take the next spool file."""
         self.result.spooled += spool.items
         self.result.bytes += spool.size
         if spool.problem:
-            self.found(spool.file, spool.offset, -1, f"the spool file is damaged: {spool.problem}")
+            self.add_finding(spool.file, spool.offset, -1, f"the spool file is damaged: {spool.problem}")
 
     def compare_head(self, noted: Head) -> None:
         """Add a finding unless history up to a noted head is what it was then.
@@ -263,4 +265,4 @@ class _Check:
             problem = f"the log ends at {result.last_seq}, and a head was noted at {noted.seq}: what came after is gone"
         else:
             problem = f"no whole frame ends with {noted.seq}, where a head was noted: history is not what it was"
-        self.found("", -1, noted.seq, problem)
+        self.add_finding("", -1, noted.seq, problem)

@@ -109,7 +109,7 @@ class NodeSession:
         self._marks: dict[int, high_water.Mark] = {}
         """By partition: up to where its log is on record as durable."""
 
-    def found(self, partitions: int, routing: str) -> tuple[int, str, int | None]:
+    def register_queue(self, partitions: int, routing: str) -> tuple[int, str, int | None]:
         """Create the tables and put the queue's partitions on record where they are not; return what is on record.
 
         That is the number of partitions, the routing, and the number of a partition beyond them, if there is such.

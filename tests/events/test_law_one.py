@@ -164,7 +164,7 @@ class QueueMachine(RuleBasedStateMachine):
         return events
 
     def out(self) -> list[Any]:
-        return list(self.live.out())
+        return list(self.live.all_out())
 
     @rule(
         data=st.lists(

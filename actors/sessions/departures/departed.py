@@ -46,8 +46,8 @@ class Departed:
         """The origins of the processes that are neither gone nor back."""
         return self._left.keys()
 
-    def judge(self, now_s: float) -> None:
-        """Tell of those that are gone. Called several times a second."""
+    def report_gone(self, now_s: float) -> None:
+        """Report those that are gone. Called several times a second."""
         for origin, (pid, until_s) in list(self._left.items()):
             if now_s >= until_s or is_gone(pid):
                 del self._left[origin]

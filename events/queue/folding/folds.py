@@ -71,7 +71,7 @@ def _published(state: QueueState, event: ev.Published) -> None:
     number = event.number
     state.next_number = number + 1
     state.counts(event.type).published += 1
-    state.past.see(event.id)
+    state.past.note_id(event.id)
     enter(state, Message(event, number, number, event.due_us))
 
 

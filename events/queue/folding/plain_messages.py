@@ -44,12 +44,12 @@ def enter_plain(state: QueueState, first: int, type_name: str, ids: Sequence[str
     state.next_number = first + n
     past = state.past
     if type(ids) is IdRun and n > 1:
-        past.see_run(ids)
+        past.note_ids(ids)
     elif n == 1 and ids[0][RUN_PART] in past.own:
         past.last = ids[0]  # as `see` does
     else:
         for ident in ids:
-            past.see(ident)
+            past.note_id(ident)
     state.plain += n
     state.payload_bytes += size
     level = ready_queue_of(state, type_name).level(0)
@@ -59,7 +59,7 @@ def enter_plain(state: QueueState, first: int, type_name: str, ids: Sequence[str
         if block is None:
             block = _begin_block(state, type_name, first + done)
         rest = payloads[done:] if done else payloads
-        took = 1 if n == 1 else block.room(rest)  # one that is open has room for one
+        took = 1 if n == 1 else block.count_that_fits(rest)  # one that is open has room for one
         if took < n:
             rest = rest[:took]
             size = sum(map(len, rest))

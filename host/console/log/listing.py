@@ -51,7 +51,7 @@ def _all(queue: QueueState, place: str, type_name: str, skip: int, end: int) -> 
     """Yield what is in one place from `skip` to `end`; None for what has left it meanwhile."""
     match place:
         case "in flight":
-            yield from islice(queue.out(), skip, end)
+            yield from islice(queue.all_out(), skip, end)
         case "delayed":
             for _, number in islice(queue.delayed.ascending(), skip, end):
                 yield queue.look(number)

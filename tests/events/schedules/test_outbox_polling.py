@@ -38,37 +38,37 @@ def test_success_reads_on_at_once_and_forgets_failures() -> None:
 def test_reading_goes_on_behind_refused_rows_and_tries_them_again_later() -> None:
     polling = OutboxPolling()
     polling.begin(100.0, 0.5)
-    polling.found(7)
+    polling.note_read(7)
     assert polling.refuse(100.0, 0.5), "the first since the first row"
     assert not polling.refuse(100.0, 0.5)
     assert polling.begin(100.9, 0.5) == 7
-    polling.found(9)
+    polling.note_read(9)
     assert not polling.refuse(100.9, 0.5), "the pause does not begin again"
     assert polling.begin(100.95, 0.5) == 9
     assert polling.begin(101.0, 0.5) == 0, "all refused rows are tried again"
-    polling.found(9)
+    polling.note_read(9)
     assert polling.refuse(101.0, 0.5)
     assert polling.retry_s == 103.0, "the pause has doubled"
 
 
 def test_outbox_without_rows_ends_the_row_of_refusals() -> None:
     polling = OutboxPolling()
-    polling.found(7)
+    polling.note_read(7)
     polling.refuse(100.0, 0.5)
     polling.begin(100.1, 0.5)
-    polling.found(0)
+    polling.note_read(0)
     assert polling.refusals == 1, "nothing is behind the refused rows, which are still there"
     polling.begin(101.0, 0.5)
-    polling.found(0)
+    polling.note_read(0)
     assert polling.refusals == 0
-    polling.found(8)
+    polling.note_read(8)
     polling.refuse(102.0, 0.5)
     assert polling.retry_s == 103.0
 
 
 def test_failure_tries_refused_rows_again_with_its_own() -> None:
     polling = OutboxPolling()
-    polling.found(7)
+    polling.note_read(7)
     for _ in range(4):
         polling.after = 0
         polling.refuse(100.0, 0.5)

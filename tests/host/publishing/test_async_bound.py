@@ -80,13 +80,13 @@ def test_bound_that_stays_full_raises(folder: Path) -> None:
             stuck = pending.send("no such actor", object(), system.runtime.executor.answer())  # a request without an answer
             with pytest.raises(perdure.QueueFull, match="under way"):
                 await system.apublish(Ping(1))
-            waiting = asyncio.create_task(pending.room(1, 30.0))
+            waiting = asyncio.create_task(pending.await_room(1, 30.0))
             await asyncio.sleep(0)
             assert pending._waiters
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
             assert not pending._waiters
-            several = [asyncio.create_task(pending.room(1, 30.0)) for _ in range(100)]
+            several = [asyncio.create_task(pending.await_room(1, 30.0)) for _ in range(100)]
             await asyncio.sleep(0)
             assert len(pending._waiters) == 1
             pending.forget(stuck)

@@ -117,7 +117,7 @@ def test_a_run_that_is_taken_for_unknown_holds_no_known_id(seed: int) -> None:
             index.put_all(ids, number * 100) if rng.random() < 0.8 else index.put(ids[0], number * 100)
         if not past.may_hold(ids):
             assert not any(ident in past or past.may_have_been(ident) for ident in ids)
-            past.see_run(ids)
+            past.note_ids(ids)
             if not taken.intersection(range(start, start + n)):
                 past.add([ids], n)
                 taken.update(range(start, start + n))

@@ -123,9 +123,9 @@ def test_who_is_back_in_time_is_not_gone() -> None:
     departed.left("dead", dead.pid, 0.0)
     departed.left("elsewhere", 0, 0.0)
     departed.back("back")
-    departed.judge(0.0)
+    departed.report_gone(0.0)
     assert gone == ["dead"]
-    departed.judge(RETURN_S)
+    departed.report_gone(RETURN_S)
     assert gone == ["dead", "lives", "elsewhere"]
     dead.wait()
     assert is_gone(dead.pid)
