@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from perdure.store.other_processes import Channel, Ingress
     from perdure.store.postgres.connecting.postgres_address import PostgresAddress
     from perdure.store.postgres.high_water import Accepted
+    from perdure.store.postgres.postgres_copy import Discarded
     from perdure.store.protocol import EventStore, LogReader, LogTarget
     from perdure.store.values import PartitionOwner
 
@@ -34,6 +35,7 @@ __all__ = [
     "check_no_keywords",
     "checked_address",
     "create_tables",
+    "discard_copies",
     "is_postgres",
     "open_backup",
     "open_ingress",
@@ -174,6 +176,22 @@ def accept_loss(address: str | os.PathLike[str]) -> list[Accepted]:
 
     parsed = _parsed(address)
     return accept(parsed, [*partition_addresses(address)] or [parsed.partition or 0])
+
+
+def discard_copies(address: str | os.PathLike[str]) -> Discarded:
+    """Remove the copies that a restore, repair or migration has begun in a queue, or one of its partitions, and not finished.
+
+    Raises:
+        StoreUnavailable: this is no address of a queue in a database; or it cannot be reached, or holds no tables.
+    """
+    if not is_postgres(address) or _parsed(address).name is None:
+        raise StoreUnavailable(
+            f"{address} names no queue in a database; write postgresql://USER@HOST/DATABASE#QUEUE. An unfinished copy in a folder "
+            "is removed with the folder"
+        )
+    from perdure.store.postgres.postgres_copy import discard_copies as discard  # noqa: PLC0415 - needs psycopg
+
+    return discard(_parsed(address))
 
 
 def register_queue(address: str, partitions: int, routing: str) -> list[str]:

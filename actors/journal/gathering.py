@@ -2,7 +2,8 @@
 
 Publishers that wait for one append come back together, a moment after its answer. If the journal sent the first of them at once,
 or those that had come meanwhile, the rest would wait for that append and then for their own: two halves would take turns, and
-each publish would take two appends' time. Pure: times come from the caller, in seconds.
+each publish would take two appends' time. A frame of bookkeeping alone would hold them up as well, where the store takes as long
+for that: after each publish comes the lease of its message. So it waits with them. Pure: times come from the caller, in seconds.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ class Gathering:
 
     def __init__(self) -> None:
         self._took_s = 0.0
+        self._bookkeeping_took_s = 0.0
         self.is_worth_it = False
         """Whether the store is so slow that the next frame may wait."""
         self._answered = 0
@@ -29,6 +31,15 @@ class Gathering:
         self._until_s = 0.0
         """The end of the wait for the next frame; 0: none has begun."""
 
+    def kept(self, took_s: float) -> None:
+        """Note how long a frame took that no request waited for."""
+        self._bookkeeping_took_s = took_s
+
+    @property
+    def holds_bookkeeping(self) -> bool:
+        """Whether what no request waits for is to wait, too."""
+        return self._bookkeeping_took_s >= SLOW_S
+
     def committed(self, took_s: float, answered: int, *, more_came: bool) -> None:
         """Note a commit: how long it took, how many requests it is about to answer, and whether others came meanwhile."""
         self._took_s, self._answered, self._is_joined = took_s, answered, more_came
@@ -36,7 +47,7 @@ class Gathering:
         self._until_s = 0.0
 
     def wait_s(self, waiting: int, now_s: float) -> float:
-        """Return how long to wait for more where so many requests wait for the next frame; 0: send it now."""
+        """Return how long to wait for more where so many requests (0: none) wait for the next frame; 0: send it now."""
         if not self._until_s:
             self._until_s = now_s + SHARE * self._took_s
             self._expected = self._answered + (waiting if self._is_joined else 0)

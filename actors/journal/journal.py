@@ -14,6 +14,7 @@ from perdure.actors.journal.gathering import SLOW_S, Gathering
 from perdure.actors.requests.answers import Settle, SettleAll
 from perdure.events import vocabulary as ev
 from perdure.events.codec.wire import encode
+from perdure.events.commands import Publish
 from perdure.events.commit_size import measure
 from perdure.events.errors import PerdureError, StoreUnavailable, another
 from perdure.events.loggers import GuardedLogger
@@ -41,6 +42,8 @@ AUDIENCE = {ev.DeadLettered: "dead_letters", ev.Replayed: "dead_letters", ev.Pur
 IDLE_S = 0.2
 GATHERED_EVENTS_MAX = 100
 """A frame of more is not held for others: batches and pipelined publishers fill theirs by themselves."""
+OUTSTANDING_MAX = 1_000
+"""Requests among which those are looked for that came during a commit; where more are outstanding, some did."""
 FRAME_EVENTS_MAX = 50_000
 FRAME_BYTES_MAX = 32 << 20
 """Before compression; a store takes twice that, for the one append that is larger by itself."""
@@ -123,7 +126,9 @@ class Journal(Actor):
         """Return how long these wait for more to share their frame; 0: not at all."""
         deciding = [append for append in appends if append.events]
         waiting = sum(len(waiting_on(effect)) for append in deciding for effect in append.synced)
-        if not waiting or sum((append.size or measure(append.events)).events for append in deciding) > GATHERED_EVENTS_MAX:
+        if not deciding or not (waiting or self.gathering.holds_bookkeeping):
+            return 0.0
+        if sum((append.size or measure(append.events)).events for append in deciding) > GATHERED_EVENTS_MAX:
             return 0.0
         return self.gathering.wait_s(waiting, self.health.monotonic_s())
 
@@ -191,6 +196,8 @@ class Journal(Actor):
             start, most = end, len(appends)
         if waiting:
             self._sync_and_answer(waiting, unsynced, begun_s)
+        elif unsynced:
+            self.gathering.kept(self.health.monotonic_s() - begun_s)
 
     def _sync_and_answer(self, waiting: list[Effect], frames: list[tuple[int, list[Request]]], begun_s: float) -> None:
         """Release what waits for the sync of these frames, each given with its last sequence number and its requests."""
@@ -198,10 +205,18 @@ class Journal(Actor):
         seq, took_s = self.store.last_seq, self.health.monotonic_s() - begun_s
         if frames and (took_s >= SLOW_S or self.gathering.is_worth_it):
             answered = sum(len(requests) for _, requests in frames)
-            self.gathering.committed(took_s, answered, more_came=not self.actor_inbox.empty())
+            self.gathering.committed(took_s, answered, more_came=self._others_wait(frames))
         for effect in waiting:
             effect.release(seq)
         self.health.commits.add(took_s)
+
+    def _others_wait(self, frames: list[tuple[int, list[Request]]]) -> bool:
+        """Return whether publishes wait that these frames do not answer: they came meanwhile."""
+        outstanding = self.pending.outstanding
+        if len(outstanding) > OUTSTANDING_MAX:
+            return True
+        answered = {request.key for _, requests in frames for request in requests}
+        return any(isinstance(request.command, Publish) and key not in answered for key, request in list(outstanding.items()))
 
     def _writable(self, appends: list[Append]) -> list[Append]:
         """Return the appends that can be encoded. The writer of another has folded what is never on record: it begins a term."""

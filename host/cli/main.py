@@ -18,6 +18,7 @@ from perdure.cli.act import act_commands
 from perdure.cli.act.dead_letters_command import app as dead_letters_app
 from perdure.cli.care import backup_commands
 from perdure.cli.care.accept_command import accept
+from perdure.cli.care.discard_command import discard
 from perdure.cli.care.doctor_command import doctor
 from perdure.cli.care.export_command import run_export
 from perdure.cli.care.migrate_command import run_migrate
@@ -61,6 +62,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "config": show_config,
     "console": show_console,
     "demo": run_demo,
+    "discard-copies": discard,
     "doctor": doctor,
     "export": run_export,
     "migrate": run_migrate,

@@ -23,7 +23,7 @@ PANELS: dict[str, tuple[str, ...]] = {
     "Act: through the process that owns the folder, on record": (
         *("pause", "resume", "scale", "configure", "cancel", "run-now", "publish", "snapshot", "dead-letters"),
     ),
-    "Keep: backups, copies, repairs": ("backup", "restore", "export", "migrate", "repair", "accept-loss"),
+    "Keep: backups, copies, repairs": ("backup", "restore", "export", "migrate", "repair", "accept-loss", "discard-copies"),
     "Run": ("run", "serve", "console", "demo"),
 }
 OF_CHAOS = "Test perdure itself"

@@ -175,12 +175,12 @@ class NodeSession:
                 lease.lose()
             elif keep:
                 lease.renewed(began_s)
-        if is_new and held:
+        if (keep or is_new) and held:
             self._check_ends(held, durable)
         return view
 
     def _check_ends(self, held: list[HeldLease], durable: dict[int, int]) -> None:
-        """Check that the server that was just reached holds what was durable: after a failover it may be another one."""
+        """Check that the database holds what was durable: after a failover the server may be another, also behind a pooler."""
         try:
             ends = dict(self._connected().execute(ENDS_OF_ALL, [[*durable]]).fetchall())
         except psycopg.Error as error:

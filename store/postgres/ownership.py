@@ -183,7 +183,7 @@ class HeldLease:
             self._on_lost(self.lost)
 
     def check_end(self, ends_at: int, durable_seq: int) -> None:
-        """Compare where the log ends with what was durable before that was asked. A server that was reached anew may be another.
+        """Compare where the log ends with what was durable before that was asked. The server may be another than before.
 
         An owner that has nothing to write finds out so. Its next opening refuses, and says what to do.
         """
@@ -246,7 +246,7 @@ class Lease(HeldLease):
                     session.drop()
                     session = None
                 try:
-                    began_s, is_new = time.monotonic(), session is None
+                    began_s = time.monotonic()
                     if session is None:
                         session = Session(self._database.connect(), {b"renew": RENEW, b"hint": HINT, b"ends": ENDS})
                         session.run(b"hint", self._hint)
@@ -255,8 +255,7 @@ class Lease(HeldLease):
                         self.lose()
                         return
                     self.renewed(began_s)
-                    if is_new:
-                        self._check_end(session)
+                    self._check_end(session)
                     pause_s = self._seconds / 3
                 except (Refused, psycopg.Error, PerdureError) as error:
                     logger.warning("the lease could not be renewed, it is tried again: %s", " ".join(str(error).split()))

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+import attrs
+
 from perdure.events.errors import StoreUnavailable
 from perdure.events.loggers import GuardedLogger
 from perdure.store.postgres import ownership, partition_reader, partition_snapshots
@@ -25,13 +27,25 @@ if TYPE_CHECKING:
     from perdure.store.survey import Stretch, WholeFrame
     from perdure.store.values import Recovered, Snapshot
 
-__all__ = ["PostgresCopy"]
+__all__ = ["Discarded", "PostgresCopy", "discard_copies"]
 
 logger = GuardedLogger("perdure.store")
 
 WRITE_BYTES = 4 << 20
 WRITE_ROWS = 1_000
 """Frames are gathered into transactions of about this size."""
+
+
+@attrs.frozen
+class Discarded:
+    """What `discard_copies` has removed."""
+
+    partitions: tuple[int, ...]
+    """The numbers of those whose unfinished copies are gone; empty: there was none."""
+    waiting: int
+    """How many rows of publishes wait for these partitions; they stay. Spooled ones that a restore has put there are among them."""
+    forgotten: bool
+    """With the last partition went the record of how many the queue has, so it can begin with another number."""
 
 
 class PostgresCopy:
@@ -133,3 +147,26 @@ def _is_unfinished(connection: psycopg.Connection[Any], partition: int) -> bool:
     """Return whether a partition holds a copy whose writer died, or still writes."""
     row = connection.execute("SELECT until = 'infinity' FROM perdure.lease WHERE partition_id = %s", [partition]).fetchone()
     return bool(row and row[0])
+
+
+def discard_copies(address: PostgresAddress) -> Discarded:
+    """Remove the copies of logs that were begun at an address and not finished: of one partition, or of a whole queue.
+
+    What still writes one of them gets an error. A log that a system could start on is left alone.
+
+    Raises:
+        StoreUnavailable: the address names no queue; or the database cannot be reached, holds no tables, or refuses.
+    """
+    if address.name is None:
+        raise StoreUnavailable("the address does not say which queue: write postgresql://USER@HOST/DATABASE#QUEUE")
+    database = Database(address)
+    try:
+        with database.session() as connection:
+            if not check_schema(connection):
+                raise StoreUnavailable(f"{address.text} holds no tables of this version of perdure")
+            row = connection.execute("SELECT * FROM perdure.discard_copies(%s, %s)", [address.name, address.partition]).fetchone()
+    finally:
+        database.close()
+    if row is None:
+        raise StoreUnavailable("the database answered without a row")
+    return Discarded(tuple(row[0]), row[1], row[2])

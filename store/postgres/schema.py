@@ -16,14 +16,16 @@ from perdure.events.loggers import GuardedLogger
 from perdure.store.postgres.connecting.database import as_ours
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from perdure.store.postgres.connecting.database import Database
 
 __all__ = ["FUNCTIONS", "TABLES", "VERSION", "check_schema", "create_schema"]
 
 logger = GuardedLogger("perdure.store")
 
-VERSION = 3
-TABLES = ("tables.sql", "tables_2.sql", "tables_3.sql")
+VERSION = 4
+TABLES = ("tables.sql", "tables_2.sql", "tables_3.sql", "tables_4.sql")
 """The scripts, in `sql`, that lead to each version from the one before."""
 FUNCTIONS = ("functions.sql", "traffic.sql", "cluster.sql", "high_water.sql")
 """Scripts that replace what is there; each version runs all of them. Functions that an older version calls stay."""
@@ -35,6 +37,15 @@ DO $$ DECLARE f regprocedure; BEGIN
     END LOOP;
 END $$
 """
+_GRANTS = """
+SELECT a.grantee::regrole::text, array_agg(p.proname::text),
+       count(*) = (SELECT count(*) FROM pg_proc WHERE pronamespace = 'perdure'::regnamespace)
+FROM pg_proc p, aclexplode(p.proacl) a
+WHERE p.pronamespace = 'perdure'::regnamespace AND a.privilege_type = 'EXECUTE' AND a.grantee NOT IN (0, p.proowner)
+GROUP BY 1
+"""
+"""The roles, as SQL spells them, that may call functions: which, and whether all of them."""
+_NAMES = "SELECT proname::text FROM pg_proc WHERE pronamespace = 'perdure'::regnamespace"
 _LOCK = 0x70647265_66736368
 """The advisory lock of those that create the tables at the same time."""
 
@@ -84,17 +95,28 @@ def create_schema(database: Database) -> bool:
         if check_schema_within(connection):
             return False
         found = found_version_within(connection)
+        granted = connection.execute(_GRANTS).fetchall() if found else []
         if found:  # their parameters had other names, which cannot be changed in place
             connection.execute(_DROP_FUNCTIONS)
         for script in (*TABLES[found:], *FUNCTIONS):
             connection.execute(_script(script))
         connection.execute("REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA perdure FROM PUBLIC")
+        _grant_again(connection, granted)
         connection.execute("INSERT INTO perdure.version VALUES (%s)", [VERSION])
     if found:
         logger.info("brought the tables of perdure from version %d to %d in %s", found, VERSION, database.address.text)
     else:
         logger.info("created the tables of perdure, version %d, in %s", VERSION, database.address.text)
     return True
+
+
+def _grant_again(connection: psycopg.Connection[Any], granted: Sequence[tuple[str, Sequence[str], bool]]) -> None:
+    """Let roles call what they could call before the functions were made anew, and the new ones too if they could call all."""
+    there = {name for (name,) in connection.execute(_NAMES)} if granted else set()
+    for role, names, is_all in granted:
+        targets = ["ALL FUNCTIONS IN SCHEMA perdure"] if is_all else [f"FUNCTION perdure.{name}" for name in names if name in there]
+        for target in targets:
+            connection.execute(f"GRANT EXECUTE ON {target} TO {role}".encode())
 
 
 def check_schema_within(connection: psycopg.Connection[Any]) -> bool:

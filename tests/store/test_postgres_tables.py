@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import pytest
 
 import perdure
 from perdure.store import accept_loss, open_reader, verify
-from tests.postgres_server import Server, new_queue, shared_server
+from tests.postgres_server import PATIENCE_S, Server, new_queue, shared_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -159,6 +160,66 @@ def test_tables_of_the_first_version_are_brought_up_to_date(database: str) -> No
         )
     written(database, "orders")
     assert len(list(open_reader(database).frames())) == 1
+
+
+def test_an_upgrade_keeps_what_roles_may_call_and_owners_that_run(database: str) -> None:
+    import psycopg
+
+    from perdure.store import create_tables
+
+    store = perdure.PostgresStore(database, name="orders")
+    store.open()
+    store.append(b"one", 1, expected_seq=1, durable=True)
+    owner, publisher = (f"{kind} of {abs(hash(database))}" for kind in ("owner", "publisher"))
+    may = (
+        "SELECT has_function_privilege(%s, p.oid, 'EXECUTE') FROM pg_proc p "
+        "WHERE p.pronamespace = 'perdure'::regnamespace AND p.proname = %s"
+    )
+    try:
+        with psycopg.connect(database) as connection:
+            for role in (owner, publisher):
+                connection.execute(f'CREATE ROLE "{role}"'.encode())
+            connection.execute("DROP FUNCTION perdure.discard_copies")  # as before version 4
+            connection.execute(f'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA perdure TO "{owner}"'.encode())
+            connection.execute(f'GRANT EXECUTE ON FUNCTION perdure.add_to_ingress TO "{publisher}"'.encode())
+            connection.execute("DELETE FROM perdure.version WHERE version = 4")
+            connection.execute("INSERT INTO perdure.version VALUES (3)")
+        assert create_tables(database)
+        store.append(b"two", 1, expected_seq=2, durable=True)  # by the statement that it had prepared before
+        with psycopg.connect(database) as connection:
+            found = {
+                (role, name): connection.execute(may, [role, name]).fetchone()
+                for role in (owner, publisher)
+                for name in ("add_to_ingress", "append", "discard_copies")
+            }
+        assert [role_name for role_name, answer in found.items() if answer == (True,)] == [
+            (owner, "add_to_ingress"),
+            (owner, "append"),
+            (owner, "discard_copies"),
+            (publisher, "add_to_ingress"),
+        ]
+    finally:
+        store.close()
+        with psycopg.connect(database) as connection:
+            for role in (owner, publisher):
+                connection.execute(f'DROP OWNED BY "{role}"'.encode())
+                connection.execute(f'DROP ROLE "{role}"'.encode())
+    assert verify(open_reader(f"{database}#orders")).last_seq == 2
+
+
+def test_an_owner_that_writes_nothing_finds_out_that_the_database_holds_less_although_no_connection_ended(database: str) -> None:
+    import psycopg
+
+    store = perdure.PostgresStore(database, name="orders", lease=0.6)
+    store.open()
+    store.append(b"one", 1, expected_seq=1, durable=True)
+    told, reasons = threading.Event(), list[str]()
+    store.watch_ownership(lambda why: (reasons.append(str(why)), told.set()))
+    with psycopg.connect(database) as connection:  # as behind a pooler that leads to another server
+        connection.execute("DELETE FROM perdure.frame")
+    assert told.wait(PATIENCE_S)
+    assert "its log ends at 0, but was synced up to 1" in reasons[0]
+    store.abandon()
 
 
 def test_an_owner_that_finds_less_than_this_process_knew_to_be_durable_refuses(database: str) -> None:

@@ -157,7 +157,8 @@ def as_ours(error: psycopg.Error, done: str) -> StoreUnavailable | StoreCorrupt:
         return StoreUnavailable(f"the role of this connection may not: {why}. docs/POSTGRES.md lists what to grant.")
     if state == UNFINISHED:
         return StoreUnavailable(
-            "the partition holds a copy that was not finished; run `perdure migrate`, or `perdure restore`, again as before"
+            "the partition holds a copy that was not finished; run `perdure migrate` or `perdure restore` again as before, or "
+            "throw it away by `perdure discard-copies`"
         )
     if isinstance(error, (pg.DataCorrupted, pg.IndexCorrupted)):
         return StoreCorrupt(f"the database reports damage: {why}. Restore it from a backup, and run `perdure verify`.")

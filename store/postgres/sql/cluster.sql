@@ -1,5 +1,4 @@
 -- The hosts of a queue: how many partitions it has, which nodes live, and what each of them owns.
--- In parameters, q is the queue and n the number of its partitions.
 
 CREATE TABLE IF NOT EXISTS perdure.cluster (
     queue text PRIMARY KEY,
@@ -17,42 +16,42 @@ CREATE TABLE IF NOT EXISTS perdure.node (
 ) WITH (fillfactor = 50);
 
 -- Put on record how many partitions a queue has and how keys find theirs, unless that is there already; return what is there.
-CREATE OR REPLACE FUNCTION perdure.found_cluster(q text, n integer, how text, OUT partitions integer, OUT routing text, OUT beyond integer)
+CREATE OR REPLACE FUNCTION perdure.found_cluster(queue_name text, wanted integer, how text, OUT partitions integer, OUT routing text, OUT beyond integer)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM perdure.commit_durably(true);
-    INSERT INTO perdure.cluster VALUES (q, n, how) ON CONFLICT DO NOTHING;
-    SELECT c.partitions, c.routing INTO partitions, routing FROM perdure.cluster c WHERE c.queue = q;
-    SELECT max(p.number) INTO beyond FROM perdure.partition p WHERE p.queue = q AND p.number >= found_cluster.partitions;
+    INSERT INTO perdure.cluster VALUES (queue_name, wanted, how) ON CONFLICT DO NOTHING;
+    SELECT c.partitions, c.routing INTO partitions, routing FROM perdure.cluster c WHERE c.queue = queue_name;
+    SELECT max(p.number) INTO beyond FROM perdure.partition p WHERE p.queue = queue_name AND p.number >= found_cluster.partitions;
 END $$;
 
 -- Come in as a node. Rows of nodes that died an hour ago go.
-CREATE OR REPLACE FUNCTION perdure.join_cluster(q text, host text, at text, seconds double precision) RETURNS integer
+CREATE OR REPLACE FUNCTION perdure.join_cluster(queue_name text, host text, at text, seconds double precision) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     number integer;
 BEGIN
     PERFORM perdure.commit_durably(false);
-    DELETE FROM perdure.node n WHERE n.queue = q AND n.alive_until < clock_timestamp() - interval '1 hour';
+    DELETE FROM perdure.node n WHERE n.queue = queue_name AND n.alive_until < clock_timestamp() - interval '1 hour';
     INSERT INTO perdure.node AS n (queue, name, address, alive_until)
-    VALUES (q, host, at, clock_timestamp() + make_interval(secs => seconds))
+    VALUES (queue_name, host, at, clock_timestamp() + make_interval(secs => seconds))
     ON CONFLICT (queue, name) DO UPDATE SET alive_until = excluded.alive_until
     RETURNING n.id INTO number;
-    PERFORM pg_notify('perdure_cluster', q);
+    PERFORM pg_notify('perdure_cluster', queue_name);
     RETURN number;
 END $$;
 
-CREATE OR REPLACE FUNCTION perdure.leave_cluster(q text, host text) RETURNS void
+CREATE OR REPLACE FUNCTION perdure.leave_cluster(queue_name text, host text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM perdure.commit_durably(false);
-    DELETE FROM perdure.node n WHERE n.queue = q AND n.name = host;
-    PERFORM pg_notify('perdure_cluster', q);
+    DELETE FROM perdure.node n WHERE n.queue = queue_name AND n.name = host;
+    PERFORM pg_notify('perdure_cluster', queue_name);
 END $$;
 
 -- Keep a node and the leases that it holds, for so many seconds (null: keep nothing), and return all nodes and partitions.
 -- Of partitions that are another's by now, nothing is kept: their rows name the new owner.
-CREATE OR REPLACE FUNCTION perdure.look_at_cluster(q text, host text, seconds double precision, ids integer[], owners text[])
+CREATE OR REPLACE FUNCTION perdure.look_at_cluster(queue_name text, host text, seconds double precision, ids integer[], owners text[])
 RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     nodes jsonb;
@@ -61,7 +60,7 @@ DECLARE
 BEGIN
     IF seconds IS NOT NULL THEN
         PERFORM perdure.commit_durably(false);
-        UPDATE perdure.node n SET alive_until = now + make_interval(secs => seconds) WHERE n.queue = q AND n.name = host;
+        UPDATE perdure.node n SET alive_until = now + make_interval(secs => seconds) WHERE n.queue = queue_name AND n.name = host;
         UPDATE perdure.lease l SET until = clock_timestamp() + make_interval(secs => seconds)
         FROM unnest(ids, owners) AS mine (id, owner) WHERE l.partition_id = mine.id AND l.owner = mine.owner;
     END IF;
@@ -69,9 +68,32 @@ BEGIN
         CASE WHEN n.alive_until > now THEN extract(epoch FROM n.alive_until - now) ELSE 0 END,
         EXISTS (SELECT FROM pg_locks k WHERE k.locktype = 'advisory' AND k.classid = 1885630062 AND k.objid = n.id::oid
                 AND k.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()))))
-    INTO nodes FROM perdure.node n WHERE n.queue = q;
+    INTO nodes FROM perdure.node n WHERE n.queue = queue_name;
     SELECT jsonb_agg(jsonb_build_array(p.number, p.id, l.owner, CASE WHEN l.until = 'infinity' THEN 1e9
         WHEN l.until > now THEN extract(epoch FROM l.until - now) ELSE 0 END, p.epoch))
-    INTO partitions FROM perdure.partition p JOIN perdure.lease l ON l.partition_id = p.id WHERE p.queue = q;
+    INTO partitions FROM perdure.partition p JOIN perdure.lease l ON l.partition_id = p.id WHERE p.queue = queue_name;
     RETURN jsonb_build_object('nodes', coalesce(nodes, '[]'), 'partitions', coalesce(partitions, '[]'));
+END $$;
+
+-- Remove the unfinished copies of a queue, or of one of its partitions. With its last partition goes the record of how many it has,
+-- unless publishes wait for it, or a node of it lives.
+CREATE OR REPLACE FUNCTION perdure.discard_copies(queue_name text, partition_number integer, OUT numbers integer[], OUT waiting bigint,
+                                                   OUT forgotten boolean)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    copy record;
+BEGIN
+    PERFORM perdure.commit_durably(true);
+    numbers := '{}';
+    FOR copy IN SELECT p.id, p.number FROM perdure.partition p JOIN perdure.lease l ON l.partition_id = p.id
+                WHERE p.queue = queue_name AND p.number = coalesce(partition_number, p.number) AND l.until = 'infinity' ORDER BY p.number LOOP
+        PERFORM perdure.discard_copy(copy.id);
+        numbers := numbers || copy.number;
+    END LOOP;
+    SELECT count(*) INTO waiting FROM perdure.ingress i WHERE i.queue = queue_name AND i.taken_by IS NULL AND i.number = ANY (numbers);
+    DELETE FROM perdure.cluster c WHERE c.queue = queue_name AND cardinality(numbers) > 0
+    AND NOT EXISTS (SELECT FROM perdure.partition p WHERE p.queue = queue_name)
+    AND NOT EXISTS (SELECT FROM perdure.ingress i WHERE i.queue = queue_name)
+    AND NOT EXISTS (SELECT FROM perdure.node n WHERE n.queue = queue_name AND n.alive_until > clock_timestamp());
+    forgotten := FOUND;
 END $$;

@@ -32,6 +32,21 @@ def test_those_that_were_answered_together_are_waited_for_until_all_are_back() -
     assert gathering.wait_s(8, 10.0 + SLOW / 8) == 0.0
 
 
+def test_bookkeeping_waits_where_the_store_takes_as_long_for_it_until_those_answered_last_are_back() -> None:
+    gathering = Gathering()
+    gathering.committed(SLOW, 1, more_came=False)
+    gathering.kept(SLOW_S / 2)
+    assert not gathering.holds_bookkeeping
+    gathering.kept(SLOW_S)
+    assert gathering.holds_bookkeeping
+    assert gathering.wait_s(0, 10.0) == pytest.approx(SHARE * SLOW)
+    assert gathering.wait_s(1, 10.0 + SLOW / 8) == 0.0
+    gathering.committed(SLOW, 1, more_came=False)
+    assert gathering.wait_s(0, 20.0) > 0.0
+    assert gathering.wait_s(0, 20.0 + SLOW) == 0.0, "no publisher comes back"
+    assert gathering.wait_s(0, 20.0 + 2 * SLOW) == 0.0, "and what follows does not wait again"
+
+
 def test_two_halves_that_took_turns_become_one() -> None:
     gathering = Gathering()
     gathering.committed(SLOW, 4, more_came=True)

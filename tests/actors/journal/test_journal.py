@@ -18,6 +18,7 @@ from perdure.actors.journal.log_state import LogState
 from perdure.actors.requests.answers import Settle
 from perdure.actors.requests.pending import PendingRequests
 from perdure.events import vocabulary as ev
+from perdure.events.commands import Publish
 from perdure.events.errors import StoreUnavailable
 from perdure.store import MemoryStore
 
@@ -140,6 +141,41 @@ def test_a_frame_that_waits_for_more_is_written_when_none_come_before_a_new_term
     journal.turn(published(1))
     journal.on_stop()
     assert (ground.store.last_seq, len(ground.pending.outstanding)) == (4, 0)
+
+
+def test_what_no_request_waits_for_shares_the_frame_of_the_publisher_that_was_answered_last() -> None:
+    ground, journal, published = gathering_ground()
+
+    def bookkeeping() -> list[Append]:
+        return [Append("queue", 1, 0, [ev.Stopped("x")], [], [])]
+
+    journal.turn(published(1))
+    journal.turn(bookkeeping())
+    assert ground.store.last_seq == 2, "it is not known yet how long the store takes for it"
+    journal.turn(published(1))
+    journal.turn(bookkeeping())
+    assert ground.store.last_seq == 3
+    journal.turn(published(1))
+    assert (ground.store.last_seq, len([*ground.store.frames()])) == (5, 4)
+    journal.turn(bookkeeping())
+    journal.turn([])  # the publisher has not come back
+    assert ground.store.last_seq == 6
+    journal.turn(bookkeeping())
+    assert ground.store.last_seq == 7, "and is not waited for again"
+
+
+def test_only_publishes_that_came_meanwhile_are_expected_beside_those_that_are_answered() -> None:
+    ground, journal, published = gathering_ground()
+    meanwhile = ground.pending.send("queue", Publish([]), Answer())
+    journal.turn(published(1))
+    journal.turn(published(1))
+    assert ground.store.last_seq == 1, "the publish that came during the append is on its way here"
+    journal.turn([])
+    ground.pending.forget(meanwhile)
+    ground.pending.send("queue", "something else", Answer())
+    journal.turn(published(1))
+    journal.turn(published(1))
+    assert ground.store.last_seq == 4
 
 
 def test_a_large_frame_waits_for_no_others() -> None:

@@ -1,0 +1,2 @@
+-- Version 4: the tables stay as they are. Parameters of the functions have names of more than one letter, which CREATE OR REPLACE cannot
+-- change, so all functions are made anew.
