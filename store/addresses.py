@@ -189,7 +189,7 @@ def discard_copies(address: str | os.PathLike[str]) -> Discarded:
             f"{address} names no queue in a database; write postgresql://USER@HOST/DATABASE#QUEUE. An unfinished copy in a folder "
             "is removed with the folder"
         )
-    from perdure.store.postgres.postgres_copy import discard_copies as discard  # noqa: PLC0415 - needs psycopg
+    from perdure.store.postgres.postgres_copy import discard_copies as discard
 
     return discard(_parsed(address))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 
 from orders import Order, cluster
 
@@ -12,7 +13,7 @@ queue = cluster()
 @queue.handler(Order, parallelism=4)
 def pack(order: Order) -> str:
     """Pack an order; all orders of one customer are packed in their order, because they are one group."""
-    print(f"{os.getpid()} packs {order.number} for {order.customer}", flush=True)
+    print(f"{socket.gethostname()}, process {os.getpid()}, packs {order.number} for {order.customer}", flush=True)
     return f"order {order.number} is packed"
 
 

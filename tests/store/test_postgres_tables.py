@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import threading
+import queue
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -213,12 +213,11 @@ def test_an_owner_that_writes_nothing_finds_out_that_the_database_holds_less_alt
     store = perdure.PostgresStore(database, name="orders", lease=0.6)
     store.open()
     store.append(b"one", 1, expected_seq=1, durable=True)
-    told, reasons = threading.Event(), list[str]()
-    store.watch_ownership(lambda why: (reasons.append(str(why)), told.set()))
+    reasons: queue.SimpleQueue[perdure.OwnershipLost] = queue.SimpleQueue()
+    store.watch_ownership(reasons.put)
     with psycopg.connect(database) as connection:  # as behind a pooler that leads to another server
         connection.execute("DELETE FROM perdure.frame")
-    assert told.wait(PATIENCE_S)
-    assert "its log ends at 0, but was synced up to 1" in reasons[0]
+    assert "its log ends at 0, but was synced up to 1" in str(reasons.get(timeout=PATIENCE_S))
     store.abandon()
 
 

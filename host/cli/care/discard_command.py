@@ -19,8 +19,8 @@ def discard(
     address: Annotated[
         str, typer.Argument(metavar="ADDRESS", help="postgresql://…#QUEUE, or #QUEUE/PARTITION.", show_default=False)
     ],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,  # noqa: FBT002 - typer reads it so
-    as_json: Json = False,  # noqa: FBT002 - as above
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Throw away copies of logs in a database that a restore, repair or migration did not finish, and is not to finish any more.
 
