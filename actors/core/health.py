@@ -13,6 +13,7 @@ from perdure.actors.core.latency import Latency
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from perdure.events.errors import NotRunning
     from perdure.events.vocabulary import Event
 
 __all__ = ["Health"]
@@ -35,7 +36,7 @@ class Health:
         """Restarts, failed snapshots, I/O errors and the like in this run."""
         self.unrecorded: dict[int, Event] = {}
         """By `id`: events about actors that are not known to be on record; the death of a supervisor or a journal loses none."""
-        self.failed: BaseException | None = None
+        self.failed: NotRunning | None = None
         """Why the run has stopped for good; None: it has not."""
         self.lacks_threads = False
         """An actor could not be started, and that was logged as an error."""

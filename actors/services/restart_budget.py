@@ -52,13 +52,17 @@ class RestartBudget:
         return decision.pause_s
 
     def stop_for_good(self, why: str, cause: BaseException) -> None:
-        """Refuse all requests, now and from now on, with `NotRunning` and the cause. The first reason is the one that counts."""
-        if self._health.failed is not None:
-            return  # a lost lease, say, is noticed by its keeper and by the journal
-        error = NotRunning(why)
-        error.__cause__ = cause
-        logger.critical("%s", error)
-        self._health.failed = error
+        """Refuse all requests, now and from now on, with `NotRunning` and the cause.
+
+        The first reason is the one that counts: a lost lease, say, is noticed by its keeper and by the journal. All else is done
+        again, for a thread that was killed in the middle of it.
+        """
+        error = self._health.failed
+        if error is None:
+            error = NotRunning(why)
+            error.__cause__ = cause
+            logger.critical("%s", error)
+            self._health.failed = error
         self._pending.abandon(error)
         for pool in self._pools.by_type.values():
             pool.closed = True

@@ -11,6 +11,7 @@ import attrs
 import pytest
 
 import perdure
+from perdure.actors.core.threads.answer import Answer
 from perdure.actors.services.supervisor import Supervisor
 from perdure.actors.workers.worker import Worker
 from perdure.events.handlers import registry as handlers
@@ -172,3 +173,18 @@ def test_an_exception_in_a_request_fails_that_request_only(monkeypatch: pytest.M
         call(system)
         assert system.running
         assert system.admin.metrics().runtime_counters.get("actor_deaths", 0) == 0
+
+
+def test_an_end_that_a_kill_cut_off_is_completed_by_the_next_one() -> None:
+    """The reason is the first one's; callers that the first did not come to are refused by the second."""
+    system = perdure.System(store=MemoryStore())
+    system.handler(Job)(lambda job: None)
+    with system:
+        runtime = system.runtime
+        runtime.health.failed = perdure.NotRunning("the first")  # and here its thread was killed
+        answer = Answer()
+        runtime.pending.send("nobody", "asked", answer)
+        runtime.budget.stop_for_good("the second", RuntimeError())
+        with pytest.raises(perdure.NotRunning, match="the first"):
+            answer.wait(0)
+        assert all(pool.closed for pool in runtime.pools.by_type.values())
