@@ -218,10 +218,11 @@ def carried_out(
     """
     wait_s = wait_seconds("timeout", timeout)
     system.permit(plan.action, lambda: plan.by_type or ("",))
+    is_given = ident is not None
     ident = system.drafts.ids.one() if ident is None else check_label("id", ident)
     said = (plan.action, plan.where, plan.upto, plan.count, plan.reset_retries, plan.changes)
     begun: Bulk = system.ask("queue", BeginBulk(ident, *said, new_act(plan.action, plan.where)))
-    if (begun.action, begun.where, begun.changes) != (plan.action, plan.where, plan.changes):
+    if is_given and _meant(begun) != _meant(plan):
         msg = f"id: {shown(ident)} is that of another bulk act, {begun.action} of {shown(begun.where)}; give each act its own"
         raise InvalidMessage(msg)
     act = _shown(begun)
@@ -235,6 +236,11 @@ def carried_out(
         time.sleep(pause_s)
         pause_s = min(LOOK_LAST_S, 2 * pause_s)
         act = found_bulk(system, ident)
+
+
+def _meant(act: Bulk | Plan) -> bytes:
+    """Return what an act does to which, as bytes: a NaN that has crossed to another process is not equal to itself."""
+    return msgspec.msgpack.encode([act.action, act.where, act.changes], order="sorted")
 
 
 def found_bulk(system: RunningSystem, ident: str) -> BulkAct:

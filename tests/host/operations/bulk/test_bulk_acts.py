@@ -152,6 +152,15 @@ def test_an_act_that_is_known_under_its_id_is_not_begun_again(shop: Shop) -> Non
     assert letters.stats().total == 4
 
 
+def test_an_edit_to_a_value_that_is_not_equal_to_itself_is_one_act(shop: Shop, tmp_path: Path) -> None:
+    shop.publish(Order(1))
+    with perdure.connect(tmp_path / "q") as client:
+        for front in (shop.system, client):
+            edit = front.dead_letters.edit_where("type=bulk.Order", {"number": float("nan")}, id=f"of {front!r}"[:40], timeout=0)
+            again = front.dead_letters.edit_where("type=bulk.Order", {"number": float("nan")}, id=edit.id)
+            assert again.id == edit.id
+
+
 def nested(depth: int) -> Any:
     value: Any = 1
     for _ in range(depth):
