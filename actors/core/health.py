@@ -5,6 +5,7 @@ It outlives every actor, the supervisor included. What follows from a death is d
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,20 @@ if TYPE_CHECKING:
     from perdure.events.errors import NotRunning
     from perdure.events.vocabulary import Event
 
-__all__ = ["Health"]
+__all__ = ["Health", "OwnersLife"]
+
+
+class OwnersLife:
+    """Until when one owner, over one connection, counts as alive: what it handed out may begin. Written by one thread, read by all.
+
+    A connection that was left goes on to write into its own.
+    """
+
+    __slots__ = ("until_s",)
+
+    def __init__(self, until_s: float = 0.0) -> None:
+        self.until_s = until_s
+        """In monotonic seconds."""
 
 
 class Health:
@@ -42,6 +56,8 @@ class Health:
         """An actor could not be started, and that was logged as an error."""
         self.closing = False
         """A stop has begun."""
+        self.owner = OwnersLife(math.inf)
+        """Of the process that owns the log; replaced with the connection to it. This one, while it owns the log, lives."""
 
     def count(self, what: str, n: int = 1) -> None:
         """Add to a counter."""

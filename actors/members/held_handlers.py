@@ -6,9 +6,11 @@ change; what the workers hold is told to each owner anew.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
+from perdure.actors.core.health import OwnersLife
 from perdure.actors.core.messages import Outcomes, Quiesce, WhenStaffed
 from perdure.actors.members.member_roles import member_roles
 from perdure.actors.members.owner_words import Configured, Overdue, Revoked, Setting
@@ -18,7 +20,6 @@ from perdure.actors.sessions.crossing import OBJECTS
 from perdure.actors.sessions.delivered import taken, worded
 from perdure.actors.sessions.framing.wire import BadFrame, Kind, pack
 from perdure.events.loggers import GuardedLogger
-from perdure.events.processes.signs_of_life import HEARD_S, is_heard
 from perdure.events.structures.message_block import LeaseBatch
 
 if TYPE_CHECKING:
@@ -43,14 +44,13 @@ class MemberHandlers:
     Args:
         runtime: the parts of this process that outlive its role.
         post: sends a frame to the owner there is; may be called in any thread. Without an owner it does nothing.
+        before: those of the connection that was left, if one was: workers that go on have their marks.
     """
 
-    def __init__(self, runtime: HandlerRuntime, post: Callable[[bytes], None]) -> None:
+    def __init__(self, runtime: HandlerRuntime, post: Callable[[bytes], None], before: MemberHandlers | None = None) -> None:
         self.runtime = runtime
         self.settings: dict[str, Setting] = {}
         """See `OwnerPort.settings`."""
-        self.answered_s: Callable[[], float] | None = None
-        """Returns the monotonic time of the last question that the owner has answered; None: this process is the owner."""
         self._post = post
         self._subscribed: dict[str, tuple[int, int]] = {}
         self._told: dict[str, int] = {}
@@ -59,18 +59,13 @@ class MemberHandlers:
         self._handed: WeakSet[LeaseBatch] = WeakSet()
         """What the owner that is connected has handed out: it knows these deliveries by their numbers. A worker may end one of an
         earlier connection at any time, so nothing else tells them apart."""
-        self._marks = _marks()
+        self._marks: BeginMarks | None = _marks() if before is None else before._marks  # noqa: SLF001 - of its own class
         self._succession = Succession(runtime, member_roles(runtime, self, self._marks))
 
     @property
     def descriptors(self) -> list[int]:
         """What goes along with the first frame to each owner."""
         return [] if self._marks is None else [self._marks.fd]
-
-    def is_heard(self) -> bool:
-        """See `OwnerPort.is_heard`."""
-        answered_s = self.answered_s
-        return answered_s is None or is_heard(answered_s(), self.runtime.executor.monotonic_s(), HEARD_S)
 
     def start(self) -> None:
         """Start the actors."""
@@ -81,8 +76,10 @@ class MemberHandlers:
         self._succession.end()
 
     def leave(self) -> None:
-        """End the actors whose places an owner's take. Workers, timer and what they have in hand stay."""
-        self.answered_s = None
+        """End the actors whose places an owner's take. Workers, timer and what they have in hand stay.
+
+        They begin nothing from before until `own`: another owner may have given it away, and the log, which tells, is to be read.
+        """
         self._succession.end()
         executor, actors = self.runtime.executor, self.runtime.directory.actors
         for name in ("supervisor", "dispatcher"):
@@ -96,6 +93,10 @@ class MemberHandlers:
                 actor.kill()
             if actors.get(name) is actor:
                 del actors[name]
+
+    def own(self) -> None:
+        """Take note that this process is the owner, and has read the log."""
+        self.runtime.health.owner = OwnersLife(math.inf)
 
     # --- requests ----------------------------------------------------------------------------------------------------------
 

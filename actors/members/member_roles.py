@@ -16,28 +16,29 @@ from perdure.events.commands import Release
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perdure.actors.core.directory import Directory
+    from perdure.actors.core.health import Health
     from perdure.actors.members.owner_words import OwnerPort
     from perdure.actors.services.runtime import HandlerRuntime
     from perdure.actors.sessions.begin_marks import BeginMarks
     from perdure.actors.workers.pools.pool import Pool, WorkerDelivery
-    from perdure.actors.workers.worker import WorkerServices
 
-__all__ = ["MarkingWorker", "member_roles"]
+__all__ = ["MemberWorker", "member_roles"]
 
 
 class MemberWorker(Worker):
     """A worker that begins nothing whose lease has run out, or while no owner is heard: another process may have the message."""
 
-    hears_owner: Callable[[], bool] = staticmethod(lambda: True)
-    """See `OwnerPort.is_heard`."""
+    health: Health
+    """Of the run; its `owner` says until when the owner is heard."""
+    mark: Callable[[int, int], None] = staticmethod(lambda _number, _attempt: None)
+    """Tells the owner, also once this process is dead, that an attempt at the message of this number has begun."""
 
     def _give_back_if_closed(self, delivery: WorkerDelivery) -> bool:
         if super()._give_back_if_closed(delivery):
             return True
-        if _is_late(delivery, self.clock.now_us()):
+        if 0 < delivery.lease.until_us <= self.clock.now_us():
             why = "its lease had run out before it began"
-        elif not self.hears_owner():
+        elif self.now_s() >= self.health.owner.until_s:
             why = "no owner was heard when it was to begin"
         else:
             return False
@@ -45,35 +46,16 @@ class MemberWorker(Worker):
         self.finished.append(delivery)
         return True
 
-    def _may_begin(self, delivery: WorkerDelivery) -> bool:
-        return not _is_late(delivery, self.looked_us) and self.hears_owner()
-
-    def _handle_simply(self, delivery: WorkerDelivery) -> bool:
-        return self._may_begin(delivery) and super()._handle_simply(delivery)
-
-
-class MarkingWorker(MemberWorker):
-    """A worker whose attempts are known to the owner to have begun, also once this process is dead."""
-
-    def __init__(
-        self, directory: Directory, services: WorkerServices, marks: BeginMarks, pool: Pool, name: str, generation: int
-    ) -> None:
-        super().__init__(directory, services, pool, name, generation)
-        self.mark = marks.mark
-
     def _start(self, delivery: WorkerDelivery) -> None:
         self.mark(delivery.number, delivery.lease.attempt)
         super()._start(delivery)
 
     def _handle_simply(self, delivery: WorkerDelivery) -> bool:
-        if not self._may_begin(delivery):
+        # Written out, as this is a good part of what a short message costs a member: what has run out is left to `_handle`.
+        if 0 < delivery.lease.until_us <= self.looked_us or self.now_s() >= self.health.owner.until_s:
             return False
         self.mark(delivery.number, delivery.lease.attempt)
         return super()._handle_simply(delivery)
-
-
-def _is_late(delivery: WorkerDelivery, now_us: int) -> bool:
-    return 0 < delivery.lease.until_us <= now_us
 
 
 def member_roles(runtime: HandlerRuntime, owner: OwnerPort, marks: BeginMarks | None) -> RoleTable:
@@ -93,12 +75,10 @@ def member_roles(runtime: HandlerRuntime, owner: OwnerPort, marks: BeginMarks | 
     directory, services = runtime.directory, runtime.worker_services
 
     def worker(pool: Pool, name: str, generation: int) -> MemberWorker:
-        made = (
-            MemberWorker(directory, services, pool, name, generation)
-            if marks is None
-            else MarkingWorker(directory, services, marks, pool, name, generation)
-        )
-        made.hears_owner = owner.is_heard
+        made = MemberWorker(directory, services, pool, name, generation)
+        made.health = runtime.health
+        if marks is not None:
+            made.mark = marks.mark
         return made
 
     return RoleTable(

@@ -57,11 +57,5 @@ class OwnerPort(Protocol):
     settings: dict[str, Setting]
     """By type, once the owner has said it: until then a handler runs as its code says. Outlives the dispatcher."""
 
-    def is_heard(self) -> bool:
-        """Return whether the owner has answered lately, or is this very process. In any thread.
-
-        Else it may be dead, or may take this process for dead; then what was handed out here is given to others.
-        """
-
     def subscribe(self, type_name: str, may_be_out: int, slots: int) -> None:
         """Tell the owner how many deliveries a type's workers take now. In any thread."""

@@ -258,6 +258,8 @@ class Worker(Actor):
         begun = self.now_s()
         if self.pool.handler.kind == "process":
             self.caller.process().ensure_started()
+            if self._give_back_if_closed(delivery):  # it took a while
+                return
         self._start(delivery)
         self._end(delivery, self._attempt(delivery))
         self._measure((self.now_s() - begun) * 1_000_000)

@@ -208,6 +208,7 @@ class EngineOrMember(Including, Results, Consuming, Running):
         self.drafts.options = self.options
         self.audit = AskedAudit(self._store, self.permit)
         engine = self._new_engine(opened, server, member.runtime, warm)
+        member.own()
         if self._live_run is not None:
             self._live_run.engine = engine
         try:
@@ -221,6 +222,7 @@ class EngineOrMember(Including, Results, Consuming, Running):
         """Put on record what has ended in a member that stops, on the store that is open; for `Roles`."""
         self.drafts.options = self.options
         engine = self._new_engine(opened, None, member.runtime)
+        member.own()
         engine.runtime.orphans.wait_us = FOREVER  # others may have ended theirs, too, and come after this one
         engine.record_what_has_ended()
         return engine

@@ -61,6 +61,7 @@ class Member:
         watch: see `Connection`.
         hooks: the host's.
         spools: publishes go to a spool file while no owner answers.
+        before: the member in whose place this one is, if it has left its connection.
     """
 
     server: Server | None = None
@@ -80,6 +81,7 @@ class Member:
         hooks: Hooks,
         *,
         spools: bool = False,
+        before: Member | None = None,
     ) -> None:
         self.runtime = runtime
         self._spools = spools
@@ -92,7 +94,7 @@ class Member:
         """While it stops: what puts on record how its handlers ended."""
         self._alone_since_s = 0.0
         self._shutdown = ActorShutdown(runtime)
-        self._handlers = MemberHandlers(runtime, self._post)
+        self._handlers: MemberHandlers = MemberHandlers(runtime, self._post, None if before is None else before._handlers)  # noqa: SLF001
         self._outboxes = MemberOutboxes(runtime, self._post)
         runtime.host.wants_loop = bool(hooks) and hooks.need_loop
         runtime.pools.is_open = runtime.hooks_started or not hooks
@@ -126,7 +128,7 @@ class Member:
     def _equip(self, exchange: Exchange) -> None:
         handlers = self._handlers
         exchange.takers.update(handlers.takers)
-        handlers.answered_s = lambda: exchange.answered_s
+        self.runtime.health.owner = exchange.owner  # of another connection than the one that was left, if one was
         exchange.first_frames += [handlers.first_frames, self._outboxes.first_frames]
         exchange.is_local, exchange.crossing = handlers.is_local, handlers.crossing
         exchange.told_with_pings = self._told_with_pings
@@ -160,7 +162,7 @@ class Member:
 
     def anew(self) -> Member:
         """Return another one over the same parts, for a process that has left this one's connection."""
-        made = Member(self.runtime, self._folder, self.facts, self._watch, self._hooks, spools=self._spools)
+        made = Member(self.runtime, self._folder, self.facts, self._watch, self._hooks, spools=self._spools, before=self)
         made.is_late = True
         made.record_alone, made.deputy_seq = self.record_alone, self.deputy_seq
         return made
@@ -177,6 +179,10 @@ class Member:
         self.facts.are_known = True
         for request in list(pending.outstanding.values()) if self._spools else ():
             self.facts.add_policies(request.command)
+
+    def own(self) -> None:
+        """Take note that this process owns the folder, and has read the log; after `leave`, before the actors begin."""
+        self._handlers.own()
 
     # --- requests ----------------------------------------------------------------------------------------------------------
 

@@ -222,7 +222,7 @@ MEMBER_BUGS: tuple[Bug, ...] = (
         "member",
         "tests/host/processes/members/test_late_worker.py",
         0,
-        (Edit("perdure.actors.members.member_roles", "return 0 < delivery.lease.until_us <= now_us", "return not delivery"),),
+        (Edit("perdure.actors.members.member_roles", "if 0 < delivery.lease.until_us <= self.looked_us or self", "if self"),),
     ),
     Bug(
         "a member that hung begins what the next owner has given to others",
@@ -232,8 +232,22 @@ MEMBER_BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.actors.members.member_roles",
-                "return not _is_late(delivery, self.looked_us) and self.hears_owner()",
-                "return not _is_late(delivery, self.looked_us)",
+                " or self.now_s() >= self.health.owner.until_s:\n            return False",
+                ":\n            return False",
+            ),
+        ),
+        found=True,
+    ),
+    Bug(
+        "a member that becomes the owner begins what it holds while it reads the log",
+        "member",
+        "tests/host/processes/takeovers/test_takeover.py",
+        0,
+        (
+            Edit(
+                "perdure.actors.members.held_handlers",
+                "        self._succession.end()\n        executor, actors",
+                "        self.own()\n        self._succession.end()\n        executor, actors",
             ),
         ),
         found=True,

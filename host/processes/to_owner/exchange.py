@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from perdure.actors.core.health import OwnersLife
 from perdure.actors.requests.request import whole_of
 from perdure.actors.requests.submit_batch import SubmitBatch
 from perdure.actors.sessions.crossing import OBJECTS
@@ -18,6 +19,7 @@ from perdure.actors.sessions.peer_requests import REQUESTS_MAX
 from perdure.actors.sessions.session import SUBMITTED
 from perdure.events.commands import Publish
 from perdure.events.errors import PayloadTooLarge, PerdureError, QueueFull
+from perdure.events.processes.signs_of_life import HEARD_S, heard_until
 from perdure.processes.to_owner.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ MEMBER_PING_S = 0.2
 """How often a process with handlers gives a sign of life."""
 PING_S = 1.0
 """After so long without a word of the owner, while something is asked, it is asked whether it is alive."""
+QUESTIONS_MAX = 64
+"""Questions without an answer whether the owner is alive; one that is stopped gets no more of them until it answers."""
 BODY_BYTES_MAX = 64 << 20
 """Bytes of one request: more than one commit takes."""
 ASK_BYTES = 1 << 20
@@ -97,9 +101,9 @@ class Exchange(Waiting):
         self._is_urgent = False
         """Something else than publishes is to be sent: nothing is gathered for its sake."""
         self._pinged_s = 0.0
-        self.answered_s = 0.0
-        """When the newest question was sent that the owner has answered. What it sent to a process that was stopped since then lies
-        there until that goes on, and says nothing of whether it lives."""
+        self.owner = OwnersLife()
+        """It counts as alive for a while after the newest question that it has answered. What it sent to a process that was stopped
+        since then lies there until that goes on, and says nothing of whether it lives."""
         self._questions: deque[float] = deque()
         """When those without an answer were sent."""
 
@@ -167,7 +171,8 @@ class Exchange(Waiting):
                 for key in gone:
                     self._sent.pop(key, None)
         is_due = (self._sent or self.is_silent) and now_s - max(self.heard_s, self._pinged_s) > min(PING_S, self.timeout_s / 4)
-        if is_due or (self.is_member and now_s - self._pinged_s > MEMBER_PING_S):
+        is_due = is_due or (self.is_member and now_s - self._pinged_s > MEMBER_PING_S)
+        if is_due and len(self._questions) < QUESTIONS_MAX:
             self._pinged_s = now_s
             self._questions.append(now_s)
             frames.append(pack(Kind.PING, *self.told_with_pings()))
@@ -245,7 +250,8 @@ class Exchange(Waiting):
 
     def _take_pong(self) -> None:
         if self._questions:
-            self.answered_s = max(self.answered_s, self._questions.popleft())
+            asked_s = self._questions.popleft()
+            self.owner.until_s = max(self.owner.until_s, heard_until(asked_s, HEARD_S))
 
     def _take_welcome(self, elements: list[Any]) -> None:
         if not self.is_up:

@@ -12,8 +12,9 @@ from perdure.actors.sessions.crossing import OBJECTS
 from perdure.actors.sessions.framing.wire import PROTOCOL, Assembler, Kind
 from perdure.events.commands import DraftRun, LookUp, Publish
 from perdure.events.errors import NotRunning, PerdureError, PublishTimeout, QueueFull
+from perdure.events.processes.signs_of_life import HEARD_S
 from perdure.events.structures.id_index import IdRun
-from perdure.processes.to_owner.exchange import HOLD_S, Exchange
+from perdure.processes.to_owner.exchange import HOLD_S, QUESTIONS_MAX, Exchange
 from perdure.processes.to_owner.no_owner import NoAnswer
 from perdure.processes.to_owner.waiting import SPOOL_AFTER_S, SPOOL_SILENT_S
 from perdure.publishing.publish_future import PublishFuture
@@ -286,14 +287,28 @@ def test_what_lay_in_the_socket_while_the_process_was_stopped_is_no_answer_to_wh
     side.exchange.hello(side.now_s)
     side.now_s = 100.1
     side.welcome()
-    assert side.exchange.answered_s == 100.0
+    assert side.exchange.owner.until_s == 100.0 + HEARD_S
     side.now_s = 100.5
     side.exchange.housekeeping(side.now_s)
     side.now_s = 130.0
     side.exchange.take(Kind.PONG, [], side.now_s)
     side.exchange.housekeeping(side.now_s)
     side.exchange.take(Kind.WELCOME, [PROTOCOL, {}], side.now_s)
-    assert (side.exchange.heard_s, side.exchange.answered_s) == (130.0, 100.5)
+    assert (side.exchange.heard_s, side.exchange.owner.until_s) == (130.0, 100.5 + HEARD_S)
     side.now_s = 130.1
     side.exchange.take(Kind.PONG, [], side.now_s)
-    assert side.exchange.answered_s == 130.0
+    assert side.exchange.owner.until_s == 130.0 + HEARD_S
+
+
+def test_an_owner_that_is_stopped_is_not_asked_for_ever_whether_it_is_alive() -> None:
+    side = Side().welcome()
+    side.exchange.is_member = True
+    asked = 0
+    for _ in range(1000):
+        side.now_s += 1.0
+        asked += any(kind is Kind.PING for kind, _ in Assembler().feed(b"".join(side.exchange.housekeeping(side.now_s))))
+    assert asked == QUESTIONS_MAX
+    for _ in range(asked):
+        side.exchange.take(Kind.PONG, [], side.now_s)
+    side.now_s += 1.0
+    assert side.exchange.housekeeping(side.now_s), "it is asked again once it has answered"

@@ -7,16 +7,19 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import attrs
 import msgspec
 import pytest
 
 import perdure
+from perdure.actors.core.health import OwnersLife
 from perdure.actors.core.messages import Outcomes
-from perdure.actors.members.member_roles import MarkingWorker, MemberWorker
+from perdure.actors.execution.invocation import Caller
+from perdure.actors.members.member_roles import MemberWorker
 from perdure.actors.services.runtime import HandlerRuntime
 from perdure.actors.sessions.begin_marks import BeginMarks, MarkReader
 from perdure.actors.workers.pools.pool import Pool, WorkerDelivery
-from perdure.events.commands import Release
+from perdure.events.commands import Done, Release
 from perdure.events.structures.message_block import LeaseBatch, MessageBlock
 
 if TYPE_CHECKING:
@@ -52,10 +55,10 @@ class Member:
         )
         self.pool = Pool(system.inner.registered.specs["late.Job"])
         parts = (self.runtime.directory, self.runtime.worker_services)
-        if marks is None:
-            self.worker = MemberWorker(*parts, self.pool, "worker:late.Job:0", 1)
-        else:
-            self.worker = MarkingWorker(*parts, marks, self.pool, "worker:late.Job:0", 1)
+        self.worker = MemberWorker(*parts, self.pool, "worker:late.Job:0", 1)
+        self.worker.health = self.runtime.health
+        if marks is not None:
+            self.worker.mark = marks.mark
         self.worker.on_start()
 
     def get(self, number: int, until_us: int) -> None:
@@ -98,13 +101,37 @@ def test_what_is_left_when_no_owner_answers_any_more_is_given_back_and_not_begun
     """The next owner may have given it to another process while this one was stopped."""
     member = Member(tmp_path, marks=None)
     member.pool.run_us = 10.0 if is_short else 0.0
-    answers = True
-    member.worker.hears_owner = lambda: answers
-    member.get(9, 0)
-    answers = False
-    member.get(10, 0)
-    answers = True
-    member.get(11, 0)
+    owner = member.runtime.health.owner = OwnersLife()
+    now_s = member.runtime.executor.monotonic_s()
+    for number, until_s in ((9, now_s + 600.0), (10, now_s), (11, now_s + 600.0)):
+        owner.until_s = until_s
+        member.get(number, 0)
     assert member.handled == [9, 11]
     member.worker.turn([])
     assert member.given_back() == [10]
+
+
+@pytest.mark.parametrize("begins", [False, True])
+def test_a_process_that_takes_long_to_start_begins_nothing_that_was_given_to_others_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, begins: bool
+) -> None:
+    """This one may be stopped while it waits for the child of a process handler."""
+    member = Member(tmp_path, marks=None)
+    member.pool.handler = attrs.evolve(member.pool.handler, kind="process")
+    owner = member.runtime.health.owner = OwnersLife(member.runtime.executor.monotonic_s() + 600.0)
+    begun: list[int] = []
+
+    class Child:
+        def ensure_started(self) -> None:
+            if not begins:
+                owner.until_s = 0.0
+
+    def attempt(delivery: WorkerDelivery) -> Done:
+        begun.append(delivery.number)
+        return Done(*delivery.attempt_ref)
+
+    monkeypatch.setattr(Caller, "process", lambda _: Child())
+    monkeypatch.setattr(member.worker, "_attempt", attempt)
+    member.get(9, 0)
+    assert begun == ([9] if begins else [])
+    assert member.given_back() == ([] if begins else [9])

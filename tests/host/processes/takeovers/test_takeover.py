@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import perdure
+from perdure.actors.journal.log_fold import fold_log
+from perdure.processes.member import Member
+from perdure.store import SegmentStore
 from tests.host.processes.clients.test_faults import forked, suspend, wait_until
 from tests.host.processes.shop import Nap, Order, Quote, shop
 
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from perdure.store import Recovered
     from tests.programs import Program
 
     Start = Callable[[], Program]
@@ -59,6 +64,72 @@ def test_a_member_does_all_that_an_owner_does(member: perdure.System) -> None:
     assert next(record.name for record in member.audit.timeline("one")) == "Published"
     with pytest.raises(perdure.PerdureError, match="owner's process"), member.admin.hold_history():
         pass
+
+
+def test_a_member_begins_nothing_from_before_until_it_has_read_the_log_as_the_next_owner(
+    start: Start, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have been stopped for long: another process owned the folder meanwhile, and gave to others what it holds."""
+    process = start()
+    with shop(str(folder)) as system:
+        member = system._engine
+        assert isinstance(member, Member)
+        health, read, heard = member.runtime.health, SegmentStore.open, []
+
+        def is_heard() -> bool:
+            return time.monotonic() < health.owner.until_s
+
+        def open_after_a_long_time(store: SegmentStore) -> Recovered:
+            heard.append(health.owner is member.connection.exchange.owner)
+            health.owner.until_s = 0.0
+            return read(store)
+
+        def fold_late(*args: Any, **options: Any) -> Any:
+            heard.append(is_heard())
+            return fold_log(*args, **options)
+
+        wait_until(is_heard)
+
+        monkeypatch.setattr(SegmentStore, "open", open_after_a_long_time)
+        monkeypatch.setattr("perdure.runtime.engine.fold_log", fold_late)
+        process.kill()
+        wait_until(lambda: role_of(system) == "owner")
+        assert heard == [True, False]
+        assert is_heard()
+        system.publish(Order(1), id="after")
+        system.drain(20)
+        assert system.state("after").status == "completed"
+
+
+def test_the_workers_of_a_member_that_could_not_take_over_go_on_once_it_can(
+    start: Start, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were told of the owner that is dead; and what they begin is marked where the next owner looks."""
+    process = start()
+    with shop(str(folder)) as system:
+        member, read = system._engine, SegmentStore.open
+        assert isinstance(member, Member)
+        marked = member._handlers.descriptors
+        system.publish(Order(1))
+        system.drain(20)
+        workers = {name for name in system.runtime.directory.actors if name.startswith("worker:")}
+
+        def cannot(store: SegmentStore) -> Recovered:
+            monkeypatch.setattr(SegmentStore, "open", read)
+            msg = "the disk is gone for a moment"
+            raise perdure.StoreUnavailable(msg)
+
+        monkeypatch.setattr(SegmentStore, "open", cannot)
+        process.kill()
+        wait_until(lambda: role_of(system) == "owner" and system.running)
+        roles = system._roles
+        assert roles is not None
+        assert roles.member is not member, "it could not take over at first"
+        assert workers <= set(system.runtime.directory.actors)
+        assert roles.member._handlers.descriptors == marked
+        system.publish(Order(1), id="after")
+        system.drain(20)
+        assert system.state("after").status == "completed"
 
 
 def test_what_was_asked_of_an_owner_that_is_killed_is_answered_by_the_member_that_takes_over(start: Start, folder: Path) -> None:
