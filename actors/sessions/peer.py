@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["READ_BYTES", "Peer"]
 
 READ_BYTES = 64 << 10
-"""Bytes read from one peer before the others have their turn. With a larger buffer the allocator may map and unmap it each time."""
+"""Bytes read from one peer before the others have their turn."""
 TOGETHER_MAX = 64
 """Frames in one send."""
 OUT_BYTES_MAX = 128 << 20

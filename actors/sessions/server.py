@@ -79,6 +79,7 @@ class Server:
         self._closing = threading.Lock()
         self._answered: deque[Peer] = deque()
         self._peers: dict[int, Peer] = {}
+        self._read_bytes = bytearray(READ_BYTES)
         self._owner: Owner | None = None
         self._why: PerdureError | None = None
         """Set: end."""
@@ -298,7 +299,7 @@ class Server:
 
     def _read(self, peer: Peer) -> None:
         try:
-            data = peer.sock.recv(READ_BYTES) if peer.is_known else peer.receive_first()
+            data = memoryview(self._read_bytes)[: peer.sock.recv_into(self._read_bytes)] if peer.is_known else peer.receive_first()
         except BlockingIOError:
             return
         if not data:

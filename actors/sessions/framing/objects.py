@@ -25,6 +25,8 @@ ERROR = 1
 TUPLE = 2
 ID_RUN = 3
 INT_MAX = (1 << 63) - 1
+SHAPES_MAX = 64
+"""Combinations of the classes of a class's fields that are remembered: a peer may send many, and few are common."""
 
 
 class BadObject(ValueError):
@@ -133,6 +135,8 @@ class Objects:
         Raises:
             BadObject: they are of no class of the table, or a field is not what its annotation says.
         """
+        if raw == NIL:
+            return None  # of most answers
         if is_too_heavy(raw):
             msg = f"{len(raw):,} bytes in more parts than are taken here"
             raise BadObject(msg)
@@ -169,6 +173,7 @@ class Objects:
 
 _SCALARS = frozenset({type(None), bool, int, float, str, bytes})
 _encode = msgspec.msgpack.Encoder().encode
+NIL = _encode(None)
 
 
 def _ext(number: int, elements: list[Any]) -> msgspec.msgpack.Ext:
@@ -196,6 +201,9 @@ class _Maker:
         hints = [_evaluated(annotations[name], {**namespace, kind.__name__: kind}) for name in fields]
         self._checks = [(_sure_of(hint), _check_of(hint)) for hint in hints]
         """For each field: the classes of which any object will do, and what checks all others."""
+        self._left: dict[tuple[type, ...], tuple[tuple[int, Callable[[Any], bool]], ...]] = {}
+        """By the classes of all fields, which have to be checked and how: found out once for each that comes."""
+        self._takes_positions = fields == getattr(kind, "__match_args__", ())[: len(fields)]
 
     def make(self, elements: list[Any]) -> Any:
         """Make one; fields that are missing at the end have their defaults.
@@ -206,14 +214,30 @@ class _Maker:
         if len(elements) > len(self._checks):
             msg = f"{self._kind.__qualname__}: {len(elements)} fields, of {len(self._checks)}"
             raise BadObject(msg)
-        for i, (element, (sure, holds)) in enumerate(zip(elements, self._checks, strict=False)):
-            if element.__class__ not in sure and not holds(element):
+        classes = tuple(map(type, elements))
+        left = self._left.get(classes)
+        if left is None:
+            left = self._left_of(classes)
+        for i, holds in left:
+            element = elements[i]
+            if not holds(element):
                 shown = (
                     element if element.__class__ in (int, float, bool) else type(element).__name__
                 )  # else it may be of any length
                 msg = f"{self._kind.__qualname__}.{self._fields[i]}: not {shown}"
                 raise BadObject(msg)
+        if self._takes_positions:
+            return self._kind(*elements)
         return self._kind(**dict(zip(self._fields, elements, strict=False)))
+
+    def _left_of(self, classes: tuple[type, ...]) -> tuple[tuple[int, Callable[[Any], bool]], ...]:
+        """Return the places of the fields of which the class does not say enough, with what checks them."""
+        found = tuple(
+            (i, holds) for i, (kind, (sure, holds)) in enumerate(zip(classes, self._checks, strict=False)) if kind not in sure
+        )
+        if len(self._left) < SHAPES_MAX:
+            self._left[classes] = found
+        return found
 
 
 def _evaluated(hint: Any, namespace: Mapping[str, Any]) -> Any:

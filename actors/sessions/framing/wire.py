@@ -117,8 +117,12 @@ class Assembler:
         Raises:
             BadFrame: the bytes are no frame, or one that is larger than is taken. Nothing was taken for it.
         """
-        self._buffer += data
         buffer, at = self._buffer, 0
+        if not buffer and LENGTH < len(data) <= self._most and int.from_bytes(data[:LENGTH], "little") == len(data) - LENGTH:
+            self._most = FRAME_MAX  # first: the frame that is yielded may be the last that is asked for
+            yield _parsed(bytes(data[LENGTH:]))
+            return
+        buffer += data
         while len(buffer) - at >= LENGTH:
             size = int.from_bytes(buffer[at : at + LENGTH], "little")
             if not 0 < size <= self._most:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["Link"]
 
 READ_BYTES = 64 << 10
-"""A larger buffer may cost as much as the rest of reading an answer: the allocator may map and unmap it each time."""
 
 
 class Link:
@@ -43,6 +42,8 @@ class Link:
         self.broken = ""
         """Why it is to be closed."""
         self._assembler = Assembler()
+        self._read_bytes = bytearray(READ_BYTES)
+        """Where what comes is read to, each time: a buffer made and cut anew would cost more than an answer does."""
         self._readable = _readable(sock)
 
     def wait(self, seconds: float) -> bool:
@@ -60,13 +61,13 @@ class Link:
             BadFrame: what came is no frame.
         """
         try:
-            data = self.sock.recv(READ_BYTES)
+            size = self.sock.recv_into(self._read_bytes)
         except BlockingIOError:
             return
-        if not data:
+        if not size:
             msg = "the owner closed the connection"
             raise ConnectionResetError(msg)
-        for kind, elements in self._assembler.feed(data):
+        for kind, elements in self._assembler.feed(memoryview(self._read_bytes)[:size]):
             if self.proof is None:
                 yield kind, elements
             else:
