@@ -92,7 +92,8 @@ def _check_act(act: Act | None) -> None:
 def _check_publish(publish: commands.Publish, bounds: Bounds) -> None:
     drafts = publish.drafts
     if type(drafts) is commands.DraftRun:
-        sizes, total = list(map(len, drafts.payloads)), drafts.payload_bytes()
+        sizes = list(map(len, drafts.payloads))
+        total = drafts.size = sum(sizes)
         _label("type", drafts.type)
         _refuse_unless(len(drafts.ids) == len(sizes), "ids")
         if type(drafts.ids) is not IdRun:

@@ -22,7 +22,7 @@ from perdure.publishing.publish_future import PublishFuture
 from perdure.runtime.asking import Asking
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Future
     from typing import Unpack
 
@@ -34,6 +34,10 @@ __all__ = ["Publishing"]
 
 SLACK_S = 5.0
 """Seconds that a publish waits for its answer beyond the time that it may wait for room in the backlog."""
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 class Publishing(Asking):
@@ -134,8 +138,9 @@ class Publishing(Asking):
             )
             raise PayloadTooLarge(msg)
         if isinstance(drafts, DraftRun):
-            self._publish(Publish(drafts, fresh=True))
-            return list(drafts.ids)
+            ids: list[str] = []
+            self._publish(Publish(drafts, fresh=True), partial(ids.extend, drafts.ids))
+            return ids
         if drafts:
             self._publish(Publish(drafts))
         return [draft.id for draft in drafts]
@@ -226,10 +231,12 @@ class Publishing(Asking):
         self._check_running()
         return self.drafts.draft(message, **options)
 
-    def _publish(self, publish: Publish) -> None:
+    def _publish(self, publish: Publish, meanwhile: Callable[[], None] = _nothing) -> None:
+        """Publish; what the caller can do while it waits for the answer is done `meanwhile`."""
         pending, answer = self._pending_and_answer()
         request = pending.send("queue", publish, answer)
         try:
+            meanwhile()
             answer.wait(self.options.publish_timeout_s + SLACK_S)
         except PublishTimeout:
             raise  # the queue's own answer: there is nothing more to learn

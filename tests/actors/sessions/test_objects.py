@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from perdure.actors.sessions.crossing import KINDS, OBJECTS, ROUTES
-from perdure.actors.sessions.framing.objects import BadObject
+from perdure.actors.sessions.framing.objects import SHAPES_MAX, BadObject, Objects
 from perdure.events import commands, errors, vocabulary
 from perdure.events.structures.id_index import IdRun
 from tests.effort import examples
@@ -147,3 +148,18 @@ def test_objects_within_objects_without_end_are_refused() -> None:
 def test_every_command_with_a_route_can_cross() -> None:
     crossing = {kind[0] if isinstance(kind, tuple) else kind for kind in KINDS.values()}
     assert {kind for _, kind in ROUTES} - {type(None)} <= crossing
+
+
+def test_what_is_remembered_of_the_classes_of_fields_is_bounded() -> None:
+    """A peer that sends every combination of classes is refused each time, and fills no memory."""
+    objects = Objects({32: commands.Tick}, vars(commands))
+    values: list[Any] = [None, True, 1, 1.5, "x", b"x", []]
+    count = len(commands.Tick.__match_args__)
+    sent = 0
+    for fields in itertools.islice(itertools.product(values, repeat=count), 0, None, max(1, len(values) ** count // 1000)):
+        with contextlib.suppress(BadObject):
+            objects.object(msgspec.msgpack.encode(msgspec.msgpack.Ext(32, msgspec.msgpack.encode(list(fields)))))
+        sent += 1
+    assert sent > SHAPES_MAX
+    (maker,) = (make.__self__ for number, make in objects._make.items() if number == 32)  # type: ignore[attr-defined]
+    assert len(maker._left) == SHAPES_MAX
