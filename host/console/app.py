@@ -9,14 +9,15 @@ import contextlib
 import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import jinja2
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.convertors import StringConvertor, register_url_convertor
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse
-from starlette.routing import Mount, Route
+from starlette.routing import Match, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from perdure.console import console_acts
@@ -30,20 +31,20 @@ from perdure.console.pages import BEFORE, PAGES, Page
 from perdure.console.pages.dead_letters_page import expression_of
 from perdure.console.pages.parts import texts
 from perdure.console.pages.parts.figures import figures
+from perdure.console.pages.parts.kept_form import KeptForm
 from perdure.console.streaming import News, Stream
 from perdure.events.errors import NotAllowed, PerdureError, UnknownMessage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection
 
-    from starlette.requests import Request
     from starlette.responses import Response
 
     from perdure.console.console import Console
     from perdure.console.guard.seal import Seal
     from perdure.console.guard.sessions import OneTimeToken
 
-__all__ = ["application", "pages_of"]
+__all__ = ["BAD", "FORBIDDEN", "application", "pages_of", "static", "templates"]
 
 HERE = Path(__file__).parent
 COMING, FORBIDDEN, NOT_FOUND, BAD = 202, 403, 404, 400
@@ -83,16 +84,21 @@ def pages_of(console: Console) -> Starlette:
         console.close()
 
     routes = [
-        Mount("/static", StaticFiles(directory=HERE / "static"), name="static"),
+        static(),
         Route("/live", pages.live),
         Route("/act/{name}", pages.act, methods=["POST"]),
-        *(Route(path, pages.show(page)) for path, page in PAGES.items()),
+        *pages.routes,
     ]
     return Starlette(routes=routes, lifespan=lifespan)
 
 
+def static() -> Mount:
+    """Return the route of style, scripts and marks."""
+    return Mount("/static", StaticFiles(directory=HERE / "static"), name="static")
+
+
 @functools.cache
-def _templates() -> jinja2.Environment:
+def templates() -> jinja2.Environment:
     """Return the templates, compiled: no page waits for that."""
     found = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE / "templates"),
@@ -114,7 +120,9 @@ class _Pages:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._news = News(console)
-        self._templates = _templates()
+        self._templates = templates()
+        self.routes = [Route(path, self.show(page)) for path, page in PAGES.items()]
+        """Of all pages."""
 
     def show(self, page: Callable[[Page], None]) -> Callable[[Request], Response]:
         """Return the endpoint of a page. It runs in a thread of its own, as a page reads the log."""
@@ -124,11 +132,11 @@ class _Pages:
 
         return endpoint
 
-    def _shown(self, request: Request, make: Callable[[Page], None]) -> Response:
+    def _shown(self, request: Request, make: Callable[[Page], None], kept: KeptForm | None = None) -> Response:
         rights = self._rights(request)
         if not rights.may("look"):
             return PlainTextResponse(f"{rights.principal} may not look at this console\n", FORBIDDEN)
-        page = Page(self._console, request, rights)
+        page = Page(self._console, request, rights, kept=kept)
         try:
             if make in BEFORE:
                 BEFORE[make](page)
@@ -175,7 +183,23 @@ class _Pages:
             return PlainTextResponse(f"{error}\n", FORBIDDEN)
         except (PerdureError, ValueError, TypeError, TimeoutError, OSError) as error:
             session.tell(f"Not done: {error}")
+            kept = KeptForm(name, form, str(error))
+            if kept.is_filled_in:
+                again = await run_in_threadpool(self._again, request, _own_path(form.get("again", form.get("back", "/"))), kept)
+                if again is not None:
+                    return again
         return RedirectResponse(root + _own_path(form.get("back", "/")), 303)
+
+    def _again(self, request: Request, address: str, kept: KeptForm) -> Response | None:
+        """Return the page with the form that was refused, as it was filled in; None where that is no page of this console."""
+        parts = urlsplit(address)
+        path = request.scope.get("root_path", "") + unquote(parts.path)
+        scope = {**request.scope, "method": "GET", "path": path, "query_string": parts.query.encode()}
+        for page, route in zip(PAGES.values(), self.routes, strict=True):
+            match, more = route.matches(scope)
+            if match is Match.FULL:
+                return self._shown(Request({**scope, **more}), page, kept)
+        return None
 
     async def live(self, request: Request) -> Response | Stream:
         """Tell an open page, again and again, that there is something new."""

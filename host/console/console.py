@@ -210,8 +210,10 @@ class Console:
         return self._open_payloads if isinstance(self._open_payloads, bool) else type_name in self._open_payloads
 
     @contextmanager
-    def view(self, at: str = "") -> Iterator[View]:
+    def view(self, at: str = "", *, budget_s: float | None = None) -> Iterator[View]:
         """Keep a view of the log within this block: of now, or of the moment that a text names.
+
+        `budget_s`: for how long a view of now follows the log first; see `Live.looked_at`.
 
         Raises:
             InvalidMessage: the text names no moment.
@@ -221,7 +223,7 @@ class Console:
         """
         live = self.live
         if not at or at == "now":
-            with live.looked_at() as states:
+            with live.looked_at(budget_s) as states:
                 yield View(self.reader, states, live.groups, live.index, live, is_past=False)
             return
         with live.looked_at(0.0):

@@ -29,7 +29,7 @@ __all__ = ["ACTS", "ActRequest", "do"]
 
 BULK_WAIT_S = 1.0
 """How long a page waits for a bulk act, which goes on after that."""
-WORDS = {"none": None, "inf": math.inf}
+WORDS = {"none": None, "inf": math.inf, "infinity": math.inf}
 
 
 @attrs.frozen
@@ -96,6 +96,8 @@ def _configure(request: ActRequest) -> str:
     request.check("configure", kind)
     try:
         plain = WORDS[value.lower()] if value.lower() in WORDS else json_value(value)
+    except InvalidMessage:
+        raise
     except ValueError:
         plain = value
     request.front.admin.configure(kind, **{option: plain})
@@ -198,6 +200,8 @@ def _begun(request: ActRequest, action: str, counted: Any, ident: str) -> BulkAc
             path, value = request.field("path"), request.field("value")
             try:
                 plain = json_value(value)
+            except InvalidMessage:
+                raise
             except ValueError as error:
                 msg = f"the value is no JSON: {error}"
                 raise InvalidMessage(msg) from error

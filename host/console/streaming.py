@@ -39,10 +39,10 @@ TOO_MANY = f"{STREAMS_MAX} pages of this console are open, which is the most: th
 
 
 class News:
-    """What open pages are told: one look at the log a second, for all of them."""
+    """What open pages are told: one look at the log a second, for all of them. Of several logs, the sums."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, *consoles: Console) -> None:
+        self._consoles = consoles
         self._looked_s = -EVERY_S
         self._told: tuple[int, str] = (-1, "{}")
         self.open = 0
@@ -61,12 +61,18 @@ class News:
 
     def look(self) -> None:
         """Look. Takes a while: not in the event loop."""
-        try:
-            with self._console.live.looked_at(0.0) as states:
-                told = {"seq": states.seq, "waiting": states.queue.live, "dead": len(states.dead_letters.letters)}
-            self._told = told["seq"], json.dumps(told)
-        except (PerdureError, OSError):
-            self._told = -1, "{}"
+        told = {"seq": 0, "waiting": 0, "dead": 0}
+        is_known = False
+        for console in self._consoles:
+            try:
+                with console.live.looked_at(0.0) as states:
+                    told["seq"] += states.seq
+                    told["waiting"] += states.queue.live
+                    told["dead"] += len(states.dead_letters.letters)
+                    is_known = True
+            except (PerdureError, OSError) as error:
+                logger.debug("an open page is told nothing of one log: %s", error)
+        self._told = (told["seq"], json.dumps(told)) if is_known else (-1, "{}")
         self._looked_s = time.monotonic()
 
 

@@ -1,6 +1,7 @@
 """`whole_queue`: the consoles of all partitions of a queue as one application, below `/partition/NUMBER`, with one session.
 
-Each partition is a log of its own, with states, acts and a past of its own; a page names its partition and leads to the others.
+Its first page has the sums. Each partition is a log of its own, with states, acts and a past of its own; a page names its partition
+and leads to the others.
 """
 
 from __future__ import annotations
@@ -11,14 +12,18 @@ from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.responses import RedirectResponse
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse
 from starlette.routing import Mount, Route
 
-from perdure.console.app import pages_of
+from perdure.console.app import BAD, FORBIDDEN, pages_of, static, templates
 from perdure.console.guard import keys
 from perdure.console.guard.gate import Gate
+from perdure.console.guard.permits import Permits
 from perdure.console.guard.sessions import Sessions
 from perdure.console.pages.parts.page import NAVIGATION
+from perdure.console.pages.whole import WholePage, whole_overview
+from perdure.console.streaming import News, Stream
+from perdure.events.errors import InvalidMessage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Mapping
@@ -50,6 +55,27 @@ def whole_queue(
     for number, console in consoles.items():
         console.number, console.partitions_shown = number, tuple(consoles)
 
+    news = News(*consoles.values())
+    ordered = list(consoles.values())
+
+    def whole(request: Request) -> Response:
+        """Show the sums over all partitions."""
+        rights = _rights(request, ordered[0])
+        if not rights.may("look"):
+            return PlainTextResponse(f"{rights.principal} may not look at this console\n", FORBIDDEN)
+        page = WholePage(ordered[0], request, rights, consoles=ordered)
+        page.partitions = [] if page.at else ordered[0].partitions.newest() or []
+        try:
+            whole_overview(page)
+        except InvalidMessage as error:
+            page.template, page.status = "failed.html", BAD
+            page.more["why"] = str(error)
+        return HTMLResponse(templates().get_template(page.template).render(page.context()), page.status)
+
+    async def live(request: Request) -> Response | Stream:
+        """Tell an open page of all partitions, again and again, that there is something new."""
+        return Stream(news) if _rights(request, ordered[0]).may("look") else PlainTextResponse("not allowed\n", FORBIDDEN)
+
     async def first(request: Request) -> Response:
         """Lead an address that names no partition to the first one, as of a page that was kept from a queue of one partition."""
         page = request.path_params["page"]
@@ -65,5 +91,10 @@ def whole_queue(
             console.close()
 
     mounts = [Mount(f"/partition/{number}", pages_of(console)) for number, console in consoles.items()]
-    app = Starlette(routes=[*mounts, Route("/{page:path}", first)], lifespan=lifespan)
+    own = [static(), Route("/live", live), Route("/", whole)]
+    app = Starlette(routes=[*mounts, *own, Route("/{page:path}", first)], lifespan=lifespan)
     return Gate(app, hosts=hosts, origins=origins, sessions=Sessions(seal), principal_of=principal, token=token, used=used)
+
+
+def _rights(request: Request, console: Console) -> Permits:
+    return Permits(request.scope["session"].principal, console.rights, console.front is not None)

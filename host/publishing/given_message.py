@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from keyword import iskeyword
 from typing import Any
 
@@ -19,23 +20,39 @@ def json_value(text: str) -> Any:
     """Return the value that a text holds as JSON.
 
     Raises:
+        InvalidMessage: a number in it is none of JSON: NaN, Infinity, or one so large that it would be read as infinity.
         ValueError: it is no JSON, or lists and objects are nested deeper than Python can read.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, parse_float=_finite, parse_constant=_no_number)
     except RecursionError as error:
         msg = "it is nested too deep"
         raise ValueError(msg) from error
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        msg = f"{shown(text)} is more than a number can be (about 1.8e308), and JSON has no infinity: write a smaller one"
+        raise InvalidMessage(msg)
+    return number
+
+
+def _no_number(name: str) -> None:
+    msg = f"{name} is no number of JSON: write a number, null, or a text ({json.dumps(name)})"
+    raise InvalidMessage(msg)
 
 
 def json_object(text: str) -> dict[str, Any]:
     """Return the fields that an argument gives as JSON.
 
     Raises:
-        InvalidMessage: it is no JSON object.
+        InvalidMessage: it is no JSON object, or see `json_value`.
     """
     try:
         plain = json_value(text)
+    except InvalidMessage:
+        raise
     except ValueError as error:
         msg = f"the message is no JSON: {error}"
         raise InvalidMessage(msg) from error

@@ -20,7 +20,7 @@ from perdure.cli.operated_folder import BadChoice, By, Folder, Why, operated
 from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal
 from perdure.cli.whole.whole_queue import WholeQueue
-from perdure.events.errors import PerdureError, UnknownMessage
+from perdure.events.errors import InvalidMessage, PerdureError, UnknownMessage
 from perdure.events.seconds import shown
 from perdure.publishing.given_message import json_object, json_value, message_of
 
@@ -36,7 +36,7 @@ __all__ = ["COMMANDS"]
 
 console = Terminal()
 
-WORDS = {"none": None, "inf": math.inf}
+WORDS = {"none": None, "inf": math.inf, "infinity": math.inf}
 """Values of options that JSON has no word for."""
 TYPES_NAMED = 10
 NO_OPTIONS = ("self", "type")
@@ -254,5 +254,7 @@ def _setting(text: str) -> tuple[str, Any]:
         return name, WORDS[value.lower()]
     try:
         return name, json_value(value)
+    except InvalidMessage:
+        raise
     except ValueError:
         return name, value

@@ -113,8 +113,7 @@ class Live:
             StillReading: the log is being read for the first time.
             StoreCorrupt, StoreUnavailable, HistoryDropped: the log cannot be read, at the first look.
         """
-        self._used_s = time.monotonic()
-        self._start()
+        self.begin()
         if not self._opened.wait(OPEN_WAIT_S):
             raise self._pace.so_far
         if self._failed is not None:
@@ -127,6 +126,16 @@ class Live:
             if budget_s:
                 self._catch_up(budget_s)
             yield self.states
+
+    def begin(self) -> None:
+        """Have the log read, without waiting for it."""
+        self._used_s = time.monotonic()
+        self._start()
+
+    @property
+    def opening(self) -> StillReading:
+        """What a page says that does not wait for the first reading."""
+        return self._pace.so_far
 
     @property
     def is_open(self) -> bool:

@@ -94,9 +94,14 @@
       const opened = document.querySelector("main form.act details[open], main .steer details[open], dialog[open], [data-slider]:active");
       const isFilledIn = [...document.querySelectorAll("main form input, main form textarea")].some(
         (el) => el.value !== el.defaultValue || el.checked !== el.defaultChecked);
-      return Boolean(isWriting || isFilledIn || opened || !getSelection().isCollapsed);
+      const isRefused = document.querySelector("main form[data-refused]"); // what was typed is to be mended
+      return Boolean(isWriting || isFilledIn || isRefused || opened || !getSelection().isCollapsed);
     },
   };
+  const own = document.body.dataset.address; // the page came as the answer to a form that was refused
+  if (own) history.replaceState(null, "", own);
+  const refused = document.querySelector("main form[data-refused]");
+  (refused?.querySelector("textarea, input:not([type=hidden]):not(.why), select") ?? refused?.querySelector("button"))?.focus();
   const here = location.href;
   perdure.settled(here, {}, () => location.href === here);
 })();

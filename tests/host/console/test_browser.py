@@ -167,6 +167,24 @@ def test_what_is_typed_while_the_page_fetches_itself_stays(browser: Browser, sit
         assert page.evaluate("perdure.show(location.href, { record: false, unless: perdure.busy })") is True
 
 
+def test_form_that_is_refused_stays_as_it_was_filled_in_under_the_address_of_its_page(
+    browser: Browser, site: str, busy: Shop
+) -> None:
+    with tab(browser, site) as page:
+        go(page, "/types/shop.Order")
+        page.locator("summary", has_text="Publish a message").click()
+        page.locator("textarea[name=payload]").fill('{"order": "ORD-1",}')
+        page.get_by_role("button", name="Publish").click()
+        page.locator(".refused", has_text="no JSON").wait_for()
+        assert page.evaluate("location.pathname") == "/types/shop.Order"
+        assert page.evaluate("document.activeElement.name") == "payload"
+        seq = page.locator("[data-seq]").inner_text()
+        busy.system.publish({"n": 1}, delay=3_000.0)
+        until(lambda: page.locator("[data-seq]").inner_text() != seq)  # the page hears of news, and does not fetch itself anew
+        assert page.evaluate("perdure.busy()")
+        assert page.locator("textarea[name=payload]").input_value() == '{"order": "ORD-1",}'
+
+
 def test_link_that_is_followed_while_the_first_page_comes_in_stays_followed(browser: Browser, site: str) -> None:
     first: list[Route] = []
     followed: list[Route] = []

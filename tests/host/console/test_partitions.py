@@ -69,7 +69,6 @@ def browser(consoles: dict[int, Console]) -> TestClient:
 
 
 def test_all_partitions_are_on_one_page_with_owner_epoch_and_lag(browser: TestClient, cluster: perdure.Cluster) -> None:
-    assert browser.get("/").headers["location"] == "/partition/0/"
     assert browser.get("/messages?q=key%3Da").headers["location"] == "/partition/0/messages?q=key%3Da"
     assert browser.get("/partition/999/").status_code == browser.get("/no-such-page").status_code == 404
     until(lambda: "Partitions</h2>" in browser.get("/partition/1/processes").text)  # once the database has answered
@@ -84,6 +83,54 @@ def test_all_partitions_are_on_one_page_with_owner_epoch_and_lag(browser: TestCl
     assert re.search(r'href="/partition/1/processes" aria-current="page"', html)
     assert 'href="/partition/0/processes"' in html
     assert 'href="/partition/1/messages"' in html  # links stay within the partition
+
+
+def test_first_page_sums_all_partitions_with_a_row_for_each(browser: TestClient, cluster: perdure.Cluster) -> None:
+    waiting = [Parcel(f"later {i}") for i in range(20)]
+    cluster.publish_many(waiting, keys=[f"later {i}" for i in range(20)], delay=3_000.0)
+    until(lambda: sum(cluster.partition(number).admin.metrics().delayed for number in range(PARTITIONS)) == len(waiting))
+    parts = [cluster.partition(number).admin.metrics() for number in range(PARTITIONS)]
+    assert all(part.delayed for part in parts)
+    until(lambda: "Delayed, held</dt><dd>20, 0" in browser.get("/").text)  # once all are read up to now
+    html = browser.get("/").text
+    until(lambda: "not known" not in browser.get("/").text)  # once the database has said who owns them
+    owners = {info.number: info.owner for info in cluster.partitions()}
+    for number, part in enumerate(parts):
+        row = html.split(f'<th scope="row"><a href="/partition/{number}/">')[1].split("</tr>", 1)[0]
+        assert f'data-label="delayed">{part.delayed}<' in row
+        assert f'data-label="completed">{part.completed}<' in row
+        assert owners[number] in browser.get("/").text
+    kinds = html.split("<h2>Types</h2>")[1]
+    published = sum(part.published for part in parts)
+    assert f'data-label="published">{published}<' in kinds.split("shop.Parcel")[1].split("</tr>", 1)[0]
+    assert re.search(r'href="/" aria-current="page">all', html)
+    assert 'href="/">all' in browser.get("/partition/1/types").text  # and back from each partition
+
+
+def test_sums_are_shown_of_a_past_moment_by_time_and_not_by_an_events_number(browser: TestClient, cluster: perdure.Cluster) -> None:
+    until(lambda: "of the history is read" not in browser.get("/").text)
+    before = browser.get("/?at=365d").text
+    assert "As it was" not in before
+    assert re.search(r"<dt>Ready</dt><dd>0</dd>", before)
+    assert '<th scope="col">Owner</th>' not in before.split("<h2>Types</h2>")[0]
+    refused = browser.get("/?at=7")
+    assert refused.status_code == 400
+    assert "another moment in each partition" in refused.text
+    assert browser.get("/?at=tomorrow").status_code == 400
+
+
+def test_a_partition_that_cannot_be_read_is_told_and_is_not_in_the_sums(
+    browser: TestClient, consoles: dict[int, Console], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    until(lambda: "Sums are of" not in browser.get("/").text)
+
+    def broken(*_: object, **__: object) -> None:
+        raise perdure.StoreUnavailable("the database does not answer")
+
+    monkeypatch.setattr(consoles[1], "view", broken)
+    html = browser.get("/").text
+    assert "Sums are of 1 of 2 partitions: the others cannot be read" in html
+    assert "the database does not answer" in html
 
 
 def test_console_acts_through_the_owner_of_each_partition(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from perdure.console.guard.sessions import Session
     from perdure.console.log.pace import StillReading
     from perdure.console.pages.parts.figures import Figures
+    from perdure.console.pages.parts.kept_form import KeptForm
     from perdure.events.vocabulary import Published
     from perdure.store import PartitionOwner
 
@@ -60,6 +61,8 @@ class Page:
     """All partitions of the queue, where that is in a database that answers."""
     count: dict[str, Any] | None = None
     """What a bulk act would change that is asked for."""
+    kept: KeptForm | None = None
+    """The form that led here and was refused."""
     began_s: float = attrs.field(factory=time.perf_counter)
     _looks: dict[str, bool] = attrs.field(factory=dict)
     _hidden: re.Pattern[str] | None = None
@@ -126,6 +129,12 @@ class Page:
         return f"{root}/partition/{number}{quote(path)}"
 
     @property
+    def all_partitions(self) -> str:
+        """The address of the page of all partitions; empty where this console shows one alone."""
+        root: str = self.request.scope.get("root_path", "").removesuffix(f"/partition/{self.console.number}")
+        return f"{root}/" if self.console.partitions_shown else ""
+
+    @property
     def _path(self) -> str:
         root: str = self.request.scope.get("root_path", "")
         path: str = self.request.scope["path"].removeprefix(root) or "/"
@@ -136,6 +145,20 @@ class Page:
         """Where a form leads back to: this page, as an address within the console, and not to another count of a bulk act."""
         root = self.request.scope.get("root_path", "")
         return self.here(at=None, do=None).removeprefix(root) or "/"
+
+    @property
+    def again(self) -> str:
+        """Where a form is shown again that was refused: this page, also with a count of a bulk act."""
+        root = self.request.scope.get("root_path", "")
+        return self.here(at=None).removeprefix(root) or "/"
+
+    def refused(self, act: str, **fixed: object) -> KeptForm | None:
+        """Return what was typed into a form of this page that was refused; None of all others."""
+        return self.kept if self.kept is not None and self.kept.is_of(act, fixed) else None
+
+    def typed(self, act: str, field: str, default: object = "") -> object:
+        """Return what a field of a form is to hold: what was typed, where the form was refused."""
+        return default if self.kept is None or self.kept.act != act else self.kept.fields.get(field, default)
 
     def may(self, action: str, type_name: str = "") -> bool:
         """Return whether the principal may do that now: the past cannot be changed."""

@@ -138,6 +138,11 @@ def test_dead_letters_are_replayed_and_purged(folder: Path) -> None:
     [
         (("publish", "Order", "7"), "JSON object"),
         (("publish", "Order", "{"), "no JSON"),
+        (("publish", "Order", '{"a": 1e999}'), "JSON has no infinity"),
+        (("publish", "Order", '{"a": [-1e999]}'), "JSON has no infinity"),
+        (("publish", "Order", '{"a": NaN}'), "NaN is no number of JSON"),
+        (("publish", "Order", '{"a": -Infinity}'), "-Infinity is no number of JSON"),
+        (("configure", "Order", "timeout=1e999"), "JSON has no infinity"),
         (("publish", "Order", '{"not a name": 1}'), "fields"),
         (("configure", "Order", "timeout"), "OPTION=VALUE"),
         (("configure", "Order", "timeout=soon"), "timeout"),
