@@ -126,6 +126,13 @@ CLUSTER_BUGS: tuple[Bug, ...] = (
         (Edit("perdure.actors.journal.gathering", "if waiting >= self._expected else", "if waiting > self._expected else"),),
     ),
     Bug(
+        "a publish waits for the lease of the one before it",
+        "gathering",
+        _GATHERING,
+        0,
+        (Edit("perdure.actors.journal.gathering", "self._bookkeeping_took_s >= SLOW_S", "False"),),
+    ),
+    Bug(
         "a worker that was killed inside keeps its place after the end of its run",
         "gates",
         _GATES,
