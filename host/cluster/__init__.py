@@ -2,7 +2,8 @@
 
 `cluster` is the front door, `joining_and_leaving` its start and stop. `routing` says which partition a message belongs to: pure
 rules. `owning` keeps the partitions of this process, `partition_access` is the way to each partition, here or elsewhere.
-`adapted_handlers` says what becomes of a handler's options; `sums` adds up what operators ask.
+`adapted_handlers` says what becomes of a handler's options; `sums` adds up what operators ask,
+`cluster_audit` reads the logs of all partitions.
 
 `blueprint` says what each partition's System is made of, `placed` and `partition_info` where partitions are, `on_record` whether a
 cluster fits the database. `routed` publishes over all of them; `cluster_client` does so for a process that owns none. `acts`

@@ -16,13 +16,14 @@ from perdure.arguments.parts import check_has, check_is
 from perdure.cluster.across.waits import ClusterWaits
 from perdure.cluster.adapted_handlers import adapted
 from perdure.cluster.blueprint import Blueprint
+from perdure.cluster.cluster_audit import ClusterAudit
 from perdure.cluster.joining_and_leaving import JoiningAndLeaving
 from perdure.cluster.owning.hosted import Hosting
 from perdure.cluster.partition_access import PartitionAccess
 from perdure.cluster.placed import InnerCluster
 from perdure.cluster.routed import SpreadIds
 from perdure.cluster.routing import PARTITIONS_MAX, PartitionIds, of_text
-from perdure.cluster.sums import ClusterAdmin, ClusterAudit, ClusterDeadLetters
+from perdure.cluster.sums import ClusterAdmin, ClusterDeadLetters
 from perdure.config import load_handlers, trace
 from perdure.events.errors import NotRunning
 from perdure.events.public_names import public

@@ -12,8 +12,9 @@ import attrs
 
 from perdure.actors.core.clock import SystemClock
 from perdure.cluster.cluster import Cluster
+from perdure.cluster.cluster_audit import ClusterAudit
 from perdure.cluster.placed import Placed
-from perdure.cluster.sums import ClusterAdmin, ClusterAudit, ClusterDeadLetters
+from perdure.cluster.sums import ClusterAdmin, ClusterDeadLetters
 from perdure.events.errors import NotRunning, StoreUnavailable
 from perdure.events.seconds import checked_seconds
 from perdure.options import Options

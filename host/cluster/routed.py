@@ -16,6 +16,8 @@ from perdure.actors.sessions.crossing import OBJECTS
 from perdure.cluster.routing import of_id, of_text
 from perdure.events.commands import AwaitResult, Cancel, DraftRun, LookUp, Publish
 from perdure.events.errors import InvalidMessage, NotRunning, PerdureError, PublishTimeout, StoreUnavailable
+from perdure.events.keyword_options import shows
+from perdure.events.publish_options import DEFAULTS, PublishOptions
 from perdure.events.seconds import wait_seconds
 from perdure.handling.consuming import Consuming
 from perdure.publishing.publish_future import PublishFuture
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     from perdure.cluster.partition_access import Partition, PartitionAccess
     from perdure.cluster.routing import PartitionIds
     from perdure.events.commands import Draft
-    from perdure.events.publish_options import PublishOptions
     from perdure.events.vocabulary import ResultKept
     from perdure.handling.manual_delivery import Delivery
     from perdure.publishing.confirming import Confirm
@@ -185,6 +186,7 @@ class Routed(Results, Consuming):
         except PerdureError as refused:
             future.reject(refused)
 
+    @shows(PublishOptions, defaults=DEFAULTS)
     async def asubmit(self, message: Any, **options: Unpack[PublishOptions]) -> asyncio.Future[str]:
         """As `submit`, from a coroutine; return a future to await for the id. Does not block the event loop.
 

@@ -18,23 +18,19 @@ from perdure.arguments.choices import check_whole
 from perdure.cluster.acts.bulk import ActsEverywhere, CancelsEverywhere
 from perdure.cluster.routing import of_text
 from perdure.events.errors import UnknownMessage
+from perdure.events.keyword_options import shows
 from perdure.events.seconds import shown
-from perdure.operations.asked_audit import AskedAudit
-from perdure.operations.audit import Audit
+from perdure.handling.options.handler_options import ChangeableKeywords, check_changes
 from perdure.operations.dead_letter import DeadLetterStats
 from perdure.operations.metrics import HandlerInfo, Metrics, Totals
-from perdure.store import open_reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from perdure.cluster.acts.of_all import Partitioned
-    from perdure.operations.asked_audit import Permit
     from perdure.operations.dead_letter import DeadLetter
     from perdure.operations.dead_letters import DeadLetters
-    from perdure.operations.reading.record import Record
 
-__all__ = ["ClusterAdmin", "ClusterAudit", "ClusterDeadLetters"]
+__all__ = ["ClusterAdmin", "ClusterDeadLetters", "summed_metrics"]
 
 
 class ClusterAdmin(CancelsEverywhere):
@@ -43,7 +39,7 @@ class ClusterAdmin(CancelsEverywhere):
     def metrics(self) -> Metrics:
         """Return the counts of all partitions, added up. They are not of one moment; `seq` is the number of events in all logs."""
         each: list[Metrics] = self._each(lambda partition: partition.admin.metrics())
-        return _summed_metrics(each)
+        return summed_metrics(each)
 
     def handlers(self) -> dict[str, HandlerInfo]:
         """Return each handler over all partitions: counts added up, times of the slowest partition."""
@@ -57,14 +53,13 @@ class ClusterAdmin(CancelsEverywhere):
         """Set how many messages of a type each process handles at once; as `Admin.scale`."""
         self._each(lambda partition: partition.admin.scale(type, n))
 
+    @shows(ChangeableKeywords, defaults={})
     def configure(self, type: str | type, **options: Any) -> None:
         """Change options of a handler in all partitions; as `Admin.configure`. A rate is the whole queue's, and is divided.
 
         Raises:
             InvalidMessage: an option is out of its range, or cannot be changed.
         """
-        from perdure.handling.options.handler_options import check_changes  # noqa: PLC0415 - only here
-
         rate = check_changes({"rate": options["rate"]})["rate_per_s"] if options.get("rate") is not None else None
         if rate:
             options = {**options, "rate": rate / self._cluster.count}
@@ -115,6 +110,7 @@ class ClusterDeadLetters(ActsEverywhere):
         reason: str | None = None,
         limit: int | None = None,
         before: str | None = None,
+        where: str | None = None,
     ) -> list[DeadLetter[Any]]:
         """Return dead letters, newest first; as `DeadLetters.list`. With `before`, only letters older than that one.
 
@@ -125,9 +121,8 @@ class ClusterDeadLetters(ActsEverywhere):
             check_whole("limit", limit, 0)
         older = None if before is None else self.get(before)
         found: list[DeadLetter[Any]] = []
-        for letters in self._each(
-            lambda partition: partition.dead_letters.list(type=type, reason=reason, limit=None if older else limit)
-        ):
+        chosen: dict[str, Any] = {"type": type, "reason": reason, "limit": None if older else limit, "where": where}
+        for letters in self._each(lambda partition: partition.dead_letters.list(**chosen)):
             found += letters
         found.sort(key=_age, reverse=True)
         if older is not None:
@@ -186,60 +181,6 @@ class ClusterDeadLetters(ActsEverywhere):
         return DeadLetterStats(sum(stats.total for stats in each), dict(by_type), dict(by_reason), oldest, newest)
 
 
-class ClusterAudit:
-    """Reads the logs of all partitions, in the database; it asks no owner. `partition` gives the `Audit` of one.
-
-    `permit` raises where the principal that acts (`acting_as`) lacks a right.
-    """
-
-    def __init__(self, cluster: Partitioned, permit: Permit) -> None:
-        self._cluster = cluster
-        self._permit = permit
-
-    def partition(self, number: int) -> Audit:
-        """Return the `Audit` of one partition."""
-        log = open_reader(self._cluster.address_of(number))
-        log.check_readable()
-        return AskedAudit(log, self._permit)
-
-    def timeline(self, message_id: str) -> list[Record]:
-        """Return all events of one message, oldest first; as `Audit.timeline`.
-
-        Raises:
-            UnknownMessage: no partition has it.
-        """
-        for number in self._in_order(message_id):
-            try:
-                return self.partition(number).timeline(message_id)
-            except UnknownMessage:
-                continue
-        raise UnknownMessage(f"no message {shown(message_id)} was published in any partition of this queue")
-
-    def _in_order(self, ident: str) -> tuple[int, ...]:
-        from perdure.cluster.routing import of_id  # noqa: PLC0415 - only here
-
-        first = of_id(ident, self._cluster.count)
-        return (first, *(number for number in range(self._cluster.count) if number != first))
-
-    def events(self, **chosen: Any) -> Iterator[tuple[int, Record]]:
-        """Return an iterator over pairs of a partition's number and an event, one partition after the other; as `Audit.events`.
-
-        Raises:
-            NotAllowed: the principal that acts in this call lacks the right `reveal`. Which one acts later, does not matter.
-        """
-        self._permit("reveal", lambda: ("",))
-        return self._events(chosen)
-
-    def _events(self, chosen: dict[str, Any]) -> Iterator[tuple[int, Record]]:
-        for number in range(self._cluster.count):
-            for record in Audit(store=open_reader(self._cluster.address_of(number))).events(**chosen):
-                yield number, record
-
-    def verify(self) -> dict[int, Any]:
-        """Return what `Audit.verify` found, by partition."""
-        return {number: self.partition(number).verify() for number in range(self._cluster.count)}
-
-
 _SUMS = (
     *(field.name for field in attrs.fields(Totals)),
     *("seq", "ready", "delayed", "held", "in_flight", "dead_letters", "late_results", "payload_bytes", "keys_held"),
@@ -247,7 +188,8 @@ _SUMS = (
 )
 
 
-def _summed_metrics(each: list[Metrics]) -> Metrics:
+def summed_metrics(each: list[Metrics]) -> Metrics:
+    """Return the counts of partitions, added up; ages are those of the slowest."""
     sums = {name: sum(getattr(one, name) for one in each) for name in _SUMS}
     since_start = Totals(
         **{field.name: sum(getattr(one.since_start, field.name) for one in each) for field in attrs.fields(Totals)}

@@ -6,7 +6,7 @@ reads files for any program that can open them (`audit`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from perdure.events import vocabulary as ev
 from perdure.operations.audit import Audit
@@ -43,15 +43,24 @@ class AskedAudit(Audit):
         """Return the types of a message and of all that it has caused."""
         return sorted({record.event.type for record in self._plain.timeline(message_id) if isinstance(record.event, ev.Published)})
 
-    def events(self, **chosen: Any) -> Iterator[Record]:
+    def events(
+        self,
+        *,
+        since: Moment | None = None,
+        until: Moment | None = None,
+        type: str | type | None = None,
+        message_id: str | None = None,
+    ) -> Iterator[Record]:
         """See `Audit.events`; takes the right `reveal`."""
         self._permit("reveal", _all)
-        return self._plain.events(**chosen)
+        return self._plain.events(since=since, until=until, type=type, message_id=message_id)
 
-    def follow(self, wait: Callable[[], object], **chosen: Any) -> Iterator[Record | None]:
+    def follow(
+        self, wait: Callable[[], object], *, type: str | type | None = None, message_id: str | None = None
+    ) -> Iterator[Record | None]:
         """See `Audit.follow`; takes the right `reveal`."""
         self._permit("reveal", _all)
-        return self._plain.follow(wait, **chosen)
+        return self._plain.follow(wait, type=type, message_id=message_id)
 
     def search(self, expression: str, *, since: Moment | None = None, until: Moment | None = None) -> Iterator[Found]:
         """See `Audit.search`; takes the right `reveal`."""
