@@ -78,6 +78,8 @@ class Actor(pykka.ThreadingActor):
         self._life = threading.Lock()
         self.in_loop = False
         """Its thread runs our code; before and after, it runs `threading`'s, which no exception from outside must hit."""
+        self.is_beginning = False
+        """Its thread has been started, and `on_start`, which may raise, has not ended."""
         self.at_rest = False
         """It has ended in good order, after it handled everything that it had received."""
         self.thread: threading.Thread | None = None
@@ -92,6 +94,7 @@ class Actor(pykka.ThreadingActor):
     def start_thread(self) -> None:
         """Run in a thread of its own."""
         thread = BackgroundThread(self._actor_loop, f"perdure-{self.name}")
+        self.is_beginning = True
         with thread_starts.lock:
             thread.start()
             self.thread = thread
@@ -104,6 +107,7 @@ class Actor(pykka.ThreadingActor):
                 self.in_loop = not self.killed
             if self.in_loop:
                 self.on_start()
+                self.is_beginning = False
                 self.run()
             else:
                 cause = ActorKilled(self.name)

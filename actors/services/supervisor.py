@@ -32,6 +32,8 @@ logger = GuardedLogger("perdure")
 
 LOOK_AGAIN_S = 0.02
 """How often to look while a request waits for the workers: the dispatcher changes their list without a message."""
+LOOK_SOON_S = 0.0005
+"""The first pause before another look where an actor is just beginning; each later one is twice as long."""
 
 
 class Supervisor(Actor):
@@ -50,6 +52,7 @@ class Supervisor(Actor):
         self.restarts_due: list[tuple[float, str]] = []
         self.waiting: list[Request] = []
         """Requests to answer when every handler has all its workers."""
+        self.look_again_s, self.look_soon_s = LOOK_AGAIN_S, LOOK_SOON_S
 
     def on_start(self) -> None:
         """Start the actors that are missing: all at first, later those that died while no supervisor ran."""
@@ -86,7 +89,7 @@ class Supervisor(Actor):
         due_s = max(0.0, self.restarts_due[0][0] - self.executor.monotonic_s()) if self.restarts_due else None
         if not self.waiting:
             return due_s
-        return LOOK_AGAIN_S if due_s is None else min(due_s, LOOK_AGAIN_S)
+        return self.look_again_s if due_s is None else min(due_s, self.look_again_s)
 
     def turn(self, items: list[Any]) -> bool:
         """Handle deaths as they come, and restarts as they fall due."""
@@ -113,29 +116,38 @@ class Supervisor(Actor):
                     self.record.add(event)
         while self.restarts_due and self.restarts_due[0][0] <= self.executor.monotonic_s():
             self._restart(heappop(self.restarts_due)[1])
-        if self.waiting and self._is_staffed():
-            waiting, self.waiting = self.waiting, []
-            self.pending.settle_all(waiting)
+        if self.waiting:
+            self._answer_if_staffed()
         return True
+
+    def _answer_if_staffed(self) -> None:
+        """Answer the requests that wait for the workers if all of them are at work."""
+        if not self._is_staffed():
+            begins = any(actor.is_beginning and self.executor.runs(actor) for actor in list(self.actors.values()))
+            self.look_again_s = self.look_soon_s if begins else LOOK_AGAIN_S
+            self.look_soon_s = min(2 * self.look_soon_s, LOOK_AGAIN_S) if begins else LOOK_SOON_S
+            return
+        waiting, self.waiting = self.waiting, []
+        self.pending.settle_all(waiting)
 
     def _is_staffed(self) -> bool:
         """Return whether every handler has all the workers it should have, and the event loop if its workers need it."""
-        if self.runtime.host.wants_loop and not self._runs("event_loop"):
+        if self.runtime.host.wants_loop and not self._is_at_work("event_loop"):
             return False
         for pool in list(self.pools.by_type.values()):
             workers = dict(pool.workers)
-            gone = sum(not self._runs(name) for name in workers)
+            gone = sum(not self._is_at_work(name) for name in workers)
             # A worker that was to retire may have gone before the dispatcher knows; the dispatcher sends no message when it does.
             retiring = len(pool.retiring)
             if len(workers) - retiring < pool.target or gone > retiring or None in workers.values():
                 return False
-            if pool.needs_loop and not self._runs("event_loop"):
+            if pool.needs_loop and not self._is_at_work("event_loop"):
                 return False
         return True
 
-    def _runs(self, name: str) -> bool:
+    def _is_at_work(self, name: str) -> bool:
         actor = self.actors.get(name)
-        return actor is not None and self.executor.runs(actor)
+        return actor is not None and not actor.is_beginning and self.executor.runs(actor)
 
     # --- deaths ----------------------------------------------------------------------------------------------------------
 

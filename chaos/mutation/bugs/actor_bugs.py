@@ -161,6 +161,19 @@ ACTOR_BUGS: tuple[Bug, ...] = (
         first=87,
     ),
     Bug(
+        "a worker counts as at work before its beginning is over",
+        "supervisor",
+        "tests/actors/services/test_restart_budget.py",
+        0,
+        (
+            Edit(
+                "perdure.actors.services.supervisor",
+                "actor is not None and not actor.is_beginning and self",
+                "actor is not None and self",
+            ),
+        ),
+    ),
+    Bug(
         "a restarted timer learns no deadlines",
         "supervisor",
         "tests/actors/services/test_timer.py",

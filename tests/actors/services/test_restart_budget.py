@@ -95,6 +95,31 @@ def test_a_worker_that_cannot_begin_is_named(monkeypatch: pytest.MonkeyPatch) ->
     assert not system.running
 
 
+def test_a_worker_is_not_at_work_before_its_beginning_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start that looked at its thread alone returned, and the system died a moment later, of what the start is to say."""
+    system = perdure.System(store=MemoryStore(), options=perdure.Options(restart_budget=3))
+    system.handler(Job)(lambda job: None)
+    looked, is_staffed = threading.Event(), Supervisor._is_staffed
+
+    def look(supervisor: Supervisor) -> bool:
+        began = any(isinstance(actor, Worker) and supervisor.executor.runs(actor) for actor in list(supervisor.actors.values()))
+        answer = is_staffed(supervisor)
+        if began:
+            looked.set()
+        return answer
+
+    def fail_once_it_was_looked_for(_: Worker) -> None:
+        assert looked.wait(PATIENCE_S)
+        looked.clear()
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Supervisor, "_is_staffed", look)
+    monkeypatch.setattr(Worker, "on_start", fail_once_it_was_looked_for)
+    with pytest.raises((perdure.NotRunning, TimeoutError), match=r"worker:.*Job:0 died 4 times"):
+        system.start()
+    assert not system.running
+
+
 def test_the_system_goes_on_without_a_thread_for_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """More workers were asked for than the machine gives: the others go on, and the missing ones come when they can."""
     system = perdure.System(store=MemoryStore(), options=perdure.Options(restart_budget=3))
