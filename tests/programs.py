@@ -26,10 +26,15 @@ from tests import forking_programs
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Program", "run"]
+__all__ = ["Program", "open_descriptors", "run"]
 
 NUMBER = struct.Struct("i")
 """A pid, and then an exit status, as they come from the process that forks."""
+
+
+def open_descriptors() -> list[str]:
+    """Return the numbers of the files that this process has open."""
+    return os.listdir("/proc/self/fd")  # noqa: PTH208 - names are all that is wanted
 
 
 class _Forks:

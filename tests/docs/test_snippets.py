@@ -28,6 +28,11 @@ PAGES = [ROOT / "README.md", ROOT / "examples" / "README.md", *sorted((ROOT / "d
 PATIENCE_S = 60.0
 
 
+def run(block: str, names: dict[str, Any]) -> None:
+    """Run a block of our own pages; what it defines is added to the names."""
+    exec(block, names)  # noqa: S102 - of our own page
+
+
 def commands() -> list[tuple[str, str]]:
     """Return each command line on the pages, with its page: whole lines of shell blocks, and what stands between backticks."""
     found = []
@@ -88,15 +93,15 @@ def blocks(page: str, *, having: str) -> list[str]:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Run in an empty folder, with a module `orders` as docs/HOSTS.md imports it."""
     monkeypatch.chdir(tmp_path)
-    orders = types.ModuleType("orders")
-    orders.Placed = Placed  # type: ignore[attr-defined]
+    orders: Any = types.ModuleType("orders")
+    orders.Placed = Placed
     monkeypatch.setitem(sys.modules, "orders", orders)
     return tmp_path
 
 
 def test_the_asyncio_program_runs_as_written(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (block,) = blocks("HOSTS.md", having="asyncio.run(main())")
-    exec(block, {"perdure": perdure, "asyncio": asyncio, "Placed": Placed})  # noqa: S102 - of our own page
+    run(block, {"perdure": perdure, "asyncio": asyncio, "Placed": Placed})
     assert capsys.readouterr().out == "Placed(order='A')\n"
     assert (here / "orders-data").is_dir()
 
@@ -105,7 +110,7 @@ def test_the_fastapi_application_runs_as_written(here: Path) -> None:
     testing = pytest.importorskip("fastapi.testclient")
     (block,) = blocks("HOSTS.md", having="from fastapi import")
     names: dict[str, Any] = {}
-    exec(block, names)  # noqa: S102 - of our own page
+    run(block, names)
     with perdure.System("orders-data", shared=True) as worker, testing.TestClient(names["app"]) as browser:
         assert browser.post("/orders/A").json() == {"id": "order-A"}
         assert worker.state("order-A").status == "ready"
@@ -116,7 +121,7 @@ def test_the_flask_application_runs_as_written(here: Path) -> None:
     pytest.importorskip("flask")
     (block,) = blocks("HOSTS.md", having="from flask import")
     names: dict[str, Any] = {"Placed": Placed, "__name__": __name__}
-    exec(block, names)  # noqa: S102 - of our own page
+    run(block, names)
     app = names["create_app"]()
     with names["queue"].system(app) as worker:
         answer = app.test_client().post("/orders/A")
@@ -139,15 +144,15 @@ def test_the_pieces_of_telemetry_run_as_written(here: Path, monkeypatch: pytest.
         assert client_line is not None
         names: dict[str, Any] = {"perdure": perdure}
         made = block.replace("perdure.System(", "perdure.System(shared=True, folder=").replace(client_line.group(), "")
-        exec(made, names)  # noqa: S102 - of our own page
+        run(made, names)
         with names["system"] as system:
-            exec(client_line.group(), names)  # noqa: S102
+            run(client_line.group(), names)
             with names["client"] as client:
                 client.publish(Placed("A"))
                 assert system.checkout(Placed) is not None
             app = starlette.Starlette()
-            exec(scraped, {"system": system})  # noqa: S102
-            exec(health, {"system": system, "app": app})  # noqa: S102
+            run(scraped, {"system": system})
+            run(health, {"system": system, "app": app})
             with testing.TestClient(app) as browser:
                 assert browser.get("/health/live").status_code == browser.get("/health/ready").status_code == 200
             for collector in [*prometheus.REGISTRY._collector_to_names]:
@@ -167,6 +172,6 @@ def test_the_console_is_mounted_as_written(here: Path) -> None:
             'lambda request: request.session.get("user")', 'lambda request: "ann"'
         )
         assert made != mounted
-        exec(made, {"app": app, "perdure": perdure, "system": system})  # noqa: S102 - of our own page
+        run(made, {"app": app, "perdure": perdure, "system": system})
         with testing.TestClient(app, base_url="https://shop.example.com") as browser:
             assert browser.get("/queue/").status_code == 200

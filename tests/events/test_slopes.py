@@ -199,7 +199,8 @@ def test_quarantined_messages_that_wait_do_not_slow_a_pass_down() -> None:
             bench.publish(type="paused", headers={"a": "b"})
         leases = leasing.deliver(bench.state, [Subscription("paused", waiting, waiting, 5, 0)], 1)
         evolve_all(bench.state, leases)
-        lost: list[Any] = [ev.LeaseExpired(lease.number, 1, "dead", True, 1) for lease in expand(leases)]  # type: ignore[attr-defined]
+        leased: list[Any] = expand(leases)
+        lost: list[Any] = [ev.LeaseExpired(lease.number, 1, "dead", True, 1) for lease in leased]
         evolve_all(bench.state, [*lost, *(ev.Leased(event.number, 2) for event in lost)])
         evolve_all(bench.state, [ev.LeaseExpired(event.number, 2, "dead", True, 1) for event in lost])
         assert len(bench.state.quarantined) == waiting

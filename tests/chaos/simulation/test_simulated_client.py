@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
@@ -15,7 +16,7 @@ from perdure.chaos.simulation.simulated_sessions import SimulatedSessions
 from perdure.events.errors import NotRunning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from perdure.chaos.disk.memory_disk import MemoryDisk
 
@@ -122,7 +123,7 @@ def test_an_owner_that_hangs_leaves_a_publish_in_doubt_after_the_timeout(
     house.client.publish(Order(0))
     house.client.connection.hang("owner", seconds)
     before_s = house.executor.monotonic_s()
-    publish: Callable[[], str] = lambda: house.client.publish(Order(1), id="one")  # noqa: E731 - called in two ways
+    publish = partial(house.client.publish, Order(1), id="one")
     if error is None:
         publish()
     else:

@@ -17,6 +17,7 @@ import attrs
 import pytest
 
 import perdure
+from perdure.events import vocabulary as ev
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -201,8 +202,8 @@ def test_a_handler_past_its_timeout_is_interrupted(folder: Path, collected: Coll
         system.drain(timeout=10)
         assert collected.wait_for(3) is not None
         assert sorted(collected.items) == [("begin", 1), ("begin", 2), ("interrupted", True)]
-        failed = [r.event for r in system.audit.timeline(ident) if type(r.event).__name__ == "AttemptFailed"]
-        assert [(f.exception, f.attempt) for f in failed] == [("TimeoutError", 1)]  # type: ignore[attr-defined]
+        failed = [r.event for r in system.audit.timeline(ident) if isinstance(r.event, ev.AttemptFailed)]
+        assert [(f.exception, f.attempt) for f in failed] == [("TimeoutError", 1)]
         assert system.admin.metrics().completed == 1
 
 

@@ -12,6 +12,8 @@ import attrs
 import pytest
 
 import perdure
+from perdure.events import vocabulary as ev
+from tests.records import events_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -225,7 +227,7 @@ def test_the_bound(folder: Path, clock: perdure.ManualClock) -> None:
         assert [letter.message for letter in system.dead_letters.list()] == [Bill(3), Bill(2)]
         purged = list(system.audit.events(type="Purged"))
         assert [record.message_id for record in purged] == [first]
-        assert "bound of 2 dead letters" in purged[0].event.reason  # type: ignore[attr-defined]
+        assert "bound of 2 dead letters" in events_of(ev.Purged, purged)[0].reason
         metrics = system.admin.metrics()
         assert (metrics.dead_letters, metrics.purged, metrics.dead_lettered) == (2, 1, 3)
 

@@ -54,7 +54,7 @@ def connect(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Connect]
     kind: str = request.param
     engine: sa.Engine | None = None
     if kind == "sqlite3":
-        made: Connect = lambda: sqlite3.connect(tmp_path / "host.db", timeout=PATIENCE_S)  # noqa: E731
+        made: Connect = partial(sqlite3.connect, tmp_path / "host.db", timeout=PATIENCE_S)
     elif kind == "sqlalchemy on sqlite3":
         engine = sa.create_engine(f"sqlite:///{tmp_path / 'host.db'}", connect_args={"timeout": PATIENCE_S})
         made = engine.connect
@@ -63,7 +63,7 @@ def connect(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Connect]
         import psycopg
 
         if kind == "psycopg":
-            made = lambda: psycopg.connect(where)  # noqa: E731
+            made = partial(psycopg.connect, where)
         else:
             engine = sa.create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(where))
             made = engine.connect

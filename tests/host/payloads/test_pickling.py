@@ -14,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import perdure
+from perdure.events import vocabulary as ev
 from perdure.store import MemoryStore
+from tests.records import events_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,7 +103,7 @@ def test_every_way_to_publish_is_bound_and_arrives() -> None:
         system.publish_many([Order(3), Order(4)])
         system.submit(Order(5)).result(timeout=20)
         assert system.call(Order(6), timeout=20) == 6
-        payloads = [record.event.payload for record in system.audit.events(type="Published")]  # type: ignore[attr-defined]
+        payloads = [event.payload for event in events_of(ev.Published, system.audit.events(type="Published"))]
         assert len(payloads) == 6
         assert all(payload.startswith(b"PdSig2") for payload in payloads)
         while not list(system.audit.events(type="Ticked")):

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 import perdure
+from perdure.events import vocabulary as ev
+from tests.records import events_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,8 +51,8 @@ def test_undecodable_payload_is_a_dead_letter_with_its_bytes(folder: Path, colle
         assert "cannot be decoded" in letter.reason
         system.dead_letters.replay(old, message=New(4))
         assert collected.wait_for(2) == [3, 4]
-        (replayed,) = system.audit.events(type="Replayed")
-        assert replayed.event.edited  # type: ignore[attr-defined]
+        (replayed,) = events_of(ev.Replayed, system.audit.events(type="Replayed"))
+        assert replayed.edited
 
 
 def test_payload_of_an_older_version_is_brought_up(folder: Path, collected: Collected) -> None:

@@ -16,6 +16,8 @@ import attrs
 import pytest
 
 import perdure
+from perdure.events import vocabulary as ev
+from tests.records import events_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,8 +67,8 @@ def test_process_handlers_run_elsewhere_and_take_part(folder: Path, collected: C
         first = system.result(ident, timeout=10.0)
         assert first != os.getpid()
         system.drain(timeout=60.0)
-        progressed = [r.event for r in system.audit.events(type="Progressed")]
-        assert [event.percent for event in progressed] == [50.0]  # type: ignore[attr-defined]
+        progressed = events_of(ev.Progressed, system.audit.events(type="Progressed"))
+        assert [event.percent for event in progressed] == [50.0]
 
 
 def test_crash_of_a_process_handler_fails_only_its_message(folder: Path) -> None:
@@ -112,8 +114,8 @@ def test_process_handler_past_its_timeout_is_tried_again(folder: Path) -> None:
         assert system.result(ident, timeout=30.0) != os.getpid()
         names = [r.name for r in system.audit.timeline(ident) if r.name in ("AttemptFailed", "Leased", "Completed")]
         assert names == ["Leased", "AttemptFailed", "Leased", "Completed"]
-        (failed,) = system.audit.events(type="AttemptFailed")
-        assert failed.event.exception == "TimeoutError"  # type: ignore[attr-defined]
+        (failed,) = events_of(ev.AttemptFailed, system.audit.events(type="AttemptFailed"))
+        assert failed.exception == "TimeoutError"
 
 
 class _SlowToLoad:

@@ -14,7 +14,9 @@ import attrs
 import pytest
 
 import perdure
+from perdure.events import vocabulary as ev
 from tests.programs import run
+from tests.records import events_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -195,7 +197,8 @@ def test_policies_of_a_handler_are_on_record(folder: Path) -> None:
         system.handler(Order, dedup="reject", dedup_window=window)(lambda order, ctx: None)
         with system:
             pass
-    told = [record.event.more for record in perdure.Audit(folder).events(type="HandlerRegistered")]  # type: ignore[attr-defined]
+    registered = perdure.Audit(folder).events(type="HandlerRegistered")
+    told = [event.more for event in events_of(ev.HandlerRegistered, registered)]
     assert told == [{"dedup_window_s": 60.0}, {"dedup_window_s": 30.0}]
 
 
@@ -258,7 +261,7 @@ def test_window_holds_a_key_after_completion_and_over_a_restart(folder: Path, cl
         clock.advance(2.0)
         system.publish(Job(2), key="k")
         system.drain(timeout=10.0)
-        assert [r.event.key for r in system.audit.events(type="KeyFreed")] == ["k"]  # type: ignore[attr-defined]
+        assert [event.key for event in events_of(ev.KeyFreed, system.audit.events(type="KeyFreed"))] == ["k"]
 
 
 def test_policy_of_one_publish_wins_over_the_handlers(folder: Path) -> None:

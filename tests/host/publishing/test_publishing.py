@@ -14,7 +14,9 @@ import attrs
 import pytest
 
 import perdure
+from perdure.events import vocabulary as ev
 from tests.programs import run
+from tests.records import events_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -174,8 +176,8 @@ def test_batch_is_all_or_none(folder: Path, tmp_path: Path, call: str, moment: s
     with perdure.System(folder) as system:
         found = Counter[int]()
         payloads = set()
-        for record in system.audit.events(type="Published"):
-            message = system.drafts.load(record.event)  # type: ignore[arg-type]
+        for event in events_of(ev.Published, system.audit.events(type="Published")):
+            message = system.drafts.load(event)
             found[message["batch"]] += 1
             payloads.add((message["batch"], message["n"]))
         assert set(found.values()) <= {500}

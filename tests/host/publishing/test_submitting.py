@@ -15,6 +15,7 @@ import pytest
 import perdure
 from perdure.chaos import SimulatedSystem
 from perdure.events import vocabulary as ev
+from tests.records import events_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,9 +41,9 @@ class Other:
 
 def published(audit: Audit) -> list[str]:
     """Give the ids on record, in the order of their numbers."""
-    events = [record.event for record in audit.events(type="Published")]
-    assert [event.number for event in events if isinstance(event, ev.Published)] == sorted(event.number for event in events)  # type: ignore[attr-defined]
-    return [event.id for event in events if isinstance(event, ev.Published)]
+    events = events_of(ev.Published, audit.events(type="Published"))
+    assert [event.number for event in events] == sorted(event.number for event in events)
+    return [event.id for event in events]
 
 
 def test_what_is_submitted_in_a_row_is_one_commit_with_an_id_each() -> None:

@@ -15,10 +15,12 @@ import pytest
 import perdure
 from perdure.actors.journal.log_fold import fold_log
 from perdure.chaos import Fault, MemoryDisk
+from perdure.events import vocabulary as ev
 from perdure.events.codec.queue_snapshot import dump_queue
 from perdure.events.codec.snapshot import dump_dead_letters, dump_handlers
 from perdure.store import FolderReader, SegmentStore
 from tests.programs import run
+from tests.records import events_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -193,8 +195,8 @@ def test_report_of_a_start(folder: Path, collected: Collected, caplog: pytest.Lo
         assert "3 waiting" in str(report)
         assert "all invariants hold" in caplog.text
         system.drain(timeout=10.0)
-    started = [r.event for r in perdure.Audit(folder).events(type="Started")]
-    assert started[-1].report == report.plain()  # type: ignore[attr-defined]
+    started = events_of(ev.Started, perdure.Audit(folder).events(type="Started"))
+    assert started[-1].report == report.plain()
 
 
 def test_broken_invariants_are_reported(folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
@@ -238,7 +240,8 @@ def test_failing_disk_is_reported_and_work_goes_on(code: int, only: str, until: 
         system.drain(timeout=20.0)
         assert refused or only == "sync"  # a voided publish is tried again before anybody hears of it
         completed = {r.message_id for r in system.audit.events(type="Completed")}
-        published = {r.message_id: system.drafts.load(r.event).number for r in system.audit.events(type="Published")}  # type: ignore[arg-type]
+        events = events_of(ev.Published, system.audit.events(type="Published"))
+        published = {event.id: system.drafts.load(event).number for event in events}
         assert sorted(published.values()) == sorted([*acknowledged, 99])
         assert completed == set(published)
         assert set(handled) >= set(published.values())

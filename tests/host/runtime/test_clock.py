@@ -14,7 +14,9 @@ import perdure
 from perdure.actors.core import clock as clock_module
 from perdure.actors.core.clock import SystemClock
 from perdure.actors.services import timer
+from perdure.events import vocabulary as ev
 from perdure.store import MemoryStore
+from tests.records import events_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -183,7 +185,7 @@ def test_handler_is_not_timed_out_by_a_jump_and_a_retry_waits_its_pause(machine:
         _passes(system, machine, 2)
         until(lambda: begun == [1, 2])
         system.drain(timeout=20)
-    assert [record.event.exception for record in system.audit.events(type="AttemptFailed")] == ["ValueError"]  # type: ignore[attr-defined]
+    assert [event.exception for event in events_of(ev.AttemptFailed, system.audit.events(type="AttemptFailed"))] == ["ValueError"]
 
 
 @pytest.mark.parametrize("moved", [HOUR, -HOUR, 30 * HOUR, -30 * HOUR])

@@ -12,6 +12,7 @@ import pytest
 
 import perdure
 from perdure.actors.core.users import user_name
+from perdure.events import vocabulary as ev
 from perdure.events.actions import ACTIONS, PRESETS
 from perdure.events.commands import Replay
 from perdure.events.handlers.registry import Register
@@ -186,7 +187,7 @@ def test_a_payload_that_a_process_changes_is_an_edit_even_if_it_does_not_say_so(
     house.forbid("edit")
     found = client.ask("dead_letters", Selection(id=ident))[0]
     item = replay_item(found, reset_retries=True)
-    other = attrs.evolve(item.published, payload=item.published.payload[:-1] + b"\x63")  # type: ignore[misc]
+    other = ev.evolved(item.published, payload=item.published.payload[:-1] + b"\x63")
     forged = item._replace(published=other)
     with pytest.raises(perdure.NotAllowed, match="'edit'"):
         client.ask("queue", Replay([forged]))

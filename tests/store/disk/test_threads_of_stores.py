@@ -15,6 +15,7 @@ from perdure.store.postgres.connecting.postgres_address import PostgresAddress
 from perdure.store.postgres.traffic import watch
 from perdure.store.retention_hold import HOLD_FILE
 from tests.postgres_server import new_queue, shared_server
+from tests.programs import open_descriptors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +24,7 @@ postgres = pytest.mark.xdist_group("postgres")
 
 
 def open_files() -> int:
-    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    return len(open_descriptors())
 
 
 @pytest.fixture

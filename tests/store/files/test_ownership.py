@@ -22,6 +22,7 @@ from perdure.events.errors import StoreLocked, StoreUnavailable
 from perdure.store import FolderReader, Frame, SegmentStore, Snapshot
 from perdure.store.disk.disk import Disk
 from perdure.store.format import segment as sg
+from tests.programs import open_descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -210,7 +211,7 @@ def test_a_kill_while_a_file_is_opened_leaks_no_descriptor(tmp_path: Path, monke
     """Scenario 39: a kill right behind a system call; a soak had lost a descriptor in 350 kills."""
     path = tmp_path / "file"
     path.write_bytes(b"content")
-    open_before = os.listdir("/proc/self/fd")  # noqa: PTH208 - names are all that is wanted
+    open_before = open_descriptors()
     killed = []
 
     def kill(fd: int) -> None:
@@ -222,4 +223,4 @@ def test_a_kill_while_a_file_is_opened_leaks_no_descriptor(tmp_path: Path, monke
         with pytest.raises(ActorKilled):
             Disk().open_read(path)
     assert len(killed) == 1
-    assert os.listdir("/proc/self/fd") == open_before  # noqa: PTH208
+    assert open_descriptors() == open_before

@@ -15,6 +15,7 @@ from perdure.events.errors import StoreUnavailable
 from perdure.store import FolderReader, SegmentStore, Snapshot, open_reader, open_target, repair, verify
 from perdure.store.disk.disk import Disk
 from perdure.store.files.folder_copy import FolderCopy
+from tests.programs import open_descriptors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,10 +81,10 @@ def test_a_full_disk_is_an_error_that_says_what_to_do(source: FolderReader, tmp_
         def write(self, fd: int, data: bytes) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    open_before = os.listdir("/proc/self/fd")  # noqa: PTH208 - only names are needed
+    open_before = open_descriptors()
     with pytest.raises(StoreUnavailable, match=r"No space left.*Make room"):
         repair(source, FolderCopy(tmp_path / "copy", disk=Full()))
-    assert os.listdir("/proc/self/fd") == open_before  # noqa: PTH208
+    assert open_descriptors() == open_before
 
 
 def test_a_log_that_changes_while_it_is_repaired_gives_no_copy(source: FolderReader, tmp_path: Path) -> None:

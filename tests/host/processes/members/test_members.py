@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import perdure
+from perdure.events import vocabulary as ev
 from tests.host.processes import crew as program
 from tests.host.processes.clients.test_faults import wait_until
 from tests.host.processes.crew import After, Job, noted
@@ -245,7 +246,8 @@ def test_members_that_come_and_go_are_on_record(host: perdure.System, crew: Crew
     first.communicate()
     second.kill()
     wait_until(lambda: [record.name for record in host.audit.events()].count("ProcessLeft") == 2)
-    pids = [(record.name, record.event.pid) for record in host.audit.events() if record.name in ("ProcessJoined", "ProcessLeft")]  # type: ignore[attr-defined]
+    events = [record.event for record in host.audit.events()]
+    pids = [(type(event).__name__, event.pid) for event in events if isinstance(event, ev.ProcessJoined | ev.ProcessLeft)]
     assert pids[:2] == [("ProcessJoined", first.pid), ("ProcessJoined", second.pid)]
     assert sorted(pids[2:]) == [("ProcessLeft", pid) for pid in sorted((first.pid, second.pid))]
 
