@@ -268,6 +268,29 @@ def test_a_witness_that_comes_after_the_loss_was_accepted_learns_of_it(database:
     assert high_water.known(store.address, witness.store_id) != witness
 
 
+def test_an_owner_reads_a_few_mebibytes_at_a_time_and_of_each_client_its_oldest(database: str) -> None:
+    from perdure.store.postgres.connecting.postgres_address import PostgresAddress
+    from perdure.store.postgres.traffic.channels import ChannelEnd
+
+    store = perdure.PostgresStore(database, name="orders")
+    store.open()
+    address = PostgresAddress.parse(database).at("orders", 0)
+    channels = store.channels()
+    channels.begin()
+    loud, quiet = ChannelEnd(address), ChannelEnd(address)
+    mebibyte = b"x" * (1 << 20)
+    loud.speak([mebibyte] * 7)
+    quiet.speak([b"one", b"two"])
+    loud.leave()
+    first, second, third = ([(number, body) for _, number, body, _ in channels.serve([], [])] for _ in range(3))
+    assert sorted(first) == [(1, b"one"), (1, mebibyte), (2, b"two"), (2, mebibyte), (3, mebibyte), (4, mebibyte)]
+    assert second == [(5, mebibyte), (6, mebibyte), (7, mebibyte), (-1, b"")], "it has left, and all of it is read"
+    assert third == []
+    quiet.leave()
+    channels.close()
+    store.close()
+
+
 def test_a_client_that_gives_no_sign_of_life_is_forgotten_and_an_owner_before_answers_nothing(database: str) -> None:
     from perdure.store.postgres.connecting.postgres_address import PostgresAddress
     from perdure.store.postgres.traffic.channels import ChannelEnd

@@ -123,8 +123,8 @@ BEGIN
     PERFORM pg_notify(h.hint, '') FROM perdure.channel h WHERE h.queue = own.queue AND h.number = own.number;
 END $$;
 
--- The owner sends to those that are connected, ends connections, and reads what was sent to it. A row with n = -1: that one is
--- gone, or was not heard of for too long. The lease's row is locked, so that no other owner begins meanwhile.
+-- The owner sends to those that are connected, ends connections, and reads what was sent to it, about 4 MiB at a time: of each the
+-- oldest first, so that one that sends much holds up no other. A row with n = -1: that one is gone, or was not heard of for too long. The lease's row is locked, so that no other owner begins meanwhile.
 CREATE OR REPLACE FUNCTION perdure.serve(of_partition integer, holder text, channels bigint[], numbers bigint[], bodies bytea[], over bigint[],
                                          silent double precision)
 RETURNS TABLE (channel bigint, n bigint, body bytea, role text)
@@ -142,14 +142,20 @@ BEGIN
         UPDATE perdure.channel h SET ended = true WHERE h.id = ANY (over);
         PERFORM pg_notify(h.hint, '') FROM perdure.channel h WHERE h.id = ANY (channels || over);
     END IF;
-    RETURN QUERY WITH taken AS (
-        DELETE FROM perdure.channel_part c USING perdure.channel h
-        WHERE c.channel = h.id AND h.queue = own.queue AND h.number = own.number AND c.to_owner AND NOT h.ended
-        RETURNING c.channel, c.n, c.body, h.role)
+    RETURN QUERY WITH waiting AS (
+        SELECT c.channel, c.n, h.role, octet_length(c.body) AS size, row_number() OVER (PARTITION BY c.channel ORDER BY c.n) AS place
+        FROM perdure.channel_part c JOIN perdure.channel h ON h.id = c.channel
+        WHERE h.queue = own.queue AND h.number = own.number AND c.to_owner AND NOT h.ended),
+    sized AS (SELECT w.*, sum(w.size) OVER (ORDER BY w.place, w.channel) - w.size AS before FROM waiting w),
+    taken AS (
+        DELETE FROM perdure.channel_part c USING sized s
+        WHERE c.channel = s.channel AND c.n = s.n AND c.to_owner AND s.before < 4194304
+        RETURNING c.channel, c.n, c.body, s.role)
     SELECT * FROM taken x ORDER BY x.channel, x.n;
     RETURN QUERY WITH dead AS (
         DELETE FROM perdure.channel h WHERE h.queue = own.queue AND h.number = own.number
-        AND (h.gone OR h.heard < clock_timestamp() - make_interval(secs => silent)) RETURNING h.id, h.role),
+        AND (h.gone OR h.heard < clock_timestamp() - make_interval(secs => silent))
+        AND (h.ended OR NOT EXISTS (SELECT FROM perdure.channel_part c WHERE c.channel = h.id AND c.to_owner)) RETURNING h.id, h.role),
     parts AS (DELETE FROM perdure.channel_part c USING dead WHERE c.channel = dead.id)
     SELECT d.id, -1::bigint, ''::bytea, d.role FROM dead d;
 END $$;
