@@ -64,25 +64,30 @@ class Supervisor(Actor):
             if name != self.name and not self.executor.runs(actor):
                 self._on_death(Down(name, actor, ActorKilled(name)))
         if self.generation > 1:
-            for what in ("actor_deaths", "actor_restarts"):
-                self.health.count(what)
-            self.record.add(ev.ActorRestarted(self.name, "", self.generation - 1))
-            # The predecessor may have died right after it started an actor, before it notified others of that or of the journal.
-            # All notices are sent again: twice is harmless.
-            self.directory.tell("dispatcher", Restarted(self.name))
-            wants_loop = self.runtime.host.wants_loop or any(pool.needs_loop for pool in self.pools.by_type.values())
-            wanted = {
-                "event_loop": wants_loop,
-                "scheduler": self.runtime.extensions.schedules,
-                "relay": self.runtime.extensions.outboxes,
-                "bulk_runner": self.runtime.extensions.has_bulks,
-            }
-            for name, needed in wanted.items():
-                if needed:
-                    self._start_if_missing(name, None)  # the message for it may have been in the predecessor's mailbox
-            self.runtime.directory.tell_all(Restarted("timer"))
-            self.waiting += self.pending.unanswered(self.name)
-            self._journal_up()
+            self._go_on_from_predecessor()
+
+    def _go_on_from_predecessor(self) -> None:
+        """Record the predecessor's death, and send again all that it may not have sent: twice is harmless.
+
+        It may have died right after it started an actor, before it told others of that or of the journal.
+        """
+        for what in ("actor_deaths", "actor_restarts"):
+            self.health.count(what)
+        self.record.add(ev.ActorRestarted(self.name, "", self.generation - 1))
+        self.directory.tell("dispatcher", Restarted(self.name))
+        extensions, host = self.runtime.extensions, self.runtime.host
+        wanted = {
+            "event_loop": host.wants_loop or any(pool.needs_loop for pool in self.pools.by_type.values()),
+            "scheduler": extensions.schedules,
+            "relay": extensions.outboxes,
+            "bulk_runner": extensions.has_bulks,
+        }
+        for name, needed in wanted.items():
+            if needed:
+                self._start_if_missing(name, None)  # the message for it may have been in the predecessor's mailbox
+        self.runtime.directory.tell_all(Restarted("timer"))
+        self.waiting += self.pending.unanswered(self.name)
+        self._on_journal_up()
 
     def patience_s(self) -> float | None:
         """See `Actor.patience_s`: until the next restart is due; less while a request waits for the workers."""
@@ -101,7 +106,7 @@ class Supervisor(Actor):
                 case Down() as down:
                     self._on_death(down)
                 case Up():
-                    self._journal_up()
+                    self._on_journal_up()
                 case Restarted(name="journal"):
                     self.record.begin()
                 case TermBegun() as answer:
@@ -157,15 +162,15 @@ class Supervisor(Actor):
         if self.actors.get(name) is not down.actor or self.health.failed is not None:
             return
         if cause is None:
-            self._ended(down)
+            self._note_end(down)
         elif any(pending == name for _, pending in self.restarts_due):
             return
         elif isinstance(cause, (FolderMoved, OwnershipLost, LoopClosed)):  # no restart brings the log, or the host's loop, back
             self.runtime.budget.stop_for_good(f"the system has stopped: {cause}", cause)
         else:
-            self._died(name, cause)
+            self._answer_death(name, cause)
 
-    def _died(self, name: str, cause: BaseException) -> None:
+    def _answer_death(self, name: str, cause: BaseException) -> None:
         """Count a death and start the successor: at once, or after the pause that the deaths before it ask for."""
         self.health.count("actor_deaths")
         _log_death(name, cause)
@@ -189,7 +194,7 @@ class Supervisor(Actor):
             return 0.0
         return self.runtime.budget.count_death(name, cause, counted=not isinstance(cause, StoreUnavailable))
 
-    def _ended(self, down: Down) -> None:
+    def _note_end(self, down: Down) -> None:
         """Note that an actor ended in good order; for a worker that means that its slot is gone."""
         self.actors.pop(down.name, None)
         if isinstance(down.actor, Worker):
@@ -210,7 +215,7 @@ class Supervisor(Actor):
             self.runtime.directory.tell_all(Restarted(name))
         self.record.add(ev.ActorRestarted(name, "", self.health.deaths.get(name, 0)))
 
-    def _journal_up(self) -> None:
+    def _on_journal_up(self) -> None:
         """Tell all actors to start over with every unanswered request: the log is open again, and may lack their last events."""
         journal = self.actors.get("journal")
         if journal is None or journal.generation == 1:
