@@ -29,8 +29,8 @@ class SocketProxy:
         self.target = folder
         self.folder = Path(tempfile.mkdtemp(prefix="perdure-px-"))
         self.dsn = f"postgresql:///postgres?host={self.folder}&user=perdure"
-        self._flows = threading.Event()
-        self._flows.set()
+        self._passes_on = threading.Event()
+        self._passes_on.set()
         self._lock = threading.Lock()
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._listens = socket.socket(socket.AF_UNIX)
@@ -46,7 +46,7 @@ class SocketProxy:
         """Cut all connections, and listen no more."""
         self._listens.shutdown(socket.SHUT_RDWR)
         self._listens.close()
-        self._flows.set()
+        self._passes_on.set()
         self.cut()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -66,11 +66,11 @@ class SocketProxy:
 
     def swallow(self) -> None:
         """Let nothing through, in either direction, and let no one know."""
-        self._flows.clear()
+        self._passes_on.clear()
 
     def heal(self) -> None:
         """Let through what was held up, and all that follows."""
-        self._flows.set()
+        self._passes_on.set()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -79,7 +79,7 @@ class SocketProxy:
                 threading.Thread(target=self._connect, args=(near,), daemon=True).start()
 
     def _connect(self, near: socket.socket) -> None:
-        self._flows.wait()
+        self._passes_on.wait()
         far = socket.socket(socket.AF_UNIX)
         try:
             far.connect(os.fspath(self.target / SOCKET))
@@ -95,7 +95,7 @@ class SocketProxy:
     def _carry(self, source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(READ_BYTES):
-                self._flows.wait()
+                self._passes_on.wait()
                 target.sendall(data)
         for end in (source, target):
             with contextlib.suppress(OSError):

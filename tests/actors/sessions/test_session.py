@@ -43,9 +43,9 @@ class Peer:
             check_changes=lambda changes: changes,
         )
         self.rings = 0
-        self.session = Session(owner, self._ring) if rights is None else Session(owner, self._ring, rights)
+        self.session = Session(owner, self._notify) if rights is None else Session(owner, self._notify, rights)
 
-    def _ring(self) -> None:
+    def _notify(self) -> None:
         self.rings += 1
 
     def hello(self) -> Peer:

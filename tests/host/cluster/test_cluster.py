@@ -13,7 +13,7 @@ import attrs
 import pytest
 
 import perdure
-from tests.host.cluster.books import Order, Publishers, check_books
+from tests.host.cluster.accounts import Order, Publishers, check_accounts
 from tests.host.cluster.conftest import LEASE_S, PARTITIONS
 from tests.postgres_server import PATIENCE_S, new_queue, shared_server
 
@@ -222,7 +222,7 @@ def test_hosts_share_the_partitions_and_take_over_from_one_that_is_killed(hosts:
         drained(cluster, hosts, acknowledged, until)
     hosts.stop(third)
     assert len(acknowledged) > 50
-    check_books(cluster, publishers, (ident for _, ident in hosts.handled()))
+    check_accounts(cluster, publishers, (ident for _, ident in hosts.handled()))
 
 
 def _handle_as_hosts_do(cluster: perdure.Cluster, hosts: Hosts) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 import perdure
 from perdure.store import accept_loss
-from tests.host.cluster.books import Order, Publishers, check_books
+from tests.host.cluster.accounts import Order, Publishers, check_accounts
 from tests.postgres_server import PATIENCE_S, Server, check_installed, new_queue, program
 from tests.socket_proxy import SocketProxy
 
@@ -72,7 +72,7 @@ def test_a_failover_to_a_synchronous_standby_loses_and_doubles_nothing(
         until(lambda: len(publishers.acknowledged) > before + 20)
         publishers.end()
         cluster.drain(timeout=PATIENCE_S)
-        check_books(cluster, publishers, collected.items)
+        check_accounts(cluster, publishers, collected.items)
 
 
 NEW_PROCESS = """

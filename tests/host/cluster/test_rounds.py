@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 import perdure
-from tests.host.cluster.books import Order, Publishers, check_books
+from tests.host.cluster.accounts import Order, Publishers, check_accounts
 from tests.host.cluster.conftest import LEASE_S, PARTITIONS
 from tests.postgres_server import PATIENCE_S, Server, new_queue, shared_server
 from tests.socket_proxy import SocketProxy
@@ -81,7 +81,7 @@ def test_rounds_of_failures_lose_and_double_nothing(server: Server, hosts: Hosts
         acknowledged = publishers.end()
         until(lambda: acknowledged <= {ident for _, ident in hosts.handled()})
         cluster.drain(timeout=PATIENCE_S)
-        check_books(cluster, publishers, (ident for _, ident in hosts.handled()))
+        check_accounts(cluster, publishers, (ident for _, ident in hosts.handled()))
     for host in living:
         hosts.stop(host)
 
@@ -117,7 +117,7 @@ def test_a_host_that_is_cut_off_is_replaced_and_stands_by_again(server: Server, 
             acknowledged = publishers.end()
             until(lambda: acknowledged <= set(collected.items))
             near.drain(timeout=PATIENCE_S)
-            check_books(near, publishers, collected.items)
+            check_accounts(near, publishers, collected.items)
 
 
 def test_a_transaction_that_is_open_all_the_time_holds_up_no_row(server: Server, collected: Collected) -> None:

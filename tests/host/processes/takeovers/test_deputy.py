@@ -40,7 +40,7 @@ def log(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def hire(folder: Path, log: Path) -> Iterator[Start]:
+def start_process(folder: Path, log: Path) -> Iterator[Start]:
     """Start a process of the crew; returns when it is up. The first one is the owner."""
     started: list[Program] = []
 
@@ -58,10 +58,10 @@ def hire(folder: Path, log: Path) -> Iterator[Start]:
         process.communicate()
 
 
-def test_all_processes_see_which_are_deputies_and_up_to_where_they_have_folded(hire: Start, folder: Path) -> None:
-    hire(ownership="prefer")
-    hire()
-    pid = hire(deputy=True).pid
+def test_all_processes_see_which_are_deputies_and_up_to_where_they_have_folded(start_process: Start, folder: Path) -> None:
+    start_process(ownership="prefer")
+    start_process()
+    pid = start_process(deputy=True).pid
     with perdure.connect(folder) as client:
         client.publish_many([{"number": n} for n in range(50)])
         seen = client.admin.metrics()
@@ -87,8 +87,8 @@ def warm_seq(system: perdure.System) -> int:
     return 0 if system.recovery is None else system.recovery.deputy_seq
 
 
-def test_a_deputy_takes_over_from_an_owner_that_is_killed_with_much_waiting(hire: Start, folder: Path, log: Path) -> None:
-    owner = hire(parallelism=2)
+def test_a_deputy_takes_over_from_an_owner_that_is_killed_with_much_waiting(start_process: Start, folder: Path, log: Path) -> None:
+    owner = start_process(parallelism=2)
     with crew(str(folder), str(log), {"parallelism": 2, "deputy": True}) as deputy:
         assert (deputy.role, deputy.recovery) == ("member", None)
         jobs = [Job(n, 0.001) for n in range(150)]
@@ -121,8 +121,8 @@ def test_a_deputy_takes_over_from_an_owner_that_is_killed_with_much_waiting(hire
 
 
 @pytest.mark.long(seconds=5)
-def test_of_two_deputies_one_takes_over_and_the_other_takes_over_from_that(hire: Start, folder: Path, log: Path) -> None:
-    owner, second = hire(), hire(deputy=True)
+def test_of_two_deputies_one_takes_over_and_the_other_takes_over_from_that(start_process: Start, folder: Path, log: Path) -> None:
+    owner, second = start_process(), start_process(deputy=True)
     with crew(str(folder), str(log), {"deputy": True}) as third:
         published = 0
         for dead in (owner, second):  # the lock decides which deputy is the first
@@ -137,8 +137,8 @@ def test_of_two_deputies_one_takes_over_and_the_other_takes_over_from_that(hire:
 
 
 @pytest.mark.long(seconds=3)
-def test_a_deputy_goes_on_with_what_it_has_where_the_owner_stops_in_good_order(hire: Start, folder: Path, log: Path) -> None:
-    owner = hire()
+def test_a_deputy_goes_on_with_what_it_has_where_the_owner_stops_in_order(start_process: Start, folder: Path, log: Path) -> None:
+    owner = start_process()
     with crew(str(folder), str(log), {"deputy": True}) as deputy:
         deputy.publish_many([{"number": n} for n in range(1_000)])
         wait_until(lambda: has_caught_up(deputy))
@@ -148,7 +148,7 @@ def test_a_deputy_goes_on_with_what_it_has_where_the_owner_stops_in_good_order(h
 
 
 @pytest.mark.long(seconds=3)
-def test_a_deputy_that_hands_over_is_a_deputy_again(folder: Path, log: Path, hire: Start) -> None:
+def test_a_deputy_that_hands_over_is_a_deputy_again(folder: Path, log: Path, start_process: Start) -> None:
     with crew(str(folder), str(log), {"deputy": True}) as system:
         assert (system.role, system.deputy_seq) == ("owner", None)
         system.publish({"number": 1})

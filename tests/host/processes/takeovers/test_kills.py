@@ -1,4 +1,4 @@
-"""Processes of a shared folder are killed under load, the owner first of all; the books that they wrote must balance."""
+"""Processes of a shared folder are killed under load, the owner first of all; the accounts that they wrote must balance."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ PROGRAM = Path(__file__).parents[1] / "bookkeeper.py"
 PROCESSES = 3
 
 
-class Company:
-    """The processes that share a folder, and the books that they write."""
+class Processes:
+    """The processes that share a folder, and the accounts that they write."""
 
-    def __init__(self, folder: Path, books: Path) -> None:
+    def __init__(self, folder: Path, accounts: Path) -> None:
         self.folder = folder
-        self.books = books
-        books.mkdir()
+        self.accounts = accounts
+        accounts.mkdir()
         self.running: dict[int, Program] = {}
         self.killed: set[int] = set()
 
     def begin(self) -> Program:
-        process = Program([str(PROGRAM), str(self.folder), str(self.books)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        process = Program([str(PROGRAM), str(self.folder), str(self.accounts)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.running[process.pid] = process
         return process
 
@@ -61,10 +61,10 @@ class Company:
             assert process.wait(120) == 0
 
     def told(self) -> list[str]:
-        return [line for file in self.books.glob("*.told") for line in file.read_text().split()]
+        return [line for file in self.accounts.glob("*.told") for line in file.read_text().split()]
 
     def handled(self) -> dict[int, list[str]]:
-        return {int(file.stem): file.read_text().split() for file in self.books.glob("*.handled")}
+        return {int(file.stem): file.read_text().split() for file in self.accounts.glob("*.handled")}
 
 
 def handled_at_last(folder: Path) -> list[str]:
@@ -82,59 +82,59 @@ def handled_at_last(folder: Path) -> list[str]:
     return late
 
 
-def strike(company: Company, n: int, rng: random.Random) -> None:
+def kill_one(processes: Processes, n: int, rng: random.Random) -> None:
     """Kill the owner, or another process each fourth time; some are stopped first, and some successors die as they take over."""
-    victim = company.owner() if n % 4 else rng.choice([*company.running])
-    fresh = company.begin()
+    victim = processes.owner() if n % 4 else rng.choice([*processes.running])
+    fresh = processes.begin()
     time.sleep(rng.uniform(0.0, 0.2))
-    if n % 5 == 4 and victim == live_owner(company.folder):
+    if n % 5 == 4 and victim == live_owner(processes.folder):
         suspend(victim)
         time.sleep(0.2)
-        assert live_owner(company.folder) == victim, "none takes over while it has the lock"
-    company.kill(victim)
+        assert live_owner(processes.folder) == victim, "none takes over while it has the lock"
+    processes.kill(victim)
     if n % 3 == 2:
-        second = company.owner()
+        second = processes.owner()
         if second != fresh.pid:
-            company.kill(second)
-            company.is_up(company.begin())
-    company.is_up(fresh)
+            processes.kill(second)
+            processes.is_up(processes.begin())
+    processes.is_up(fresh)
 
 
 @pytest.mark.long(seconds=6)
 @pytest.mark.timeout(60 + 20 * STOPS)
 def test_all_processes_are_told_to_stop_at_once_and_each_message_is_handled_once(tmp_path: Path) -> None:
     for n in range(STOPS):
-        company = Company(tmp_path / f"shop{n}", tmp_path / f"books{n}")
+        processes = Processes(tmp_path / f"shop{n}", tmp_path / f"accounts{n}")
         try:
-            for process in [company.begin() for _ in range(PROCESSES)]:
-                company.is_up(process)
-            wait_until(lambda company=company: len(company.told()) > 50 * PROCESSES)  # type: ignore[misc]
-            company.end()
+            for process in [processes.begin() for _ in range(PROCESSES)]:
+                processes.is_up(process)
+            wait_until(lambda processes=processes: len(processes.told()) > 50 * PROCESSES)  # type: ignore[misc]
+            processes.end()
         finally:
-            for pid in [*company.running]:
-                company.kill(pid)
-        handled = collections.Counter(ident for idents in company.handled().values() for ident in idents)
-        handled.update(handled_at_last(company.folder))
-        assert set(handled) >= set(company.told())
+            for pid in [*processes.running]:
+                processes.kill(pid)
+        handled = collections.Counter(ident for idents in processes.handled().values() for ident in idents)
+        handled.update(handled_at_last(processes.folder))
+        assert set(handled) >= set(processes.told())
         assert [ident for ident, times in handled.items() if times > 1] == []
 
 
 @pytest.mark.long(seconds=90)
 @pytest.mark.timeout(300 + 5 * KILLS)
 def test_owners_and_members_are_killed_under_load_and_the_books_balance(folder: Path, tmp_path: Path) -> None:
-    company = Company(folder, tmp_path / "books")
+    processes = Processes(folder, tmp_path / "accounts")
     rng = random.Random(13)
     try:
-        for process in [company.begin() for _ in range(PROCESSES)]:
-            company.is_up(process)
+        for process in [processes.begin() for _ in range(PROCESSES)]:
+            processes.is_up(process)
         for n in range(KILLS):
-            strike(company, n, rng)
-        company.end()
-        living = {*company.running}
+            kill_one(processes, n, rng)
+        processes.end()
+        living = {*processes.running}
     finally:
-        for pid in [*company.running]:
-            company.kill(pid)
-    late, told, handled = handled_at_last(folder), company.told(), company.handled()
+        for pid in [*processes.running]:
+            processes.kill(pid)
+    late, told, handled = handled_at_last(folder), processes.told(), processes.handled()
     assert len(told) == len(set(told)) > 100
     assert {ident for idents in handled.values() for ident in idents} | set(late) >= set(told), "nothing acknowledged is lost"
     by_the_living = collections.Counter(late)

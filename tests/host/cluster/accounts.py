@@ -58,7 +58,7 @@ class Publishers:
         return self.acknowledged
 
 
-def check_books(cluster: perdure.Cluster, publishers: Publishers, handled: Iterable[str]) -> None:
+def check_accounts(cluster: perdure.Cluster, publishers: Publishers, handled: Iterable[str]) -> None:
     """Check that what was acknowledged was published once, handled and completed once, and that all logs are whole."""
     published = Counter(record.message_id for _, record in cluster.audit.events(type="Published"))
     completed = Counter(record.message_id for _, record in cluster.audit.events(type="Completed"))
