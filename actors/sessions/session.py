@@ -44,6 +44,8 @@ __all__ = ["RELAYS", "SUBMITTED", "Ended", "Owner", "Session"]
 
 UUID_CHARS = 36
 NAME_MAX = 100
+ASKED = ("key", "times", "actor", "command")
+"""What each row of an ASK frame has at least."""
 RELAYS = "relays"
 """Among the facts for a member: which outboxes it relays."""
 SUBMITTED = 1
@@ -226,12 +228,13 @@ class Session:
         return facts if self.member is None else {**facts, RELAYS: self.member.relayed()}
 
     def _ask(self, item: object) -> None:
-        match item:
-            case [int(key), int(times), str(actor), bytes(body), *more] if times > 0:
-                pass
-            case _:
-                msg = "a malformed request"
-                raise BadFrame(msg)
+        key, times, actor, body, *more = item if isinstance(item, list) and len(item) >= len(ASKED) else (None,) * len(ASKED)
+        # No `match`: it would take a quarter of the time of all that is done here.
+        if not (
+            isinstance(key, int) and isinstance(times, int) and isinstance(actor, str) and isinstance(body, bytes) and times > 0
+        ):
+            msg = "a malformed request"
+            raise BadFrame(msg)
         if self._requests.has_come(key):
             return  # the same frame once more: it is answered once
         self._requests.enter(key)
