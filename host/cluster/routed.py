@@ -98,8 +98,7 @@ class Routed(Results, Consuming):
             parts.setdefault(self._partition_of(draft), []).append(draft)
         return {**parts}
 
-    def _publish(self, publish: Publish, meanwhile: Callable[[], None] = lambda: None) -> None:
-        meanwhile()
+    def _publish(self, publish: Publish, _meanwhile: Callable[[], None] = lambda: None) -> None:
         parts = self._by_partition(publish)
         if len(parts) == 1:
             self._access.through(next(iter(parts)), _Once(publish))

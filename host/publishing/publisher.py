@@ -140,7 +140,7 @@ class Publishing(Asking):
         if isinstance(drafts, DraftRun):
             ids: list[str] = []
             self._publish(Publish(drafts, fresh=True), partial(ids.extend, drafts.ids))
-            return ids
+            return ids or list(drafts.ids)
         if drafts:
             self._publish(Publish(drafts))
         return [draft.id for draft in drafts]
@@ -232,11 +232,12 @@ class Publishing(Asking):
         return self.drafts.draft(message, **options)
 
     def _publish(self, publish: Publish, meanwhile: Callable[[], None] = _nothing) -> None:
-        """Publish; what the caller can do while it waits for the answer is done `meanwhile`."""
+        """Publish. `meanwhile` is called while another process works on it; here it would hold up the actors that do."""
         pending, answer = self._pending_and_answer()
         request = pending.send("queue", publish, answer)
         try:
-            meanwhile()
+            if answer.is_made_elsewhere:
+                meanwhile()
             answer.wait(self.options.publish_timeout_s + SLACK_S)
         except PublishTimeout:
             raise  # the queue's own answer: there is nothing more to learn

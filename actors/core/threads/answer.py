@@ -26,6 +26,9 @@ class Answer:
 
     __slots__ = ("_error", "_lock", "_value")
 
+    is_made_elsewhere = False
+    """Another process makes it: what its thread does before it waits takes no time from that."""
+
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._lock.acquire()

@@ -29,6 +29,8 @@ class LedAnswer(Answer):
 
     __slots__ = ("_leadership", "is_promoted", "is_there", "thread_id")
 
+    is_made_elsewhere = True
+
     def __init__(self, leadership: Leadership) -> None:
         super().__init__()
         self._leadership = leadership
