@@ -49,6 +49,7 @@ NOT_HELD = "batches of 100, before"
 HELD = "batches of 100, a transaction held open"
 INGRESS = "another process's batches of 1,000, to completion here"
 OVER_A_LINE = tuple(f"over a line of 2.4 ms, {n} publisher{'s' * (n > 1)}" for n in PUBLISHERS)
+HANDLED_OVER_A_LINE = tuple(f"{name}, handled" for name in OVER_A_LINE)
 SUBMITTED = "over a line of 2.4 ms, submitted by one"
 AT_REST = "frames a message, whole life, batches of 500"
 OPENING = "start with half a million waiting"
@@ -85,7 +86,7 @@ def loads(effort: Effort) -> Sequence[Load]:
         return load(name, [Measure(name, unit, floor)], run, note)
 
     held = [Measure(of(side, what), "messages/s", SYNC) for what in (NOT_HELD, HELD) for side in (OURS, BY_HAND)]
-    over_line = [Measure(name, "messages/s") for name in (*OVER_A_LINE, SUBMITTED)]
+    over_line = [Measure(name, "messages/s") for name in (*HANDLED_OVER_A_LINE, *OVER_A_LINE, SUBMITTED)]
     waiting = min(OPENED_MAX, effort.backlogs[-1] // 2)
     peer_s = effort.peer_seconds
     return [

@@ -16,13 +16,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.load import Missing, job, together
+from benchmarks.load import Job, Missing, job, together
 from benchmarks.peers.started import process
 from benchmarks.postgres.sides import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import Future
+
+    import perdure
 
 __all__ = ["DELAY_S", "PUBLISHERS", "over_a_line"]
 
@@ -36,26 +38,43 @@ DRAWN_S = 0.3
 
 
 def over_a_line(dsn: str, folder: Path, seconds: float) -> tuple[float, ...]:
-    """Return single publishes a second, not handled, by so many publishers that wait for each, and by one that submits."""
+    """Return single publishes a second: by so many publishers that wait for each, not handled and handled; by one that submits."""
     near = folder / "near"
     near.mkdir()
-    with _line(folder, near), opened(dsn.replace(f"host={folder}", f"host={near}")) as system:
+    through = dsn.replace(f"host={folder}", f"host={near}")
+    found = []
+    with _line(folder, near):
+        for is_handled in (True, False):
+            system = opened(through)
+            if is_handled:
+                system.handler(Job)(_handle)
+            with system:
+                found += [_published(system, publishers, seconds) for publishers in PUBLISHERS]
+        with opened(through) as system:
+            return (*found, _submitted(system, seconds))
 
-        def publish(i: int) -> int:
-            system.publish(job(i))
-            return 1
 
-        found = []
-        for publishers in PUBLISHERS:
-            together(publishers, DRAWN_S, publish)
-            found.append(together(publishers, seconds, publish))
-        futures: list[Future[str]] = []
-        began = time.perf_counter()
-        while time.perf_counter() < began + seconds:
-            futures.append(system.submit(job(len(futures))))
-        for future in futures:
-            future.result()
-        return (*found, len(futures) / (time.perf_counter() - began))
+def _handle(_job: Job, _ctx: perdure.Context) -> None:
+    pass
+
+
+def _published(system: perdure.System, publishers: int, seconds: float) -> float:
+    def publish(i: int) -> int:
+        system.publish(job(i))
+        return 1
+
+    together(publishers, DRAWN_S, publish)
+    return together(publishers, seconds, publish)
+
+
+def _submitted(system: perdure.System, seconds: float) -> float:
+    futures: list[Future[str]] = []
+    began = time.perf_counter()
+    while time.perf_counter() < began + seconds:
+        futures.append(system.submit(job(len(futures))))
+    for future in futures:
+        future.result()
+    return len(futures) / (time.perf_counter() - began)
 
 
 @contextlib.contextmanager
