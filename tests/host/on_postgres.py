@@ -29,6 +29,7 @@ _SUBPROCESS = "another process of it writes the folder itself"
 DIFFERS: dict[str, str] = {
     "tests/host/cli/": "commands are tried on addresses of databases in care/test_migrate_command",
     "tests/host/processes/": _PROCESSES,
+    "front_door/test_same_program": "it names its engines itself",
     "recovery/test_bad_folders": _FILES,
     "recovery/test_moved_folder": _FILES,
     "recovery/test_live_copy": _FILES,
