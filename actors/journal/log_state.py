@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from perdure.actors.core.tuning import Tuning
     from perdure.actors.requests.request import Request
     from perdure.events.codec.snapshot import States
-    from perdure.store import EventStore
+    from perdure.store import EventStore, Snapshot
 
 __all__ = ["LogState"]
 
@@ -32,6 +32,8 @@ class LogState:
         """By decider: its part of the states as folded at the start, so that three deciders do not fold the log three times."""
         self.snapshot_due = tuning.snapshot_events
         """The sequence number at which the next snapshot is taken."""
+        self.start_snapshot: Snapshot | None = None
+        """What the start has folded, where that is to be saved with the first snapshot that is due."""
         self.void_after: int | None = None
         """Set when a sync failed: what was written after this sequence number must not come back."""
         self.to_void: list[Request] = []

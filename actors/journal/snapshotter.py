@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from perdure.actors.requests.pending import PendingRequests
     from perdure.events.codec.snapshot import States
 
-__all__ = ["Snapshotter", "retire", "take"]
+__all__ = ["Snapshotter", "retire", "save_start", "take"]
 
 logger = GuardedLogger("perdure")
 
@@ -67,6 +67,21 @@ def retire(log: LogState, health: Health) -> None:
         health.count("segments_retired", gone)
 
 
+def save_start(log: LogState, health: Health) -> int:
+    """Save what the start has folded, if it is there and not saved yet; return its sequence number, else 0.
+
+    Raises:
+        StoreUnavailable: as `take`.
+    """
+    snapshot, log.start_snapshot = log.start_snapshot, None
+    if snapshot is None or snapshot.seq > (log.store.synced_seq if log.fsyncs else log.store.last_seq):
+        return 0
+    log.store.save_snapshot(snapshot)
+    health.count("snapshots")
+    retire(log, health)
+    return snapshot.seq
+
+
 class Snapshotter(Actor):
     """Takes a snapshot when asked; the journal asks as the log grows."""
 
@@ -90,6 +105,8 @@ class Snapshotter(Actor):
         if not asked and not any(isinstance(message, TakeSnapshot) for message in messages):
             return
         try:
+            if save_start(self.log, self.health) and not asked:
+                return  # the log has grown little since
             self.states = take(self.log, self.health, self.states)
         except Exception as error:  # a missing snapshot is a nuisance; a system that stops for it is an outage
             self.states = None

@@ -25,6 +25,7 @@ from perdure.events.errors import PerdureError
 from perdure.events.limits import Limits
 from perdure.events.loggers import GuardedLogger
 from perdure.events.queue.invariants import contradictions
+from perdure.events.supervision.snapshots import saves_what_was_folded
 from perdure.payloads.type_names import namesakes
 from perdure.runtime.actor_shutdown import ActorShutdown
 from perdure.runtime.asking import ASK_TIMEOUT_S, asked
@@ -34,6 +35,7 @@ from perdure.runtime.process.interpreter_settings import InterpreterSettings
 from perdure.runtime.recovery_report import Recovery
 from perdure.runtime.registering import register
 from perdure.runtime.spool_intake import SpoolIntake
+from perdure.store import Snapshot
 from perdure.store.other_processes import HasChannels
 
 if TYPE_CHECKING:
@@ -196,6 +198,9 @@ class Engine(Ending):
         del self._states  # the actors drop them when they fold the log again
         newest = max(self._store.snapshot_seqs(), default=0) if self._is_warm else self._base
         runtime.log.snapshot_due = newest + self._options.snapshot_events
+        behind = states.seq - newest
+        if saves_what_was_folded(states.queue, states.seq - self._base, behind, self._options.snapshot_events):
+            runtime.log.start_snapshot = Snapshot(states.seq, states.encode())
         for part in ("queue", "dispatcher", "dead_letters"):
             runtime.log.start_states[part] = States(
                 states.queue, states.handlers, states.dead_letters, states.seq, states.at_us, frozenset({part})

@@ -13,6 +13,7 @@ from perdure.actors.journal.snapshotter import retire, take
 from perdure.events.codec.snapshot import States
 from perdure.events.errors import PerdureError
 from perdure.events.loggers import GuardedLogger
+from perdure.events.supervision.snapshots import is_small
 from perdure.store import Snapshot
 
 if TYPE_CHECKING:
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["save_final_snapshot"]
 
 logger = GuardedLogger("perdure")
-
-
-SMALL = 10_000
-"""Live messages and dead letters of a state that is written in a few hundredths of a second."""
 
 
 def save_final_snapshot(runtime: Runtime, clock: Clock, *, only_small: bool = False) -> None:
@@ -42,7 +39,7 @@ def save_final_snapshot(runtime: Runtime, clock: Clock, *, only_small: bool = Fa
     try:
         if isinstance(journal, Journal) and journal.at_rest and all(_is_recorded(d, journal) for d in deciders):
             states: list[Any] = [getattr(actor, "state", None) for actor in deciders]
-            if only_small and states[0].live + len(states[0].dead) > SMALL:
+            if only_small and not is_small(states[0]):
                 return
             if runtime.log.store.last_seq:
                 whole = States(states[0], states[1], states[2], runtime.log.store.last_seq, clock.now_us())

@@ -37,6 +37,13 @@ HOST_BUGS: tuple[Bug, ...] = (
         ),
     ),
     Bug(
+        "a start saves nothing of what it has folded",
+        "snapshot",
+        "tests/actors/journal/test_start_snapshot.py",
+        0,
+        (Edit("perdure.runtime.engine", "if saves_what_was_folded(states", "if False and saves_what_was_folded(states"),),
+    ),
+    Bug(
         "the parts of a served system are left running",
         "life of a System",
         "tests/host/runtime/test_serving.py",
