@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from perdure.actors.requests.pending import PendingRequests
     from perdure.actors.requests.request import Request
 
-__all__ = ["ENCODING_ERRORS", "refuse_unwritable"]
+__all__ = ["ENCODING_ERRORS", "refuse_unencodable"]
 
 ENCODING_ERRORS = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
 """What encoding raises for a value that MessagePack cannot hold."""
@@ -33,7 +33,7 @@ RETRY_US = 1_000_000
 _encoder = msgspec.msgpack.Encoder()
 
 
-def refuse_unwritable(pending: PendingRequests, append: Append, why: BaseException) -> bool:
+def refuse_unencodable(pending: PendingRequests, append: Append, why: BaseException) -> bool:
     """Answer the requests to blame for an append that cannot be written, so that they are not sent again; return False if none is.
 
     An event about an actor, which follows from no request, is given up.
@@ -47,13 +47,13 @@ def refuse_unwritable(pending: PendingRequests, append: Append, why: BaseExcepti
     recorded = [effect for effect in effects if isinstance(effect, OnRecord)]
     for effect in recorded:
         effect.release(0)
-    blamed = [request for request in requests if not _is_writable(request.command)] or requests
+    blamed = [request for request in requests if not _is_encodable(request.command)] or requests
     for request in blamed:
         _answer(pending, request, plain_text(f"cannot be put on record: {why}"))
     return bool(blamed or recorded)
 
 
-def _is_writable(command: Any) -> bool:
+def _is_encodable(command: Any) -> bool:
     match command:
         case Publish(drafts=drafts):
             values: Any = [*drafts]
@@ -72,7 +72,7 @@ def _answer(pending: PendingRequests, request: Request, why: str) -> None:
     """Refuse a request; outcomes, which must be reported in any case, are reworded as failures and sent on."""
     command = request.command
     if isinstance(command, Outcomes):
-        reports = [report if _is_writable(report) else _failed(report, why) for report in command.reports]
+        reports = [report if _is_encodable(report) else _failed(report, why) for report in command.reports]
         # Where none is to blame, one of them is all the same.
         command.reports = reports if reports != command.reports else [_failed(report, why) for report in reports]
         return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.actor import Actor, ActorKilled
 from perdure.actors.core.messages import Append, BeginTerm, Committed, Restarted, TakeInRows, TakeSnapshot, TermBegun, Up
-from perdure.actors.journal.encoding_errors import ENCODING_ERRORS, refuse_unwritable
+from perdure.actors.journal.encoding_errors import ENCODING_ERRORS, refuse_unencodable
 from perdure.actors.journal.gathering import SLOW_S, Gathering
 from perdure.actors.requests.answers import Settle, SettleAll
 from perdure.events import vocabulary as ev
@@ -228,10 +228,10 @@ class Journal(Actor):
             try:
                 _check_frame(encode([(append.at_us, append.events)]), count(append.events))
             except ENCODING_ERRORS as why:
-                if not refuse_unwritable(self.pending, append, why):
+                if not refuse_unencodable(self.pending, append, why):
                     raise
                 logger.exception("what %s decided cannot be put on record; the requests for it are refused", append.writer)
-                self.health.count("unwritable")
+                self.health.count("encoding_errors")
                 ended.add(append.writer)
                 del self.terms[append.writer]  # what it still sends in this term is dropped
                 self.directory.tell(append.writer, Restarted(self.name))

@@ -61,7 +61,7 @@ def test_publish_that_cannot_be_written_is_refused_alone() -> None:
         system.drain(timeout=PATIENCE_S)
         numbers = system.admin.metrics()
         assert (numbers.published, numbers.completed, numbers.runtime_counters.get("actor_deaths", 0)) == (300, 300, 0)
-        assert numbers.runtime_counters["unwritable"] >= 1
+        assert numbers.runtime_counters["encoding_errors"] >= 1
         assert sorted(handled) == sorted([str(n) for n in range(100)] + [f"{n}.{i}" for n in range(20) for i in range(10)])
         assert not system.runtime.pending.outstanding, "nothing is sent again for ever"
 
@@ -116,7 +116,7 @@ def test_an_event_about_an_actor_is_given_up_and_those_after_it_are_on_record() 
         until(lambda: [record.event for record in system.audit.events(type="Stopped")] == [ev.Stopped("after")])
         counters = system.admin.metrics().runtime_counters
         assert counters.get("actor_deaths", 0) == 0
-        assert counters["unwritable"] == 1
+        assert counters["encoding_errors"] == 1
 
 
 def test_an_event_that_follows_from_no_request_costs_one_journal() -> None:

@@ -108,7 +108,7 @@ def test_no_name_of_a_field_becomes_source_text(name: str) -> None:
 def test_an_act_on_an_id_that_no_log_can_hold_is_answered() -> None:
     with perdure.System(store=perdure.MemoryStore()) as system, perdure.acting_as("ann"):
         assert not system.cancel("a\udcff")
-        assert system.admin.metrics().runtime_counters.get("unwritable", 0) == 0
+        assert system.admin.metrics().runtime_counters.get("encoding_errors", 0) == 0
 
 
 @pytest.mark.parametrize("given", ["host=db user=shop password=s3cret", "password = s3cret", "service=shop password=s3cret"])
