@@ -34,9 +34,11 @@ if TYPE_CHECKING:
 
     from perdure.events import vocabulary as ev
 
-__all__ = ["ENDS", "FIELDS", "Search", "Word", "is_several", "search_of"]
+__all__ = ["ENDS", "FIELDS", "Search", "Word", "is_expression", "search_of"]
 
 WORD = re.compile(r"(?P<field>[a-z]+)(?P<path>\.[^=!~<>]+)?(?P<op>!=|=|~|>|<)(?P<value>.*)", re.DOTALL)
+IN_QUOTES = re.compile(r"""[^"'=!~<>]+(?:!=|=|~|>|<)("[^"]*"|'[^']*')""", re.DOTALL)
+"""A condition whose whole value is in quotes."""
 PUBLISHED: dict[str, Callable[[ev.Published], object]] = {
     "id": lambda p: p.id,
     "type": lambda p: p.type,
@@ -139,15 +141,18 @@ def search_of(text: str) -> Search:
     return Search(tuple(w for w in words if w.field not in LATER), tuple(w for w in words if w.field in LATER))
 
 
-def is_several(text: str) -> bool:
-    """Return whether a text is an expression of several words, and not one whose value has spaces: `error~no stock`."""
+def is_expression(text: str) -> bool:
+    """Return whether a word of a shell is an expression, and not one condition as it stands: `error~no stock`.
+
+    That is one with several conditions, or with a value in quotes: `error~"no stock"`.
+    """
     if len(text) > EXPRESSION_CHARS_MAX:
         return False
     try:
         words = shlex.split(text)
     except ValueError:
         return False
-    return len(words) > 1 and all(_match(word) is not None for word in words)
+    return (len(words) > 1 or IN_QUOTES.fullmatch(text) is not None) and all(_match(word) is not None for word in words)
 
 
 def _match(text: str) -> re.Match[str] | None:

@@ -253,7 +253,7 @@ def repair_report(source: str, target: str, done: Repair) -> RenderableType:
     if done.lost_ids:
         parts.append(one_line(f"publish again: {' '.join(done.lost_ids[:IDS_SHOWN])}"))
         if done.messages_lost > IDS_SHOWN:
-            parts.append(Text(f"and {done.messages_lost - IDS_SHOWN:,} more, see `Repair.lost_ids`"))
+            parts.append(Text(f"and {done.messages_lost - IDS_SHOWN:,} more: `perdure repair --json` names them all"))
     return Group(*parts)
 
 

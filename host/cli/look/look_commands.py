@@ -25,7 +25,7 @@ from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal, one_line
 from perdure.cli.typed_moments import HELP, position
 from perdure.cli.whole.each_partition import each_partition
-from perdure.events.queue.searching.expression import is_several
+from perdure.events.queue.searching.expression import is_expression
 from perdure.operations.audit import Audit
 from perdure.store import checked_address, partition_addresses
 
@@ -208,11 +208,11 @@ def _shown(value: int | dt.datetime) -> str:
 
 
 def _expression(words: list[str]) -> str:
-    """Return the words of a shell as one expression: each is a condition, or an expression of several."""
+    """Return the words of a shell as one expression: each is a condition, or an expression by itself (of several, or quoted)."""
     if not all(words):
         msg = "an empty word is no condition; write FIELD=VALUE"
         raise BadChoice(msg)
-    return " ".join(word if is_several(word) else quoted(word) for word in words)
+    return " ".join(word if is_expression(word) else quoted(word) for word in words)
 
 
 def _print_record(record: Record, *, as_json: bool) -> None:

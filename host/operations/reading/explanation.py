@@ -59,8 +59,8 @@ def explain(states: States, records: Sequence[Record], ident: str) -> str:
         case Status.LEASED:
             sentences += _leased(message, own)
         case Status.DELAYED:
-            why = "its next attempt" if message.failures else "it may be handled"
-            sentences.append(f"It waits until {_when(message.due_us)}, when {why} is due.")
+            then = "its next attempt is due" if message.failures else "it may be handled"
+            sentences.append(f"It waits until {_when(message.due_us).removeprefix('at ')}, when {then}.")
         case Status.HELD:
             sentences += _held(states, message)
         case _:
@@ -79,7 +79,7 @@ def _ended(status: str, own: Sequence[Record], states: States) -> list[str]:
         reason = with_public_names(full_reason(letter.event))
         last_error = "" if reason.endswith(error) else f"The last error: {error}. "
         return [
-            f"It is a dead letter{when}, after {letter.event.attempts} attempt(s): {reason}.",
+            f"It became a dead letter{when}, after {letter.event.attempts} attempt(s): {reason}.",
             f"{last_error}Its record has the traceback; replay, edit or purge it.",
         ]
     if status == "unknown":
@@ -90,7 +90,7 @@ def _ended(status: str, own: Sequence[Record], states: States) -> list[str]:
 def _leased(message: Message, own: Sequence[Record]) -> list[str]:
     lease = message.lease
     began = next((r for r in reversed(own) if isinstance(r.event, ev.Leased)), None)
-    since = f" since {_time(began)}" if began is not None else ""
+    since = f" since {_time(began).removeprefix('at ')}" if began is not None else ""
     attempt = (lease.attempt if lease is not None else message.attempts) - message.forgiven
     holder = "a consumer that checked it out" if lease is not None and lease.holder else "a worker of its handler"
     sentences = [f"Attempt {attempt} is out with {holder}{since}."]

@@ -89,7 +89,9 @@ def test_a_whole_expression_may_be_one_word_of_the_shell(folder: Path) -> None:
         return len(json.loads(CliRunner().invoke(app, ["search", str(folder), *words, "--json"]).output))
 
     assert found("type=Order key=k1") == found("type=Order", "key=k1") == 1
-    assert found("payload.note=two words") == 3
+    assert (
+        found("payload.note=two words") == found('payload.note="two words"') == found("type=Order", "payload.note='two words'") == 3
+    )
     assert found("type=Order payload.note='two words'") == 3
 
 

@@ -58,7 +58,7 @@ def test_overview_tells_of_the_stuck_group_and_of_the_dead_letters(browser: Test
 
 def test_message_page_tells_its_whole_story(browser: TestClient, shop: Shop) -> None:
     html = browser.get(f"/messages/{shop.bad}").text
-    assert "Of its attempts" in html or "It is a dead letter" in html
+    assert "Of its attempts" in html or "It became a dead letter" in html
     assert html.count("ValueError: a negative amount for ORD-7") >= 3  # explained, and in each traceback
     assert '<rect class="bar fails"' in html
     assert "DeadLettered" in html

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from perdure.events.errors import InvalidMessage
-from perdure.events.queue.searching.expression import is_several, search_of
+from perdure.events.queue.searching.expression import is_expression, search_of
 from perdure.events.vocabulary import Published
 
 
@@ -35,8 +35,16 @@ def test_a_long_word_is_shown_in_a_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "several"),
-    [("type=Order error~timeout", True), ("error~no stock", False), ("type=Order", False), ("error~'no stock' key=7", True)],
+    ("text", "is_one"),
+    [
+        ("type=Order error~timeout", True),
+        ("error~no stock", False),
+        ("type=Order", False),
+        ("error~'no stock' key=7", True),
+        ('group="depot 9"', True),
+        ("id~it's", False),
+        ('payload.a="x" y', False),
+    ],
 )
-def test_a_word_of_the_shell_is_one_condition_or_an_expression(text: str, several: bool) -> None:
-    assert is_several(text) is several
+def test_a_word_of_the_shell_is_one_condition_or_an_expression(text: str, is_one: bool) -> None:
+    assert is_expression(text) is is_one
