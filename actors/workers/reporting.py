@@ -57,6 +57,6 @@ class Reporter:
     def report(self, pool: Pool, deliveries: list[WorkerDelivery], then: Reply | None = None) -> None:
         """Send the outcomes of these deliveries; `then` is answered once they are on record."""
         done = [delivery for delivery in deliveries if delivery.outcome is DONE]
-        run = DoneRun([d.number for d in done], [d.lease for d in done]) if done else None  # type: ignore[misc]
+        run = DoneRun([d.number for d in done], [d.lease for d in done]) if done else None  # type: ignore[misc]  # plain: lease batches
         outcomes = Outcomes([d.outcome for d in deliveries if d.outcome is not DONE], run)
         self._pending.send("queue", outcomes, _Confirm(self._directory, pool, deliveries, then), from_outside=False)

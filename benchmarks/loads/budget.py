@@ -145,7 +145,7 @@ class _Life:
         for message, delivery in zip(loaded, deliveries, strict=True):
             handle(message, Context(self.nothing, delivery, self.nothing))
         lap()
-        completed = complete_run(state, DoneRun([d.number for d in deliveries], [d.lease for d in deliveries]))  # type: ignore[misc]
+        completed = complete_run(state, DoneRun([d.number for d in deliveries], [d.lease for d in deliveries]))  # type: ignore[misc]  # plain: lease batches
         if completed is None or count(completed) != BATCH:
             msg = f"{BATCH} messages should have been completed"
             raise RuntimeError(msg)

@@ -304,7 +304,7 @@ def plain_runs(bench: Bench) -> None:
         leases = leasing.deliver(bench.queue, [Subscription(kind, 50, 50, 1, DAY_US)], bench.now_us)
         bench.take([*leases])
         numbers = [number for lease in leases if isinstance(lease, LeasedRun) for number in lease.numbers]
-        completed = complete_run(bench.queue, DoneRun(numbers, [bench.queue.leased[number] for number in numbers]))  # type: ignore[misc]
+        completed = complete_run(bench.queue, DoneRun(numbers, [bench.queue.leased[number] for number in numbers]))  # type: ignore[misc]  # plain: lease batches
         assert completed is not None
         bench.take(completed)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
@@ -174,6 +175,10 @@ def test_whatever_a_handler_raises_fails_its_message_only(kind: type[BaseExcepti
         assert system.runtime.health.counters.get("actor_deaths", 0) == 0
 
 
+def is_replaced(system: perdure.System, name: str, victim: object) -> bool:
+    return system.actors[name] is not victim
+
+
 @pytest.mark.long(seconds=3)
 def test_an_idle_worker_among_many_is_replaced_soon_after_its_death() -> None:
     """They share a mailbox, so the item that is to wake the dead one may reach any of them first."""
@@ -184,5 +189,5 @@ def test_an_idle_worker_among_many_is_replaced_soon_after_its_death() -> None:
             name = f"worker:{__name__}.Job:{n}"
             victim = system.actors[name]
             system.actors.kill(name)
-            until(lambda name=name, victim=victim: system.actors[name] is not victim)  # type: ignore[misc]
+            until(partial(is_replaced, system, name, victim))
         assert system.admin.metrics().runtime_counters["actor_restarts"] == 4

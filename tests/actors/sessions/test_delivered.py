@@ -47,7 +47,7 @@ def test_completions_cross_as_numbers_over_the_connection_that_handed_them_out_a
     deliveries = plain([4, 5, 6])
     handed = {delivery.lease for delivery in deliveries}
     fail = Fail(9, "y", 1, "E", "m", "t", 0)
-    outcomes = Outcomes([fail], DoneRun([4, 5, 6], [d.lease for d in deliveries]))  # type: ignore[misc]
+    outcomes = Outcomes([fail], DoneRun([4, 5, 6], [d.lease for d in deliveries]))  # type: ignore[misc]  # plain: lease batches
     assert worded(outcomes, handed, {}) == Reported([4, 5, 6], [fail])
     in_full = Reported([], [*(Done(*d.attempt_ref) for d in deliveries), fail])
     assert worded(outcomes, set(), {}) == in_full, "another owner, or the same one since the connection broke"

@@ -10,6 +10,7 @@ import os
 import random
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
@@ -161,11 +162,15 @@ def test_every_restart_is_recorded_though_the_journal_dies_just_after(tmp_path: 
     assert restarts(tmp_path / "data") == expected
 
 
+def has_restarted(system: perdure.System, times: int) -> bool:
+    return system.admin.metrics().runtime_counters.get("actor_restarts", 0) == times
+
+
 def test_the_death_of_the_supervisor_is_recorded_and_counted(tmp_path: Path) -> None:
     """Law 1: a restarted supervisor records its own restart."""
     system = perdure.System(tmp_path / "data")
     with system:
         for n in (1, 2, 3):
             killed(system, "supervisor")
-            until(lambda n=n: system.admin.metrics().runtime_counters.get("actor_restarts", 0) == n)  # type: ignore[misc]
+            until(partial(has_restarted, system, n))
     assert restarts(tmp_path / "data") == {("supervisor", 1), ("supervisor", 2), ("supervisor", 3)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+from functools import partial
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -48,6 +49,14 @@ def owners(cluster: perdure.Cluster) -> set[str]:
         return {""}
 
 
+def own_nothing(gone: set[str], cluster: perdure.Cluster) -> bool:
+    return gone.isdisjoint(owner.split(" ")[-1] for owner in owners(cluster))
+
+
+def have_handled_more(hosts: Hosts, than: int) -> bool:
+    return len(hosts.handled()) > than
+
+
 @pytest.mark.long(seconds=20)
 def test_rounds_of_failures_lose_and_double_nothing(server: Server, hosts: Hosts, until: Until) -> None:
     rng = random.Random(SEED)
@@ -72,12 +81,12 @@ def test_rounds_of_failures_lose_and_double_nothing(server: Server, hosts: Hosts
                 case _:
                     victim.send_signal(signal.SIGSTOP)
                     gone = {"", str(victim.pid)}  # the last word of an owner's name is its pid
-                    until(lambda gone=gone: gone.isdisjoint(owner.split(" ")[-1] for owner in owners(cluster)))  # type: ignore[misc]
+                    until(partial(own_nothing, gone, cluster))
                     victim.send_signal(signal.SIGCONT)
             if victim.poll() is not None:
                 living[living.index(victim)] = hosts.start()
             before = len(hosts.handled())
-            until(lambda before=before: len(hosts.handled()) > before + 5)  # type: ignore[misc]
+            until(partial(have_handled_more, hosts, before + 5))
         acknowledged = publishers.end()
         until(lambda: acknowledged <= {ident for _, ident in hosts.handled()})
         cluster.drain(timeout=PATIENCE_S)

@@ -13,6 +13,7 @@ import decimal
 import enum
 import math
 import sqlite3
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -192,8 +193,12 @@ def _acting(system: perdure.System, principal: Any = "ann", **texts: Any) -> Non
         system.admin.metrics()
 
 
+def _publish_with(name: str, system: perdure.System, value: Any) -> str:
+    return system.publish(Order(1), **_keyed(name, value))
+
+
 CALLS: dict[str, Callable[[perdure.System, Any], object]] = {
-    **{f"publish {name}": lambda s, v, name=name: s.publish(Order(1), **_keyed(name, v)) for name in PUBLISH},  # type: ignore[misc]
+    **{f"publish {name}": partial(_publish_with, name) for name in PUBLISH},
     "publish message": lambda s, v: s.publish(v),
     "publish_many messages": lambda s, v: s.publish_many(v),
     "result id": lambda s, v: s.result(v, timeout=0),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -40,6 +41,10 @@ def _states_of(system: perdure.System) -> list[Any]:
     return [thing for thing in gc.get_objects() if issubclass(type(thing), STATES) and id(thing) not in mine]
 
 
+def _is_newer_than(system: perdure.System, name: str, generation: int) -> bool:
+    return system.runtime.directory.actors[name].generation > generation
+
+
 @pytest.mark.parametrize("name", ["queue", "dispatcher", "dead_letters", "journal", "supervisor", "timer", "snapshotter"])
 def test_the_state_of_an_actor_that_died_is_gone(name: str, until: Until) -> None:
     gc.collect()
@@ -52,7 +57,7 @@ def test_the_state_of_an_actor_that_died_is_gone(name: str, until: Until) -> Non
         for round_ in range(3):
             generation = system.runtime.directory.actors[name].generation
             system.actors.kill(name)
-            until(lambda generation=generation: system.runtime.directory.actors[name].generation > generation)  # type: ignore[misc]
+            until(partial(_is_newer_than, system, name, generation))
             system.publish(Pinned(round_))
             assert system.admin.metrics().ready == 11 + round_
         until(lambda: not [thing for thing in _states_of(system) if id(thing) not in before])

@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,10 @@ def kill_one(processes: Processes, n: int, rng: random.Random) -> None:
     processes.is_up(fresh)
 
 
+def are_told_more(processes: Processes, than: int) -> bool:
+    return len(processes.told()) > than
+
+
 @pytest.mark.long(seconds=6)
 @pytest.mark.timeout(60 + 20 * STOPS)
 def test_all_processes_are_told_to_stop_at_once_and_each_message_is_handled_once(tmp_path: Path) -> None:
@@ -108,7 +113,7 @@ def test_all_processes_are_told_to_stop_at_once_and_each_message_is_handled_once
         try:
             for process in [processes.begin() for _ in range(PROCESSES)]:
                 processes.is_up(process)
-            wait_until(lambda processes=processes: len(processes.told()) > 50 * PROCESSES)  # type: ignore[misc]
+            wait_until(partial(are_told_more, processes, 50 * PROCESSES))
             processes.end()
         finally:
             for pid in [*processes.running]:
