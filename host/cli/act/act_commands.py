@@ -187,11 +187,12 @@ def publish(
     delay: Annotated[float | None, typer.Option(min=0.0, help="Seconds until it may be handled.")] = None,
     priority: Annotated[int, typer.Option(help="Higher is handled first.")] = 0,
     *,
+    subject: Annotated[str | None, typer.Option(help="Whom or what it is about.")] = None,
     as_json: Json = False,
 ) -> None:
     """Publish a message and print its id once it is on disk. Its handler must take these fields: nothing here knows them."""
     plain = json_object(fields)
-    given: dict[str, Any] = {"key": key, "id": message_id, "group": group, "delay": delay}
+    given: dict[str, Any] = {"key": key, "id": message_id, "group": group, "subject": subject, "delay": delay}
     with operated(folder) as system:
         _note_unknown(system, kind)
         ident = system.publish(

@@ -318,3 +318,20 @@ def test_a_form_that_names_no_page_leads_to_the_first_one(browser: TestClient) -
     answer = browser.post("/act/publish", data=form, headers={"origin": "http://127.0.0.1"})
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
     assert "the message is no JSON" in browser.get("/").text
+
+
+@pytest.mark.parametrize("name", ["warehouse 7", "it's", 'a "b" c', "back\\slash", "plain", "caf\u00e9 = 1"])
+def test_links_of_a_message_lead_to_those_of_its_key_group_subject_and_chain(browser: TestClient, shop: Shop, name: str) -> None:
+    """A name with spaces or quotes led to an expression that cannot be read."""
+    ident = shop.system.publish(Receipt("R-9"), key=name, group=name, subject=name, correlation_id=name, delay=3600.0)
+
+    def about(page: str) -> list[str]:
+        return [unescape(link) for link in re.findall(r'href="([^"]*/messages\?[^"]*q=[^"]*)"', page) if "=" in link]
+
+    until(lambda: browser.get(f"/messages/{ident}").status_code == 200)
+    links = about(browser.get(f"/messages/{ident}").text)
+    assert len(links) >= 4
+    for link in links:
+        answer = browser.get(link)
+        assert answer.status_code == 200, link
+        assert f"/messages/{ident}" in answer.text, link

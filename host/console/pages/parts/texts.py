@@ -94,5 +94,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "when": when,
     "duration": duration,
     "one_line": one_line,
+    "quoted": quoted,
     "named": with_public_names,
 }
