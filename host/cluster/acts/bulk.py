@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from perdure.arguments.labels import check_label
 from perdure.cluster.acts.of_all import OfAll
 from perdure.cluster.routing import of_id
 from perdure.events.errors import PerdureError, UnknownMessage
@@ -120,6 +121,7 @@ class CancelsEverywhere(OfAll):
         *,
         timeout: float | None = None,
         progress: Callable[[BulkActs], object] | None = None,
+        id: str | None = None,
     ) -> BulkActs:
         """Cancel the messages that an expression means, in all partitions, and wait until it is done; as `Admin.cancel_where`.
 
@@ -129,6 +131,7 @@ class CancelsEverywhere(OfAll):
             where: an expression, or what `count_where` returned for it: then nothing is hit that was published since.
             timeout: seconds to wait; the acts go on after that.
             progress: called with the act, again and again, as it goes on.
+            id: of the act in each partition. One that knows an act under it does not begin it again; the others do.
 
         Raises:
             As `Admin.cancel_where`.
@@ -136,9 +139,9 @@ class CancelsEverywhere(OfAll):
         counted = where if isinstance(where, CountedEverywhere) else self.count_where(where)
 
         def begin(one: Any, partition: Partition) -> BulkAct:
-            return partition.admin.cancel_where(one, timeout=0.0)
+            return partition.admin.cancel_where(one, timeout=0.0, id=id)
 
-        return _carried_out(self._cluster, "cancel", counted, begin, timeout, progress)
+        return _carried_out(self._cluster, "cancel", counted, begin, timeout, progress, id)
 
 
 class ActsEverywhere(OfAll):
@@ -163,20 +166,21 @@ class ActsEverywhere(OfAll):
         reset_retries: bool = True,
         timeout: float | None = None,
         progress: Callable[[BulkActs], object] | None = None,
+        id: str | None = None,
     ) -> BulkActs:
         """Return the dead letters that an expression means to their queues, and wait until it is done.
 
         As `DeadLetters.replay_where` in each partition. Where one cannot be reached, the others have begun: call again with what
-        was counted, which hits nothing twice.
+        was counted, which hits nothing twice. With an `id`, a partition that knows an act under it does not begin it again.
 
         Raises:
             As `DeadLetters.replay_where`.
         """
 
         def begin(one: Any, partition: Partition) -> BulkAct:
-            return partition.dead_letters.replay_where(one, reset_retries=reset_retries, timeout=0.0)
+            return partition.dead_letters.replay_where(one, reset_retries=reset_retries, timeout=0.0, id=id)
 
-        return self._act("replay", where, begin, timeout, progress)
+        return self._act("replay", where, begin, timeout, progress, id)
 
     def edit_where(
         self,
@@ -186,6 +190,7 @@ class ActsEverywhere(OfAll):
         reset_retries: bool = True,
         timeout: float | None = None,
         progress: Callable[[BulkActs], object] | None = None,
+        id: str | None = None,
     ) -> BulkActs:
         """As `replay_where`, with values set in each payload; see `DeadLetters.edit_where`.
 
@@ -194,9 +199,9 @@ class ActsEverywhere(OfAll):
         """
 
         def begin(one: Any, partition: Partition) -> BulkAct:
-            return partition.dead_letters.edit_where(one, changes, reset_retries=reset_retries, timeout=0.0)
+            return partition.dead_letters.edit_where(one, changes, reset_retries=reset_retries, timeout=0.0, id=id)
 
-        return self._act("edit", where, begin, timeout, progress)
+        return self._act("edit", where, begin, timeout, progress, id)
 
     def purge_where(
         self,
@@ -204,6 +209,7 @@ class ActsEverywhere(OfAll):
         *,
         timeout: float | None = None,
         progress: Callable[[BulkActs], object] | None = None,
+        id: str | None = None,
     ) -> BulkActs:
         """Remove the dead letters that an expression means for good; else as `replay_where`.
 
@@ -212,9 +218,9 @@ class ActsEverywhere(OfAll):
         """
 
         def begin(one: Any, partition: Partition) -> BulkAct:
-            return partition.dead_letters.purge_where(one, timeout=0.0)
+            return partition.dead_letters.purge_where(one, timeout=0.0, id=id)
 
-        return self._act("purge", where, begin, timeout, progress)
+        return self._act("purge", where, begin, timeout, progress, id)
 
     def bulk(self, id: str) -> BulkAct:
         """Return the bulk act of one partition as it stands now; as `DeadLetters.bulk`.
@@ -242,9 +248,10 @@ class ActsEverywhere(OfAll):
         begin: Callable[[Any, Partition], BulkAct],
         timeout: float | None,
         progress: Callable[[BulkActs], object] | None,
+        ident: str | None,
     ) -> BulkActs:
         counted = where if isinstance(where, CountedEverywhere) else self.count_where(where)
-        return _carried_out(self._cluster, action, counted, begin, timeout, progress)
+        return _carried_out(self._cluster, action, counted, begin, timeout, progress, ident)
 
 
 def _counted(
@@ -265,13 +272,16 @@ def _carried_out(
     begin: Callable[[Any, Partition], BulkAct],
     timeout: float | None,
     progress: Callable[[BulkActs], object] | None,
+    ident: str | None,
 ) -> BulkActs:
-    """Begin an act in each partition that has anything to act on, and wait until all are over."""
+    """Begin an act in each partition that has anything to act on, or knows it already, and wait until all are over."""
+    if ident is not None:
+        check_label("id", ident)
     wait_s = wait_seconds("timeout", timeout)
     until_s = None if wait_s < 0 else time.monotonic() + wait_s
     acts: dict[int, BulkAct] = {}
     for number, one in counted.by_partition.items():
-        if one.count:
+        if one.count or (ident is not None and cluster.through(number, partial(_is_known, ident))):
             try:
                 acts[number] = cluster.through(number, partial(begin, one))
             except PerdureError as error:
@@ -294,6 +304,14 @@ def _carried_out(
 
 def _counted_in(part: Callable[[Partition], ActsWhere | CancelsWhere], where: str, upto: int | None, partition: Partition) -> Any:
     return part(partition).count_where(where, upto=upto)
+
+
+def _is_known(ident: str, partition: Partition) -> bool:
+    try:
+        partition.dead_letters.bulk(ident)
+    except UnknownMessage:
+        return False
+    return True
 
 
 def _looked_at(ident: str, partition: Partition) -> BulkAct:

@@ -173,6 +173,22 @@ def test_bulk_acts_in_code_are_over_all_partitions(cluster: perdure.Cluster) -> 
         assert client.admin.cancel_where("type=order").changed == 4
 
 
+def test_a_bulk_act_that_partitions_know_under_its_id_is_not_begun_again(cluster: perdure.Cluster) -> None:
+    """Also where it has hit all that there was, so that nothing is counted any more."""
+    act = cluster.dead_letters.purge_where("type=order", id="mine")
+    assert (act.changed, {one.id for one in act.by_partition.values()}) == (4, {"mine"})
+    again = cluster.dead_letters.purge_where("type=order", id="mine")
+    assert (again.by_partition, again.changed) == (act.by_partition, 4)
+    assert [len(acts) for acts in cluster.dead_letters.bulks().values()] == [1, 1]
+    with pytest.raises(perdure.InvalidMessage, match="another bulk act"):
+        cluster.dead_letters.replay_where("type=order", id="mine")
+    with pytest.raises(perdure.InvalidMessage, match="id"):
+        cluster.admin.cancel_where("type=order", id="")
+    cancelled = cluster.admin.cancel_where("type=order", id="another", timeout=20)
+    assert cluster.admin.cancel_where("type=order", id="another").by_partition == cancelled.by_partition
+    assert cancelled.by_partition
+
+
 @pytest.mark.long(seconds=4)
 def test_acts_reach_partitions_that_no_process_owns(cluster: perdure.Cluster) -> None:
     address = address_of(cluster)
