@@ -138,7 +138,7 @@ class Actor(pykka.ThreadingActor):
 
     def receive(self) -> list[Any]:
         """Wait for messages, no longer than `patience_s`; return all that are there."""
-        inbox: Mailbox = self.actor_inbox  # type: ignore[assignment]
+        inbox: Mailbox = self.actor_inbox  # type: ignore[assignment]  # see `_create_actor_inbox`
         return inbox.drain(self.patience_s())
 
     def patience_s(self) -> float | None:

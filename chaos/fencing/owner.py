@@ -109,7 +109,7 @@ class Owner:
             first_seq = 1 if last is None else last.last_seq + 1
             entry = Entry(ident, first_seq, self._rng.randrange(1, 3), "" if last is None else last.ident, self._epoch, rows)
             try:
-                yield self._database.begin(lambda me, entry=entry: self._database.append(me, entry, durable=durable))  # type: ignore[misc]
+                yield self._database.begin(lambda me, entry=entry: self._database.append(me, entry, durable=durable))  # type: ignore[misc]  # of this turn
             except Refused:
                 self._promises.refused.add(ident)
                 raise

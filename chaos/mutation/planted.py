@@ -48,7 +48,7 @@ def plant(edits: list[dict[str, str]]) -> set[str]:
         planted.add(name)
         return compile(source, path, "exec")
 
-    importlib.machinery.SourceFileLoader.get_code = get_planted_code  # type: ignore[method-assign, assignment]
+    importlib.machinery.SourceFileLoader.get_code = get_planted_code  # type: ignore[method-assign, assignment]  # so bugs are planted
     return planted
 
 

@@ -202,7 +202,7 @@ class PublisherLog:
         pending = self.system.runtime.pending if self.client is None else self.client.connection.pending
         submit_batch = pending.submit_batch()
         require(submit_batch is not None, "the message that was just submitted is in no submit batch")
-        return submit_batch.newest_id  # type: ignore[union-attr]
+        return submit_batch.newest_id  # type: ignore[union-attr]  # required above
 
     def _acknowledge(self, ident: str) -> None:
         recording = self.system.recording

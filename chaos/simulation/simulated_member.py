@@ -44,7 +44,7 @@ class SimulatedMember(Member):
     Its handlers may wait, in a turn that stops in the middle: the owner's process may end meanwhile, and this one too.
     """
 
-    connection: SimulatedConnection  # type: ignore[assignment]
+    connection: SimulatedConnection  # type: ignore[assignment]  # all that a member uses of it
 
     def __init__(
         self, executor: SimulatedExecutor, sessions: Callable[[], SimulatedSessions | None], system: SimulatedSystem

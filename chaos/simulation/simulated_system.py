@@ -105,7 +105,7 @@ class SimulatedSystem(System):
                 self.repeats -= 1
                 redeliver(tell, name, message)
 
-        runtime.directory.tell = runtime.pending.tell = tell_at_a_point  # type: ignore[method-assign]
+        runtime.directory.tell = runtime.pending.tell = tell_at_a_point  # type: ignore[method-assign]  # all messages pass here
 
     def _new_engine(self, *args: Any, **others: Any) -> Engine:
         engine = super()._new_engine(*args, **others)

@@ -81,7 +81,7 @@ class Interference:
         self._waiter.put(None)
         if self._late_thread is not None:
             self._late_thread.join()  # from here on no message is late, so order is kept
-        runtime.directory.tell = runtime.pending.tell = tell  # type: ignore[method-assign, assignment]
+        runtime.directory.tell = runtime.pending.tell = tell  # type: ignore[method-assign, assignment]  # as they were
 
     # --- messages --------------------------------------------------------------------------------------------------------
 

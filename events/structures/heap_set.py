@@ -39,7 +39,7 @@ class HeapSet(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         """Return all members, the least first."""
-        return iter(sorted(self._members))  # type: ignore[type-var]
+        return iter(sorted(self._members))  # type: ignore[type-var]  # what a heap holds can be ordered
 
     @property
     def first(self) -> T:

@@ -94,7 +94,7 @@ class Member:
         """While it stops: what puts on record how its handlers ended."""
         self._alone_since_s = 0.0
         self._shutdown = ActorShutdown(runtime)
-        self._handlers: MemberHandlers = MemberHandlers(runtime, self._post, None if before is None else before._handlers)  # noqa: SLF001
+        self._handlers: MemberHandlers = MemberHandlers(runtime, self._post, None if before is None else before._handlers)  # noqa: SLF001 - of its own class
         self._outboxes = MemberOutboxes(runtime, self._post)
         runtime.host.wants_loop = bool(hooks) and hooks.need_loop
         runtime.pools.is_open = runtime.hooks_started or not hooks

@@ -149,7 +149,7 @@ def _about(step: Step, by_number: dict[int, Kin], until: int) -> Iterator[tuple[
         elif isinstance(event, PublishedRun) and not any(number - event.number in range(len(event)) for number in by_number):
             return
         for seq, one in enumerate(expand((event,)), step.seq):
-            number = one.number  # type: ignore[attr-defined]
+            number = getattr(one, "number", 0)
             if number in by_number and seq <= until:
                 yield number, _record(seq, step.at_us, one, by_number[number].published.id)
         return

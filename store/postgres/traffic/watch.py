@@ -226,7 +226,7 @@ def watched(address: PostgresAddress) -> Watched:
 
 def _in_a_forked_child() -> None:
     """Forget the connections of the parent, and a lock that one of its threads may have held."""
-    global _lock  # noqa: PLW0603
+    global _lock  # noqa: PLW0603 - a thread that the child lacks may have held it
     _lock = threading.Lock()
     _watches.clear()
 
