@@ -1,8 +1,8 @@
 """Keyword options that are declared once, as a `TypedDict`, and shown by every function that takes them.
 
 Type checkers and editors read `**options: Unpack[...]`; `help()` and `inspect.signature` read what `shows` puts beside it. Nothing
-is added to a call. The options of a publish are in `publish_options`, those of a handler in
-`perdure.handling.options.handler_options`.
+is added to a call. What is said of an option that there is not is here too. The options of a publish are in `publish_options`,
+those of a handler in `perdure.handling.options.handler_options`.
 """
 
 from __future__ import annotations
@@ -10,23 +10,66 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin
+from functools import wraps
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_args, get_origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-__all__ = ["no_such_option", "shows"]
+__all__ = ["keyword_options", "no_such_option", "shows", "tells_misspelt", "tells_misspelt_fields"]
 
 F = TypeVar("F", bound="Callable[..., Any]")
+T = TypeVar("T")
 FIRST = ("key", "id", "parallelism")
 """Shown first, as they are used most; all others in the order of their declaration."""
 
 
-def no_such_option(call: str, name: str, known: Collection[str]) -> str:
-    """Return what is wrong with a misspelt option: its name, the likeliest meant one, and all that there are."""
-    close = difflib.get_close_matches(name, known, n=1)
-    meant = f", did you mean {close[0]!r}?" if close else "."
+def no_such_option(call: str, name: str, known: Collection[str], elsewhere: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return what is wrong with a misspelt option: its name, the likeliest meant one, and all that there are.
+
+    Args:
+        call: the name of the call that got it.
+        name: the option.
+        known: those that the call takes.
+        elsewhere: options that others take and that may be meant, with the name of the call.
+    """
+    close = difflib.get_close_matches(name, [*known, *elsewhere], n=1)
+    of = f" of {elsewhere[close[0]]}" if close and close[0] not in known else ""
+    meant = f", did you mean {close[0]!r}{of}?" if close else "."
     return f"{call}: there is no option {name!r}{meant} There are: {', '.join(sorted(known))}."
+
+
+def keyword_options(function: Callable[..., Any]) -> list[str]:
+    """Return the names of the keyword options that a function's signature shows."""
+    return [name for name, parameter in inspect.signature(function).parameters.items() if parameter.kind is parameter.KEYWORD_ONLY]
+
+
+def tells_misspelt(call: str) -> Callable[[F], F]:
+    """Return a decorator of a function with many options, which then names the likeliest meant one where there is none of a name.
+
+    CPython does so from 3.13 on. It costs a call more, so it is for what is called a few times in a process.
+    """
+
+    def tell(function: F) -> F:
+        known = {name: None for name in inspect.signature(function).parameters if name != "self"}
+
+        @wraps(function)
+        def checked(*args: Any, **options: Any) -> Any:
+            if unknown := options.keys() - known.keys():
+                raise TypeError(no_such_option(call, min(unknown), known))
+            return function(*args, **options)
+
+        return cast("F", checked)
+
+    return tell
+
+
+def tells_misspelt_fields(cls: type[T]) -> type[T]:
+    """As `tells_misspelt`, for a class whose `__init__` attrs has made."""
+    made: Any = cls
+    made.__init__ = tells_misspelt(cls.__name__)(made.__init__)
+    return cls
 
 
 class _Annotation(str):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perdure.arguments.parts import check_folder
+from perdure.events.keyword_options import tells_misspelt
 from perdure.events.public_names import public
 from perdure.processes.client import Client
 from perdure.publishing.confirming import check_confirm
@@ -27,6 +28,7 @@ __all__ = ["connect"]
 
 
 @public
+@tells_misspelt("connect")
 def connect(
     folder: str | Path,
     *,

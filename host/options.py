@@ -14,6 +14,7 @@ import attrs
 
 from perdure.arguments.choices import WHOLE_MAX
 from perdure.arguments.labels import plain
+from perdure.events.keyword_options import tells_misspelt_fields
 from perdure.events.public_names import public
 from perdure.events.seconds import SECONDS_MAX, is_seconds, shown
 
@@ -106,6 +107,7 @@ def _is_truth(_options: Any, field: attrs.Attribute[Any], value: Any) -> None:
 
 
 @public
+@tells_misspelt_fields
 @attrs.frozen(kw_only=True)
 class Options:
     """Settings of one system.

@@ -16,6 +16,7 @@ from perdure.actors.core.executor import Threads
 from perdure.arguments.choices import check_one_of
 from perdure.arguments.parts import check_folder, check_has, check_is, fixed_path
 from perdure.config import load_handlers, trace
+from perdure.events.keyword_options import tells_misspelt
 from perdure.events.loggers import GuardedLogger
 from perdure.events.public_names import public
 from perdure.events.seconds import shown
@@ -135,6 +136,7 @@ class System(StartAndStop):
     All methods may be called in any thread unless they say otherwise.
     """
 
+    @tells_misspelt("System")
     def __init__(
         self,
         folder: str | Path | None = None,
@@ -186,7 +188,7 @@ class System(StartAndStop):
         self._entered_on: asyncio.AbstractEventLoop | None = None
         """The loop of the `async with` that starts it."""
         self._hooks = Hooks()
-        self._checked_out_types = set()
+        self._checked_out_types = {}
         self._store = store or self._folder_store(folder)
         self._registered = Registration(self.drafts, self.options, middleware, registry, load_handlers(path=config))
         self._lifecycle = self._lifecycle_steps()

@@ -7,6 +7,7 @@ successor ends the waits for them with an error.
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.actor import Actor, ActorKilled
@@ -71,6 +72,8 @@ class EventLoop(Actor):
     """Started with the first coroutine handler."""
 
     runs_handlers = runs_host_code = True
+    _thread: int | None = None
+    """The thread, or greenlet, that runs the loop; None where the host runs it."""
 
     def __init__(self, directory: Directory, host: HostContext, generation: int) -> None:
         with left_out():
@@ -80,6 +83,13 @@ class EventLoop(Actor):
         self._actors = directory.actors
         self.actor_inbox = _Inbox(self)  # type: ignore[assignment]  # nothing is ever taken from it: the loop does
         self.actor_ref.actor_inbox = self.actor_inbox
+
+    def runs_here(self) -> bool:
+        """Return whether the caller runs on this loop. Under gevent and eventlet, all greenlets of its thread see it running."""
+        try:
+            return asyncio.get_running_loop() is self.loop and self._thread in (None, threading.get_ident())
+        except RuntimeError:
+            return False
 
     def is_gone(self) -> bool:
         """Return whether no coroutine can be started on this loop any more, nor on a successor's."""
@@ -93,6 +103,7 @@ class EventLoop(Actor):
 
     def run(self) -> None:
         """Run the loop until told to stop."""
+        self._thread = threading.get_ident()
         asyncio.set_event_loop(self.loop)
         try:
             self.loop.run_forever()

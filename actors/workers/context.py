@@ -242,8 +242,16 @@ class Context(msgspec.Struct, eq=False):
             raise lease_lost(ident, attempt)
         answer = self._services.executor.answer()
         extend = Extend(number, ident, attempt, lease_us, percent, note)
-        self._services.pending.send("queue", extend, answer, from_outside=False)
-        answer.wait(ANSWER_TIMEOUT_S)
+        if delivery.asking is None:
+            delivery.asking = set()
+        delivery.asking.add(answer)
+        try:
+            self._services.pending.send("queue", extend, answer, from_outside=False)
+            answer.wait(ANSWER_TIMEOUT_S)
+        finally:
+            if percent is not None:
+                delivery.sign_us = self._services.clock.now_us()
+            delivery.asking.discard(answer)
 
 
 @public

@@ -211,7 +211,8 @@ class Staff:
             return
         skipped_us = self.clock.skipped_us(delivery.started_us, now_us) if delivery.started_us else 0
         grown_us = delivery.extended_until_us and delivery.extended_until_us + skipped_us
-        attempt = Attempt(delivery.started_us and delivery.started_us + skipped_us, delivery.lease.until_us, grown_us)
+        started_us = delivery.started_us and delivery.started_us + skipped_us
+        attempt = Attempt(started_us, delivery.lease.until_us, grown_us, now_us if delivery.asking else delivery.sign_us)
         verdict = overdue(attempt, pool.handler.attempt_limits, until_us, now_us)
         if not isinstance(verdict, End):
             self.pending.send("queue", Extend(*attempt_ref, verdict), IgnoredReply(), from_outside=False)

@@ -304,7 +304,7 @@ class SimulatedClient(Client):
         self.clock = executor.clock  # type: ignore[assignment]  # a client's own is the machine's
         ids = Ids(executor.clock, random.Random(executor.rng.getrandbits(64)))
         self.drafts = Drafts(TypeNames(), MessagePack(), executor.clock, ids, self.options)
-        self._checked_out_types = set()
+        self._checked_out_types = {}
         self._facts = OwnersFacts(self.drafts, self.options)
         self.connection = SimulatedConnection(executor, sessions, timeout_s, self.take_facts, equip=self._name)
         self._address = "/simulated"

@@ -46,6 +46,8 @@ class Attempt:
     """The end of its lease at its delivery."""
     asked_until_us: int = 0
     """Until when its handler asked for time; 0: it did not."""
+    sign_us: int = 0
+    """When the last heartbeat of its handler was answered; now, while the handler waits for such an answer; 0: none was."""
 
 
 def overdue(attempt: Attempt, attempt_limits: AttemptLimits, until_us: int, now_us: int) -> int | End:
@@ -59,6 +61,12 @@ def overdue(attempt: Attempt, attempt_limits: AttemptLimits, until_us: int, now_
         return attempt_limits.limit_us
     if attempt_limits.renews and (not limit_us or ends_us > now_us):
         return min(attempt_limits.lease_us, ends_us - now_us) if limit_us else attempt_limits.lease_us
+    if attempt.sign_us and attempt_limits.lease_us:  # the time for which a sign of life waited for the disk is no silence
+        alive_us = attempt.sign_us + attempt_limits.lease_us
+        if attempt_limits.timeout_us:
+            alive_us = min(alive_us, max(attempt.asked_until_us, attempt.started_us + attempt_limits.timeout_us))
+        if alive_us > now_us:
+            return alive_us - now_us
     own = until_us == attempt.leased_until_us or not attempt.asked_until_us
     if own and ends_us > now_us:
         return ends_us - now_us

@@ -26,6 +26,7 @@ from perdure.cluster.routing import PARTITIONS_MAX, PartitionIds, of_text
 from perdure.cluster.sums import ClusterAdmin, ClusterDeadLetters
 from perdure.config import load_handlers, trace
 from perdure.events.errors import NotRunning
+from perdure.events.keyword_options import tells_misspelt
 from perdure.events.public_names import public
 from perdure.events.seconds import checked_seconds
 from perdure.handling.hooks import Hooks
@@ -91,6 +92,7 @@ class Cluster(JoiningAndLeaving):
     All methods may be called in any thread unless they say otherwise.
     """
 
+    @tells_misspelt("Cluster")
     def __init__(
         self,
         dsn: str,
@@ -131,7 +133,7 @@ class Cluster(JoiningAndLeaving):
         self._hooks = Hooks()
         self.rights = Rights(authorize)
         self.drafts.send = asked_to_send(self.rights, self.drafts.send, self.drafts.names.name)
-        self._checked_out_types = set()
+        self._checked_out_types = {}
         self._parts = []
         self._outboxes = {}
         self._keeper: Keeper | None = None

@@ -80,7 +80,7 @@ class ClusterClient(Placed, Client):
 
     def _take_parts_of(self, cluster: Cluster) -> None:
         self.name, self.count, self.options, self.clock = cluster.name, cluster.count, cluster.options, SystemClock()
-        self.drafts, self._checked_out_types = cluster.drafts, set()
+        self.drafts, self._checked_out_types = cluster.drafts, {}
         self._stand_on(cluster.inner)
         self.inner = self._inner_calls()
         self.dead_letters = ClusterDeadLetters(self)  # type: ignore[assignment] # the same calls, over all partitions

@@ -26,6 +26,7 @@ from perdure.handling.including import Including
 from perdure.runtime.process import serving
 from perdure.runtime.process.lifecycle_steps import LifecycleSteps, Startable
 from perdure.runtime.process.starting_apart import completed, started_apart
+from perdure.store.disk.polling import check_poll
 from perdure.store.postgres.nodes import NodeSession
 from perdure.store.postgres.postgres_store import UNSAFE
 
@@ -78,6 +79,7 @@ class JoiningAndLeaving(Singular, Including, Startable):
         return LifecycleSteps("cluster", Threads(), self._join, self._end, self._hosting.end_grace)
 
     def _join(self, start: Start) -> None:
+        check_poll("a Cluster")
         self._closing = False
         node = self._blueprint.node = f"{socket.gethostname()[:100]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         where = f"{socket.gethostname()} process {os.getpid()}"

@@ -16,6 +16,7 @@ from perdure.events.commands import CheckOut, Fail
 from perdure.events.errors import InvalidMessage
 from perdure.events.seconds import checked_seconds, seconds_or_none, wait_seconds, whole_us
 from perdure.handling.manual_delivery import Delivery
+from perdure.payloads.class_memory import remember
 from perdure.payloads.type_names import unhandled
 from perdure.publishing.publish_future import PublishFuture
 from perdure.runtime.asking import Asking
@@ -75,7 +76,8 @@ class Consuming(Asking):
 
     def _checkout(self, name: str, lease: float, retries: int | None) -> Delivery[Any] | None:
         """Return a delivery of the first message that can be decoded."""
-        self._checked_out_types.add(name)
+        if name not in self._checked_out_types:
+            remember(self._checked_out_types, name, None)
         tries = self._retries_of(name) if retries is None else retries
         while True:
             handed = self.ask("queue", CheckOut(name, self.drafts.ids.holder(), whole_us(lease), tries))

@@ -15,6 +15,7 @@ from perdure.handling.declaring import Declaring
 from perdure.handling.recurring.schedules import Schedule, Tick, plain
 from perdure.handling.registration import Registration, tick_type
 from perdure.handling.signatures import label_of
+from perdure.payloads.type_names import module_of
 from perdure.runtime.current_run import Running
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Handling(Running, Declaring):
 
     def _every_tick(self, ticks: Ticks, options: Mapping[str, Any]) -> Any:
         def register(handler: Any) -> Any:
-            label = ticks.name or (getattr(handler, "__qualname__", None) and f"{handler.__module__}.{handler.__qualname__}")
+            label = ticks.name or (getattr(handler, "__qualname__", None) and f"{module_of(handler)}.{handler.__qualname__}")
             if not label:
                 msg = f"every: {label_of(handler)} has no name of its own; give its ticks one: every(..., name=...)"
                 raise InvalidMessage(msg)
@@ -70,7 +71,7 @@ class Handling(Running, Declaring):
             checked = self._registered.check("every", tick_type(label), options)
             schedule = self._registered.schedule(ticks, name=label, message=None, options={})
             spec = self._registered.make(handler, tick_type(label), checked, cls=Tick, replace=ticks.replace)
-            self.drafts.names.add(tick_type(label), Tick)
+            self.drafts.names.keep(tick_type(label), Tick)
             self._enter(attrs.evolve(spec, every=plain(ticks.when), zone=None if ticks.zone is None else str(ticks.zone)), schedule)
             return handler
 

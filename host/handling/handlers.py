@@ -9,7 +9,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from perdure.events.errors import InvalidMessage
-from perdure.events.keyword_options import no_such_option
+from perdure.events.keyword_options import keyword_options, no_such_option
 from perdure.events.public_names import public
 from perdure.events.seconds import shown
 from perdure.handling.declaring import Declaring
@@ -136,5 +136,5 @@ class Handlers(Declaring):
 def _check(call: str, options: Mapping[str, Any]) -> None:
     """Refuse options that no system would take."""
     if unknown := options.keys() - DEFAULTS.keys():
-        raise TypeError(no_such_option(call, min(unknown), DEFAULTS))
+        raise TypeError(no_such_option(call, min(unknown), keyword_options(getattr(Declaring, call))))
     check_options(options)

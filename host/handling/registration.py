@@ -16,9 +16,10 @@ from perdure.arguments.choices import check_one_of
 from perdure.arguments.labels import check_label
 from perdure.arguments.moments import moment
 from perdure.events.errors import InvalidMessage
-from perdure.events.keyword_options import no_such_option
+from perdure.events.keyword_options import keyword_options, no_such_option
 from perdure.events.loggers import GuardedLogger
 from perdure.events.schedules.ticks import TICK_PREFIX
+from perdure.handling.declaring import Declaring
 from perdure.handling.dependencies import adapt
 from perdure.handling.options.handler_options import DEFAULTS, check_options, spec_fields
 from perdure.handling.recurring.schedules import MISSED, Schedule, Tick, following
@@ -89,7 +90,7 @@ class Registration:
             TypeError: there is no such option.
         """
         if unknown := options.keys() - DEFAULTS.keys():
-            raise TypeError(no_such_option(call, min(unknown), DEFAULTS))
+            raise TypeError(no_such_option(call, min(unknown), keyword_options(getattr(Declaring, call))))
         changes = self._settings.of(name)
         try:
             return check_options({**options, **changes})

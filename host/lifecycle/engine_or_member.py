@@ -33,6 +33,7 @@ from perdure.runtime.current_run import Running
 from perdure.runtime.engine import Engine
 from perdure.runtime.process import live_systems
 from perdure.runtime.sharing import owner_of
+from perdure.store.disk.polling import check_poll
 
 if TYPE_CHECKING:
     import asyncio
@@ -99,6 +100,7 @@ class EngineOrMember(Including, Results, Consuming, Running):
 
     def _begin_shared(self, start: Start, store: SegmentStore, address: str | None) -> None:
         """Take a role in the folder; see `Roles`."""
+        check_poll("a shared System")
         roles = Roles(
             self,
             store,

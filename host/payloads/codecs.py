@@ -14,7 +14,7 @@ import msgspec
 from perdure.events.errors import InvalidMessage
 from perdure.events.public_names import public
 from perdure.payloads.class_memory import remember
-from perdure.payloads.foreign_types import decode_hook, dump_model, encode_hook, is_model, model_reader
+from perdure.payloads.foreign_types import Undecorated, decode_hook, dump_model, encode_hook, is_model, model_reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["BindingCodec", "Codec", "MessagePack", "make_decoder"]
 
 T = TypeVar("T")
+PLAIN_FIELDS = " Use plain fields (numbers, strings, bytes, lists, dicts, datetimes), or codec=perdure.CloudPickle(key=...)."
 _encode = msgspec.msgpack.Encoder(enc_hook=encode_hook).encode
 
 
@@ -59,10 +60,8 @@ class MessagePack:
         try:
             return self.encoder(message.__class__)(message)
         except Exception as error:  # a hook or property of the host's own may raise anything
-            msg = (
-                f"message: {type(message).__qualname__} cannot be encoded: {error}. Use plain fields (numbers, strings, bytes, "
-                "lists, dicts, datetimes), or codec=perdure.CloudPickle(key=...)."
-            )
+            way_out = "" if isinstance(error, Undecorated) else PLAIN_FIELDS
+            msg = f"message: {type(message).__qualname__} cannot be encoded: {error}.{way_out}"
             raise InvalidMessage(msg) from error
 
     def encoder(self, cls: type) -> Callable[[Any], bytes]:

@@ -154,21 +154,25 @@ def _check_decodable(cls: type, codec: MessagePack) -> None:
     except Exception as error:
         raise _undecodable(cls, *_culprit(cls, error)) from error
     for path, kind in undecodable_parts(cls):
-        raise _undecodable(cls, path, kind, undecorated(kind) or "nothing can be decoded as that")
+        if lacks := undecorated(kind):
+            raise _undecodable(cls, path, kind, lacks, "")
+        raise _undecodable(cls, path, kind, "nothing can be decoded as that")
     if dataclasses.is_dataclass(cls) and "__dataclass_fields__" not in vars(cls):
         for name, hint in inspect.get_annotations(cls).items():
             if name not in {field.name for field in dataclasses.fields(cls)} and "ClassVar" not in str(hint):
-                raise _undecodable(cls, name, hint, "the class is no dataclass itself, only the one it inherits from; decorate it")
+                why = "the class is no dataclass itself, only the one it inherits from; decorate it too, with @dataclass"
+                raise _undecodable(cls, name, hint, why, "")
     if attrs.has(cls):
         for field in attrs.fields(cls):
             if not field.init and field.default is attrs.NOTHING and not hasattr(cls, "__attrs_post_init__"):
                 raise _undecodable(cls, field.name, field.type, "with init=False and no default, nothing would give it its value")
 
 
-def _undecodable(cls: type, path: str, kind: Any, why: str) -> InvalidMessage:
+def _undecodable(cls: type, path: str, kind: Any, why: str, way_out: str = WAY_OUT) -> InvalidMessage:
+    """Return the error for a class, or a field of it, that cannot be decoded; an empty `way_out` where `why` says what to do."""
     named = kind if isinstance(kind, str) else getattr(kind, "__qualname__", None) if isinstance(kind, type) else repr(kind)
     where = f"field {path!r} of {cls.__qualname__}, of type {named}," if path else cls.__qualname__
-    return InvalidMessage(f"message type: {where} cannot be decoded, so no handler could be given it: {why}. {WAY_OUT}")
+    return InvalidMessage(f"message type: {where} cannot be decoded, so no handler could be given it: {why}. {way_out}".rstrip())
 
 
 def _culprit(cls: type, error: Exception) -> tuple[str, Any, str]:

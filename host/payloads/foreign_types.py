@@ -18,7 +18,16 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["decode_hook", "dump_model", "encode_hook", "is_model", "model_reader", "undecodable_parts", "undecorated"]
+__all__ = [
+    "Undecorated",
+    "decode_hook",
+    "dump_model",
+    "encode_hook",
+    "is_model",
+    "model_reader",
+    "undecodable_parts",
+    "undecorated",
+]
 
 PLAIN = (dict, list, str, int, float, bool, bytes, type(None))
 """The types of untyped data after decoding."""
@@ -71,6 +80,10 @@ def model_reader(cls: Any) -> Callable[[Any], Any]:
     return read
 
 
+class Undecorated(TypeError):
+    """A class lacks the decorator that says which fields it has; the text says which one."""
+
+
 def encode_hook(value: Any) -> Any:
     """Return plain data for a value that msgspec does not know.
 
@@ -82,8 +95,9 @@ def encode_hook(value: Any) -> Any:
     if is_model(type(value)):
         return dump_model(value)
     kind = type(value)
-    why = undecorated(kind)
-    msg = f"there is no plain data for {kind.__module__}.{kind.__qualname__}{f': {why}' if why else ''}"
+    if why := undecorated(kind):
+        raise Undecorated(f"there is no plain data for {kind.__module__}.{kind.__qualname__}: {why}")
+    msg = f"there is no plain data for {kind.__module__}.{kind.__qualname__}"
     raise TypeError(msg)
 
 

@@ -15,13 +15,13 @@ from perdure.arguments.labels import check_label
 from perdure.events.errors import InvalidMessage, UnknownMessageType
 from perdure.events.public_names import public
 from perdure.events.seconds import shown
-from perdure.payloads.class_memory import remember
+from perdure.payloads.class_memory import is_full, remember
 from perdure.payloads.foreign_types import decode_hook, is_model, model_reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-__all__ = ["TypeNames", "bare", "message", "name_of", "namesake", "namesakes", "unhandled", "upcast", "version_of"]
+__all__ = ["TypeNames", "bare", "message", "module_of", "name_of", "namesake", "namesakes", "unhandled", "upcast", "version_of"]
 
 T = TypeVar("T")
 NAME_ATTRIBUTE = "__perdure_name__"
@@ -113,7 +113,15 @@ def name_of(cls: type) -> str:
             'top level of its module, or name it: @perdure.message(name="...").'
         )
         raise UnknownMessageType(msg)
-    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+    return cls.__qualname__ if cls.__module__ == "builtins" else f"{module_of(cls)}.{cls.__qualname__}"
+
+
+def module_of(thing: Any) -> str:
+    """Return the module of a class or function, for a name that other processes know it by.
+
+    Children of `multiprocessing` that are spawned, or come from a fork server, import the main program as `__mp_main__`.
+    """
+    return "__main__" if thing.__module__ == "__mp_main__" else str(thing.__module__)
 
 
 def namesake(name: str, handled: Collection[str]) -> str:
@@ -195,15 +203,22 @@ def upcast(plain: Any, version: int, cls: type) -> Any:
 
 
 class TypeNames:
-    """The classes by name and the names by class; grows with what the host registers, publishes or asks for."""
+    """The classes by name and the names by class.
+
+    Those with handlers are kept. Of all others there are as many as `class_memory` says: a host may make one for each request.
+    """
 
     def __init__(self) -> None:
-        self._classes: dict[str, type] = {}
+        self._kept: dict[str, type] = {}
+        """The classes that have handlers, by name."""
+        self._used: dict[str, type] = {}
+        """Those that were published, asked for or returned by a handler."""
         self._names: dict[type, str] = {}
+        self._result_names: dict[type, str] = {}
         self.versions: dict[str, int] = {}
         """The versions of the types that have more than one."""
         self.noticed: Callable[[str], None] = lambda _: None
-        """Called with the name of each class that is used here for the first time."""
+        """Called with the name of each message class that is used here for the first time."""
 
     def of(self, kind: str | type) -> str:
         """Return the name of a class; a name is returned as it is.
@@ -214,7 +229,7 @@ class TypeNames:
         return check_label("type", kind) if isinstance(kind, str) else self.name(kind)
 
     def name(self, cls: type, check: Callable[[type], None] | None = None) -> str:
-        """Return a class's name, and remember the class.
+        """Return a message class's name, and remember the class.
 
         Args:
             cls: the class.
@@ -226,33 +241,63 @@ class TypeNames:
         """
         name = self._names.get(cls) if isinstance(cls, type) else None
         if name is None:
-            name = name_of(cls)
-            other = self._classes.get(name)
-            if other is not None and other is not cls and other.__qualname__ != cls.__qualname__:
-                msg = f"type: the name {name!r} belongs to {shown(other)} already; give {shown(cls)} another one"
-                raise UnknownMessageType(msg)
+            name = self._free_name(cls)
             if check is not None:
                 check(cls)
+            self._use(name, cls)
             remember(self._names, cls, name)
-            self._classes[name] = cls
-            if version_of(cls) > 1:
-                self.versions[name] = version_of(cls)
             self.noticed(name)
         return name
 
+    def name_of_result(self, cls: type) -> str:
+        """Return the name of a class of which a handler returned an object, and remember the class. It need be no message class.
+
+        Raises:
+            UnknownMessageType: as `name`.
+        """
+        name = self._result_names.get(cls)
+        if name is None:
+            name = self._free_name(cls)
+            self._use(name, cls)
+            remember(self._result_names, cls, name)
+        return name
+
+    def _free_name(self, cls: type) -> str:
+        name = name_of(cls)
+        other = self._kept.get(name, self._used.get(name))
+        if other is not None and other is not cls and other.__qualname__ != cls.__qualname__:
+            msg = f"type: the name {name!r} belongs to {shown(other)} already; give {shown(cls)} another one"
+            raise UnknownMessageType(msg)
+        return name
+
+    def _use(self, name: str, cls: type) -> None:
+        if name in self._kept:
+            self._kept[name] = cls
+        else:
+            if is_full(self._used):  # all at once, so that a class with a known name is always found by it
+                self._names.clear()
+                self._result_names.clear()
+                self._used.clear()
+                for other in [name for name in list(self.versions) if name not in self._kept]:
+                    self.versions.pop(other, None)
+            self._used[name] = cls
+        if version_of(cls) > 1:
+            self.versions[name] = version_of(cls)
+
+    def keep(self, name: str, cls: type) -> None:
+        """Keep a class under a name, its own or another one, for as long as this object lives: it has a handler."""
+        self._kept[name] = cls
+        self._used.pop(name, None)
+
     def find(self, name: str) -> type | None:
         """Return the class with a name: one that was used here, or one of a loaded module; None if there is none."""
-        known = self._classes.get(name)
+        known = self._kept.get(name, self._used.get(name))
         if known is not None:
             return known
         module, _, qualname = name.rpartition(".")
         found = getattr(sys.modules.get(module or "builtins"), qualname, None)
         return found if isinstance(found, type) and found.__dict__.get(NAME_ATTRIBUTE) in (None, name) else None
 
-    def add(self, name: str, cls: type) -> None:
-        """Add a class under a name that is not its own."""
-        self._classes[name] = cls
-
     def known(self) -> list[str]:
-        """Return all names used here, sorted."""
-        return sorted(self._classes)
+        """Return the names of the message classes that were used here, sorted."""
+        return sorted({*self._kept, *list(self._names.values())})

@@ -3,8 +3,9 @@
 - `client` has what a user calls; `connected` is what it stands on.
 - `to_owner` is the connection to an owner and what passes on it; `ways` are how it is reached. `facts` is what a process takes over
   from it.
-- `roles` takes the lock or connects, by the table of `role_rules`; `member` is a shared System that does not own the folder,
-  `deputy` keeps what it needs to take over, `member_outboxes` knows which outboxes it relays.
+- `roles` takes the lock or connects, by the table of `role_rules`; `noted_folder` sees to it that the folder is still the same.
+- `member` is a shared System that does not own the folder, `deputy` keeps what it needs to take over, `member_outboxes` knows which
+  outboxes it relays.
 
 Not here: the owner's end of the connection (`perdure.actors.sessions`), and what a publish or a result is (`publishing`).
 """

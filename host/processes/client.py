@@ -43,6 +43,7 @@ from perdure.publishing.results import Results
 from perdure.runtime.process.starting_apart import completed
 from perdure.store import is_postgres, open_ingress
 from perdure.store.disk.each_alone import FORKED, tell_each
+from perdure.store.disk.polling import check_poll
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -84,6 +85,7 @@ class Client(Results, Consuming, Connected):
         confirm: Confirm = "database",
     ) -> None:
         timeout_s = checked_seconds("timeout", timeout, above_zero=True)
+        check_poll("a client")
         check_folder(folder)
         if partition is not None and not is_postgres(folder):
             msg = "partition: a folder has none; it is for a queue in a database"
@@ -93,7 +95,7 @@ class Client(Results, Consuming, Connected):
         self.clock = SystemClock()
         ids = Ids(self.clock, random.SystemRandom())
         self.drafts = Drafts(TypeNames(), codec or MessagePack(), self.clock, ids, self.options, check_middleware(middleware))
-        self._checked_out_types = set()
+        self._checked_out_types = {}
         self._facts = OwnersFacts(self.drafts, self.options)
         self.drafts.names.noticed = self._facts.notice
         program = f"{inert(Path(sys.argv[0] or 'python').name)[:NAME_CHARS_MAX]} {os.getpid()}"

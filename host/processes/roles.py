@@ -20,6 +20,7 @@ from perdure.actors.sessions.server import Server
 from perdure.events.errors import NotRunning, PerdureError, StoreLocked, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
 from perdure.processes.member import OWNER_WAIT_S
+from perdure.processes.noted_folder import NotedFolder
 from perdure.processes.role_rules import Act, Event, State, step
 from perdure.processes.to_owner.waiting import SPOOL_AFTER_S
 from perdure.store.disk.background_thread import BackgroundThread
@@ -112,6 +113,7 @@ class Roles:
         self._given_up: Callable[[], bool] = lambda: False
         self._not_before_s = 0.0
         """It does not try the lock before: it has just let the folder go."""
+        self._folder = NotedFolder(store)
         self._failure: PerdureError | None = None
         """Why this process could not become the owner when it tried last."""
 
@@ -198,6 +200,7 @@ class Roles:
                 logger.debug("role: %s, so %s", event.value, self.state.value)
             if self.state is State.MEMBER and before is not self.state and (system := self._system()) is not None:
                 logger.info("this process (%d) is a member: process %s owns the folder", os.getpid(), self.member.connection.pid)
+                self._folder.note()
                 system.inner.belong(self.member)
                 if self.deputy is not None:
                     self.deputy.follow()
@@ -246,16 +249,16 @@ class Roles:
         if self._ownership == "auto" and self.member.connection.exchange.refusal:
             time.sleep(PREFERRED_S)
         try:
-            self._store.lock()
+            self._folder.lock()
         except StoreLocked as locked:
             self._failure = locked
             if locked.pid == os.getpid():
                 raise
             return Event.LOCK_HELD
         except StoreUnavailable as error:
-            self._failure = error
-            if self._thread is not None:
+            if self._thread is not None and str(error) != str(self._failure):
                 logger.warning("this process cannot own the folder: %s", error)
+            self._failure = error
             return Event.LOCK_HELD
         return Event.LOCK_TAKEN
 
@@ -272,7 +275,7 @@ class Roles:
         if system is None:
             return None
         try:
-            store.lock()
+            self._folder.lock()
         except (StoreLocked, StoreUnavailable):
             return None
         try:
@@ -288,9 +291,8 @@ class Roles:
 
     def _recover(self) -> Event:
         """Become the owner; the socket is there before the log is read, so that other processes wait in line."""
-        began_s = time.monotonic()
+        began_s, member, store = time.monotonic(), self.member, self._store
         server: Server | None = None
-        member, store = self.member, self._store
         try:
             member.leave()
             system = self._system()
@@ -316,11 +318,11 @@ class Roles:
             if self._thread is not None:
                 logger.error("this process could not take over the folder %s: %s", store.path, error)  # noqa: TRY400 - it says all
             return Event.FAILED
-        pending = member.runtime.pending
-        for request in list(pending.outstanding.values()):
+        for request in list(member.runtime.pending.outstanding.values()):
             if request.target == OWNER:
-                pending.settle(request, False if isinstance(request.command, HandOver) else engine.run_figures())
+                member.runtime.pending.settle(request, False if isinstance(request.command, HandOver) else engine.run_figures())
         self._failure = None
+        self._folder.note()
         took_s = time.monotonic() - began_s
         logger.info("this process (%d) owns the folder %s from now on; that took %.3f s", os.getpid(), store.path, took_s)
         return Event.RECOVERED

@@ -38,6 +38,8 @@ __all__ = ["Drafts"]
 HEADERS_MAX = 64
 HEADER_CHARS_MAX = 8192
 PRIORITY_MAX = 1000
+OPTIONS_ELSEWHERE = {"timeout": "call", "keys": "publish_many", "ids": "publish_many"}
+"""Options of calls that publish which are no options of a message; named where they may be meant."""
 PLAIN_POLICY = ("replace", 0, 0)
 
 
@@ -81,7 +83,11 @@ class Drafts(StoredPayloads):
             UnknownMessageType: it is not a class, or has no stable name.
             InvalidMessage: as `handled`.
         """
-        return self.handled(cls) if isinstance(cls, type) else self.names.name(cls)
+        if not isinstance(cls, type):
+            return self.names.name(cls)
+        name = self.handled(cls)
+        self.names.keep(name, cls)
+        return name
 
     def handled(self, kind: type | str) -> str:
         """Return the name of a type that a handler or a manual consumer takes; `kind` is the class, or its name.
@@ -127,7 +133,7 @@ class Drafts(StoredPayloads):
             TypeError: there is no such option.
         """
         if others:
-            raise TypeError(no_such_option("publish", next(iter(others)), PublishOptions.__annotations__))
+            raise TypeError(no_such_option("publish", min(others), PublishOptions.__annotations__, OPTIONS_ELSEWHERE))
         type_name = self.names.name(type(message), self._check_type)
         ident = self.ids.one() if id is None else check_label("id", id)
         payload = self.fidelity.encode(message)

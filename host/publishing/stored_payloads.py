@@ -81,7 +81,7 @@ class StoredPayloads:
             InvalidMessage, PayloadTooLarge: the result cannot be kept.
         """
         try:
-            name = self.names.name(type(value))
+            name = self.names.name_of_result(type(value))
         except UnknownMessageType:
             name = "object"  # an object of a class without a stable name comes back as plain data
         try:

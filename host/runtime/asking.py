@@ -54,8 +54,8 @@ class Asking(ABC):
         NotRunning: all that return something, where nothing answers.
     """
 
-    _checked_out_types: set[str]
-    """The types of which a message was checked out by hand, or tried to be: something consumes them here."""
+    _checked_out_types: dict[str, None]
+    """The types of which a message was checked out by hand, or tried to be: something consumes them here. Bounded by `remember`."""
 
     @property
     @abstractmethod

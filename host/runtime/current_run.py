@@ -5,7 +5,6 @@ Not here: starting and stopping a run (`perdure.system`), and asking actors (`en
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.messages import Wake
@@ -153,12 +152,10 @@ class Running(Asking):
         actor = self.runtime.directory.actors.get("event_loop")
         if not isinstance(actor, EventLoop):
             return
-        try:
-            here = asyncio.get_running_loop()
-        except RuntimeError:
+        if not actor.runs_here():
             return
         pools = [pool for name in list(types) if (pool := self.runtime.pools.by_type.get(name)) is not None]
-        if here is actor.loop and any(pool.needs_loop for pool in pools):
+        if any(pool.needs_loop for pool in pools):
             msg = f"{call}: it would block the event loop that its handlers run on; use `await system.{instead}(...)`"
             raise WouldDeadlock(msg)
 

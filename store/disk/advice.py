@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 
-__all__ = ["with_advice"]
+__all__ = ["ADVICE", "with_advice"]
 
 _ROOM = "Make room on its file system, or raise the quota"
 _RIGHTS = "Check that this user may use it: its permissions, and those of the folders above"
@@ -26,6 +26,7 @@ ADVICE = {
     errno.ENODEV: _DEVICE,
     errno.ESTALE: "The file server no longer knows it: mount it anew",
     errno.ENOENT: "Check the path",
+    errno.EISDIR: "Check the path: a folder is there, where a file should be",
     errno.ENOTDIR: "Check the path: one of its parts is a file",
     errno.ELOOP: "Check the path: one of its parts is a link that is not followed",
     errno.ENAMETOOLONG: "Choose a shorter path",

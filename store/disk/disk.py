@@ -61,6 +61,13 @@ class Disk:
         except FileNotFoundError:
             return None
 
+    def folder_status(self, folder: Path) -> FileStatus | None:
+        """Return which folder a path leads to by its name, following links; None if there is none."""
+        try:
+            return FileStatus.of(os.stat(folder))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
     def is_unchanged(self, path: Path, status: FileStatus, size: int) -> bool:
         """Return whether a path in the opened folder still leads to a file of a size; False if unknown. One system call."""
         opened = self._opened

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from perdure.events.errors import PerdureError, StoreCorrupt, StoreLocked
+from perdure.events.keyword_options import tells_misspelt
 from perdure.events.loggers import GuardedLogger
 from perdure.events.public_names import public
 from perdure.events.seconds import checked_seconds, plain_number
@@ -79,6 +80,7 @@ class PostgresStore(PartitionWriter, ReadsThrough[PostgresReader]):
         drop_history: drop the events that no kept snapshot needs.
     """
 
+    @tells_misspelt("PostgresStore")
     def __init__(
         self,
         dsn: str,

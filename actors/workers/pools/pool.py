@@ -74,6 +74,10 @@ class WorkerDelivery(Claimed, eq=False):
     started_us: int = 0
     extended_until_us: int = 0
     """If not 0, the holder asked for more time than its handler's usual."""
+    asking: set[Any] | None = None
+    """The answers that its handler waits for, of heartbeats and calls of `extend`; None: there was none."""
+    sign_us: int = 0
+    """If not 0, when its handler's last heartbeat was answered."""
     lost: bool = False
     """The lease is gone; the handler's outcome will not count."""
     guard: threading.Lock | None = None

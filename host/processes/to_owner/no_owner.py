@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from perdure.actors.requests.submit_batch import SubmitBatch
 from perdure.events.commands import Publish
 from perdure.events.errors import NotRunning, PublishTimeout
+from perdure.store.disk.advice import ADVICE
 from perdure.store.disk.folder_lock import live_owner
 
 if TYPE_CHECKING:
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from perdure.events.errors import PerdureError
 
 __all__ = ["NoAnswer", "not_taken", "unanswered", "why_no_answer"]
+
+
+OF_THIS_PROCESS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Errors of a connection that say nothing of the owner."""
 
 
 class NoAnswer(NamedTuple):
@@ -45,6 +50,9 @@ def why_no_answer(folder: Path, pid: int | None, refusal: str, last_error: str, 
             f"{process}, which owns the folder {folder}, does not answer",
             f"If it is stopped, `kill -CONT {pid or 'PID'}` lets it go on; if it is busy, or reads a long log, try again later.",
         )
+    for number in OF_THIS_PROCESS:
+        if last_error.endswith(os.strerror(number)):
+            return NoAnswer(f"this process cannot connect to the owner of the folder {folder}: {last_error}", f"{ADVICE[number]}.")
     owner = live_owner(folder)
     if owner is not None:
         return NoAnswer(

@@ -76,7 +76,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert delivery is not None
         delivery.heartbeat(5, EVIL)
         delivery.reject(EVIL)
-        system.drafts.names.add(EVIL, Job)
+        system.drafts.names.keep(EVIL, Job)
         for n in range(3):
             system.publish_drafts([system.drafts.draft(Job(n))._replace(type=EVIL)])
         again = system.checkout(EVIL)

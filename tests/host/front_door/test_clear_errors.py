@@ -68,6 +68,40 @@ def test_error_of_a_misspelt_handler_option_lists_those_there_are(call: str) -> 
         calls[call]()
 
 
+@pytest.mark.parametrize(
+    ("call", "wrong", "meant"),
+    [
+        ("batch_handler", "sise", "size"),
+        ("every", "misssed", "missed"),
+        ("every", "prioritty", "priority"),
+        ("System", "shard", "shared"),
+        ("Options", "segmentbytes", "segment_bytes"),
+        ("connect", "timout", "timeout"),
+        ("Cluster", "partition", "partitions"),
+        ("PostgresStore", "leese", "lease"),
+        ("publish", "timout", "timeout"),
+        ("publish", "idss", "ids"),
+    ],
+)
+def test_error_of_any_misspelt_option_names_the_likeliest_meant(call: str, wrong: str, meant: str, folder: Path) -> None:
+    options: dict[str, Any] = {wrong: 1}
+    system = SimulatedSystem()
+    calls: dict[str, Any] = {
+        "batch_handler": lambda: perdure.Handlers().batch_handler(Job, **options),
+        "every": lambda: perdure.Handlers().every(60.0, **options)(lambda tick: None),
+        "System": lambda: perdure.System(folder, **options),
+        "Options": lambda: perdure.Options(**options),
+        "connect": lambda: perdure.connect(folder, **options),
+        "Cluster": lambda: perdure.Cluster("postgresql://nowhere", **options),
+        "PostgresStore": lambda: perdure.PostgresStore("postgresql://nowhere", **options),
+        "publish": lambda: system.publish(Job(1), **options),
+    }
+    text = rf"^{call}: there is no option '{wrong}', did you mean '{meant}'( of \w+)?\? There are: "
+    with system, pytest.raises(TypeError, match=text) as told:
+        calls[call]()
+    assert ", " in str(told.value).partition("There are: ")[2]
+
+
 @pytest.mark.parametrize("codec", [perdure.MessagePack(), perdure.CloudPickle(key=b"k" * 32)])
 def test_error_of_a_result_that_cannot_be_encoded_says_result(codec: Any) -> None:
     system = SimulatedSystem(codec=codec)

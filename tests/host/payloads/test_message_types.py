@@ -262,6 +262,19 @@ UNDECODABLE = [
 ]
 
 
+@pytest.mark.parametrize("cls", [Undecorated, UndecoratedLeft, of(list[UndecoratedLeft]), NoMessage])
+def test_a_class_that_lacks_its_decorator_is_told_of_that_alone(cls: type) -> None:
+    with pytest.raises(perdure.InvalidMessage, match=r"decorate it.* with @\w+") as told:
+        perdure.System(store=perdure.MemoryStore()).handler(cls)
+    assert "plain fields" not in str(told.value)
+
+
+def test_an_object_within_that_lacks_its_decorator_is_told_of_that_alone() -> None:
+    with perdure.System(store=perdure.MemoryStore()) as system, pytest.raises(perdure.InvalidMessage, match="decorate it") as told:
+        system.publish(of(typing.Any)(NoMessage()))
+    assert "plain fields" not in str(told.value)
+
+
 @pytest.mark.parametrize(("cls", "error"), UNDECODABLE)
 def test_type_that_cannot_be_decoded_is_refused_at_registration_and_at_publish(cls: type, error: str) -> None:
     """No handler could be given one: told with field and type, before a worker dies of it."""

@@ -43,3 +43,13 @@ def test_handler_gets_no_more_time_than_it_asked_for() -> None:
     assert overdue(asked, LEASED, 100, 100) == 300, "the lease that ran out is the one from before"
     assert overdue(asked, LEASED, 400, 400) is End.SILENT
     assert overdue(Attempt(30, 100, asked_until_us=90), LEASED, 120, 120) is End.SILENT, "it asked for less than it had"
+
+
+def test_the_time_for_which_a_heartbeat_waits_for_the_disk_is_no_silence() -> None:
+    assert overdue(Attempt(30, 100, sign_us=500), LEASED, 300, 500) == 100, "it waits for its answer"
+    assert overdue(Attempt(30, 100, sign_us=500), LEASED, 300, 590) == 10, "its lease counts from the answer"
+    assert overdue(Attempt(30, 100, sign_us=500), LEASED, 600, 600) is End.SILENT
+    assert overdue(Attempt(30, 100, sign_us=200), BOTH, 200, 200) == 80, "up to its timeout, and no longer"
+    assert overdue(Attempt(30, 100, sign_us=280), BOTH, 280, 280) is End.TIMED_OUT
+    assert overdue(Attempt(30, 100, asked_until_us=400, sign_us=290), BOTH, 300, 300) == 90, "or to what it asked for"
+    assert overdue(Attempt(30, 50, sign_us=80), TIMED, 80, 80) is End.TIMED_OUT

@@ -12,6 +12,8 @@ import attrs
 import pytest
 
 import perdure
+from perdure.store import SegmentStore
+from perdure.store.disk.disk import Disk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,6 +50,58 @@ def test_heartbeats_keep_the_lease(folder: Path, clock: perdure.ManualClock, col
         system.drain(timeout=10)
         assert collected.items == [1]
         assert event_names(system, ident) == ["Published", "Leased", *["Progressed"] * 5, "Completed"]
+
+
+class HeldDisk(Disk):
+    """Syncs of a log take for as long as it is held."""
+
+    def __init__(self) -> None:
+        self.goes_on, self.is_syncing = threading.Event(), threading.Event()
+        self.goes_on.set()
+
+    def sync_data(self, fd: int) -> None:
+        self.is_syncing.set()
+        self.goes_on.wait(30.0)
+        super().sync_data(fd)
+
+
+def test_a_heartbeat_that_waits_for_a_slow_disk_keeps_the_lease(
+    folder: Path, clock: perdure.ManualClock, collected: Collected, until: Until
+) -> None:
+    disk = HeldDisk()
+    system = perdure.System(store=SegmentStore(folder, disk=disk), clock=clock)
+    begun, may_beat, may_end = threading.Event(), threading.Event(), threading.Event()
+
+    @system.handler(Job, lease=10.0, renew=False, parallelism=2)
+    def handle(job: Job, ctx: perdure.Context) -> None:
+        if job.name == "other":
+            return
+        begun.set()
+        may_beat.wait(30.0)
+        ctx.heartbeat(50)
+        may_end.wait(30.0)
+        collected.add(ctx.attempt)
+
+    with system:
+        ident = system.publish(Job("a"))
+        assert begun.wait(30.0)
+        disk.is_syncing.clear()
+        disk.goes_on.clear()
+        other = system.submit(Job("other"))
+        assert disk.is_syncing.wait(30.0)
+        may_beat.set()
+        assert system._engine is not None
+        pool = next(iter(system._engine.runtime.pools.by_type.values()))
+        until(lambda: any(delivery.asking for delivery in pool.open.values()))
+        clock.advance(30)
+        disk.goes_on.set()
+        other.result(30.0)
+        until(lambda: {"LeaseExtended", "LeaseExpired"} & set(event_names(system, ident)))
+        may_end.set()
+        system.drain(timeout=30)
+        assert collected.items == [1]
+        assert event_names(system, ident)[:4] == ["Published", "Leased", "Progressed", "LeaseExtended"]
+        assert "LeaseExpired" not in event_names(system, ident)
 
 
 def test_silence_loses_the_lease(folder: Path, clock: perdure.ManualClock, collected: Collected, until: Until) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from pathlib import Path
 
@@ -10,6 +12,18 @@ import pytest
 from perdure.processes.to_owner.no_owner import NoAnswer, why_no_answer
 
 FOLDER = Path("orders")
+
+
+def test_an_error_of_this_process_is_not_taken_for_a_missing_owner() -> None:
+    for number, says in (
+        (errno.EMFILE, r"Too many open files\. Close files .*`ulimit -n`\)\.$"),
+        (errno.ENOMEM, r"Cannot allocate memory\. Give this process more memory\.$"),
+    ):
+        found = why_no_answer(FOLDER, None, "", f"orders/owner.sock: {os.strerror(number)}", is_connected=False)
+        assert re.match(
+            rf"this process cannot connect to the owner of the folder orders: orders/owner\.sock: {says}",
+            f"{found.why}. {found.advice}",
+        )
 
 
 @pytest.mark.parametrize(

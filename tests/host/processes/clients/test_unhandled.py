@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -108,6 +110,24 @@ def test_a_member_is_told_when_it_joins(folder: Path, start: Callable[[], Progra
             member.drain(0.01)
 
 
+def test_the_class_of_a_result_is_not_warned_of(folder: Path, until: Until, caplog: pytest.LogCaptureFixture) -> None:
+    with perdure.System(folder, shared=True) as owner:
+        owner.handler(RUN)(lambda _: None)
+        member = perdure.System(folder, shared=True, ownership="never")
+        member.handler(OTHER)(lambda letter: IMPORTED(letter.number))
+        with member:
+            until(lambda: "post.Letter" in owner.admin.handlers())
+            assert owner.call(OTHER(4), timeout=PATIENCE_S) == {"number": 4}
+            owner.handler(named("post.Third"))(lambda _: None)
+            until(lambda: "post.Third" in member._handled)
+            assert warnings(caplog) == []
+            member.publish(IMPORTED(5))  # now it is a message
+            owner.handler(named("post.Fourth"))(lambda _: None)
+            until(lambda: warnings(caplog))
+            (warning,) = warnings(caplog)
+            assert warning.startswith("messages of type post.Parcel are handled by no process of this folder")
+
+
 def test_a_handler_of_any_process_answers_calls(folder: Path, start: Callable[[], Program], until: Until) -> None:
     with perdure.System(folder, shared=True) as owner, perdure.connect(folder) as client:
         start()
@@ -116,3 +136,45 @@ def test_a_handler_of_any_process_answers_calls(folder: Path, start: Callable[[]
         assert client.call(Quote(21), timeout=PATIENCE_S) == 42
         client.publish(Order(1))
         client.drain(PATIENCE_S)
+
+
+SPAWNING = """
+import multiprocessing, sys, attrs, perdure
+
+@attrs.frozen
+class Job:
+    number: int
+
+def publish(folder):
+    with perdure.connect(folder) as client:
+        client.publish(Job(1))
+        assert client.call(Job(2), timeout=60) == 2
+    system = perdure.System(folder, shared=True, ownership="never")
+    system.every(3600.0)(tick)
+    with system:
+        handled = sorted(system.admin.handlers())
+        assert len(handled) == 2 and all("__main__." in name for name in handled), handled
+
+def tick(t):
+    pass
+
+if __name__ == "__main__":
+    system = perdure.System(sys.argv[1], shared=True)
+    system.handler(Job)(lambda job: job.number)
+    with system:
+        child = multiprocessing.get_context(sys.argv[2]).Process(target=publish, args=(sys.argv[1],))
+        child.start()
+        child.join(60)
+        system.drain(60)
+        print(child.exitcode, system.admin.metrics().completed)
+"""
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_class_of_the_main_program_has_one_name_in_children_of_multiprocessing(folder: Path, tmp_path: Path, method: str) -> None:
+    program = tmp_path / "spawning.py"
+    program.write_text(SPAWNING)
+    ran = subprocess.run(
+        [sys.executable, str(program), str(folder), method], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (ran.stdout.split(), ran.stderr) == (["0", "2"], "")

@@ -66,6 +66,29 @@ def test_a_member_does_all_that_an_owner_does(member: perdure.System) -> None:
         pass
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_member_does_not_own_another_folder_than_that_of_its_owner(
+    start: Start, folder: Path, caplog: pytest.LogCaptureFixture, *, replaced: bool
+) -> None:
+    """It made an empty log under the name of the one that was moved, and took publishes there."""
+    owner, moved = start(), folder.with_name("moved")
+    with shop(str(folder)) as member:
+        assert member.role == "member"
+        waiting = member.publish(Order(1), delay=1000)
+        folder.rename(moved)
+        if replaced:
+            folder.mkdir(mode=0o700)
+        owner.kill()
+        wait_until(lambda: any("was moved, deleted or replaced" in record.getMessage() for record in caplog.records))
+        assert not any(folder.glob("*.seg"))
+        if replaced:
+            folder.rmdir()
+        assert not folder.exists()
+        moved.rename(folder)
+        wait_until(lambda: role_of(member) == "owner")
+        assert member.state(waiting).status == "delayed"
+
+
 def test_a_member_begins_nothing_from_before_until_it_has_read_the_log_as_the_next_owner(
     start: Start, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
