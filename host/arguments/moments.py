@@ -31,8 +31,11 @@ AWARE = "for example datetime.now(datetime.UTC); .replace(tzinfo=datetime.UTC) m
 
 
 def moment(at_us: int) -> dt.datetime:
-    """Return microseconds since the epoch as an aware datetime in UTC."""
-    return EPOCH + at_us * MICROSECOND
+    """Return microseconds since the epoch as an aware datetime in UTC; the last one that there is for a time beyond the year 9999.
+
+    No publish of this version writes such a time, but a row that another program wrote may have one.
+    """
+    return EPOCH + min(at_us, SECONDS_END * 1_000_000 - 1) * MICROSECOND
 
 
 class WrongType(InvalidMessage, TypeError):

@@ -146,6 +146,23 @@ def test_a_draft_with_one_is_read_as_it_was_written() -> None:
         assert read_draft(written_draft(draft)) == draft
 
 
+def test_a_row_of_the_outbox_that_is_due_beyond_the_year_9999_can_be_looked_at(tmp_path: Path) -> None:
+    """No option makes one; another program that writes the table can. `state` and `explain` raised OverflowError."""
+    database = tmp_path / "shop.db"
+    with perdure.System(store=perdure.MemoryStore()) as system, sqlite3.connect(database) as connection:
+        perdure.Outbox(connection).create_table()
+        row = written_draft(Draft("late", "t", b"p", due_us=1 << 62, expires_us=(1 << 63) - 1))
+        connection.execute(f"INSERT INTO {TABLE} (id, draft) VALUES ('late', ?)", (row,))  # noqa: S608
+        connection.commit()
+        assert perdure.OutboxRelay(system, lambda: sqlite3.connect(database)).relay_once() == 1
+        state = system.state("late")
+        assert state.due is not None
+        assert state.expires is not None
+        assert (state.status, state.due.year, state.expires.year) == ("delayed", 9999, 9999)
+        assert "9999" in system.audit.explain("late")
+        assert system.cancel("late")
+
+
 @pytest.mark.parametrize(
     "row",
     [

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from perdure.arguments.moments import moment as moment_of
 from perdure.console.drawing.gantt import lasting
 from perdure.events.public_names import with_public_names
 from perdure.payloads.codecs import MessagePack
@@ -56,14 +57,14 @@ def when(at: int | dt.datetime | None) -> Markup | str:
     """Return a moment (microseconds since the epoch, or aware) as an element that holds it exactly, in UTC."""
     if not at:
         return NONE
-    exact = at if isinstance(at, dt.datetime) else dt.datetime.fromtimestamp(at / 1e6, dt.UTC)
+    exact = at if isinstance(at, dt.datetime) else moment_of(int(at))
     text = f"{exact:%Y-%m-%d %H:%M:%S}"
     return Markup(f'<time datetime="{exact:%Y-%m-%dT%H:%M:%S.%f}Z">{text}</time>')  # noqa: S704 - digits alone
 
 
 def moment(at_us: int) -> str:
     """Return a moment (microseconds since the epoch) as plain text, in UTC."""
-    return f"{dt.datetime.fromtimestamp(at_us / 1e6, dt.UTC):%Y-%m-%d %H:%M:%S}"
+    return f"{moment_of(at_us):%Y-%m-%d %H:%M:%S}"
 
 
 def duration(seconds: float | None) -> str:
