@@ -25,7 +25,9 @@ __all__ = ["OwnersFacts", "without_policy_where_unknown"]
 
 logger = GuardedLogger("perdure")
 NOTICED_MAX = 100
-"""Types that a process is warned of: a host may make a class for each of its requests."""
+"""Types that a process is warned of at once, and remembers: a host may make a class for each of its requests."""
+AGAIN_US = 60_000_000
+"""Between two warnings beyond that: what is new much later, a deploy's mistake say, is still said."""
 
 
 class OwnersFacts:
@@ -47,7 +49,10 @@ class OwnersFacts:
         """An owner has told them, or this process became the owner."""
         self.handled: dict[str, int] = {}
         """By type that has a handler, in whatever process: how often its messages are tried again."""
-        self._noticed: set[str] = set()
+        self._noticed: dict[str, None] = {}
+        """The types that this process was warned of last, the oldest first."""
+        self._noticed_us = 0
+        """When it was warned last."""
 
     def take(self, facts: dict[str, Any]) -> None:
         """Take what the owner says of itself.
@@ -73,10 +78,16 @@ class OwnersFacts:
 
     def notice(self, type_name: str) -> None:
         """Warn once of a type that this process uses and no process handles, where a class of the same name is handled."""
-        if not self.are_known or type_name in self._noticed or type_name in self._own or len(self._noticed) >= NOTICED_MAX:
+        if not self.are_known or type_name in self._noticed or type_name in self._own:
+            return
+        now_us = self._drafts.clock.now_us()
+        if len(self._noticed) >= NOTICED_MAX and 0 <= now_us - self._noticed_us < AGAIN_US:
             return
         if alike := namesake(type_name, self.handled):
-            self._noticed.add(type_name)
+            is_first_time_full = len(self._noticed) == NOTICED_MAX - 1
+            if len(self._noticed) >= NOTICED_MAX:
+                self._noticed.pop([*self._noticed][0], None)  # noqa: RUF015 - a copy: other threads notice, too
+            self._noticed[type_name], self._noticed_us = None, now_us
             logger.warning(
                 "messages of type %s are handled by no process of this folder; there is a handler for %s. If that is the same "
                 'class, give it a name that does not depend on its module: @perdure.message(name="%s"). A file that is run is '
@@ -85,8 +96,8 @@ class OwnersFacts:
                 inert(alike),
                 inert(type_name),
             )
-            if len(self._noticed) == NOTICED_MAX:
-                logger.warning("that was said of %d types, and is said of no further one in this process", NOTICED_MAX)
+            if is_first_time_full:
+                logger.warning("that was said of %d types, and is said of further ones once a minute at most", NOTICED_MAX)
 
     def knows_policy(self, type_name: str) -> bool:
         """Return whether it is known what becomes of a key of this type."""

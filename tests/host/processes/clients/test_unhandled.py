@@ -83,7 +83,7 @@ def test_a_message_that_is_refused_is_not_warned_of(folder: Path, caplog: pytest
         assert warnings(caplog) == []
 
 
-def test_a_client_that_makes_a_type_for_each_request_is_warned_of_some(
+def test_a_client_that_makes_a_type_for_each_request_is_warned_of_some_and_later_of_one_a_minute(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(facts, "NOTICED_MAX", 3)
@@ -94,7 +94,16 @@ def test_a_client_that_makes_a_type_for_each_request_is_warned_of_some(
             client.publish(named(f"post{number}.Parcel")(number))
         *told, last = warnings(caplog)
         assert len(told) == 3
-        assert last == "that was said of 3 types, and is said of no further one in this process"
+        assert last == "that was said of 3 types, and is said of further ones once a minute at most"
+        known, now_us = client._facts._noticed, client.clock.now_us()
+        for minute in range(1, 5):
+            caplog.clear()
+            monkeypatch.setattr(client.clock, "now_us", lambda at_us=now_us + minute * facts.AGAIN_US: at_us)
+            for number in range(10):
+                client.publish(named(f"minute{minute}_{number}.Parcel")(number))
+            (warning,) = warnings(caplog)
+            assert f"minute{minute}_0.Parcel" in warning
+            assert len(known) == 3
 
 
 def test_a_member_is_told_when_it_joins(folder: Path, start: Callable[[], Program], caplog: pytest.LogCaptureFixture) -> None:
