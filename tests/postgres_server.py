@@ -14,6 +14,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -118,7 +119,15 @@ class Server:
 
     def pause_wal_writer(self) -> None:
         """Suspend the process that flushes what was committed asynchronously, so that a crash loses it for sure."""
-        os.kill(self._wal_writer(), signal.SIGSTOP)
+        idle = "SELECT wait_event = 'WalWriterMain' FROM pg_stat_activity WHERE backend_type = 'walwriter'"
+        until_s = time.monotonic() + PATIENCE_S
+        while True:
+            os.kill(self._wal_writer(), signal.SIGSTOP)
+            if self.run(idle) == [(True,)]:
+                return
+            self.resume_wal_writer()  # it was at work, and would hold a lock that each commit waits for
+            assert time.monotonic() < until_s
+            time.sleep(0.01)
 
     def resume_wal_writer(self) -> None:
         """Let it go on."""
