@@ -18,7 +18,7 @@ import attrs
 from perdure.console.asked import KEPT_S, Asked
 from perdure.console.counting import Counts
 from perdure.console.log.live import Live
-from perdure.console.log.past import Past
+from perdure.console.log.past import WAIT_S, Past
 from perdure.console.log.walk import walk
 from perdure.events.errors import InvalidMessage
 from perdure.events.seconds import shown
@@ -210,10 +210,13 @@ class Console:
         return self._open_payloads if isinstance(self._open_payloads, bool) else type_name in self._open_payloads
 
     @contextmanager
-    def view(self, at: str = "", *, budget_s: float | None = None) -> Iterator[View]:
+    def view(self, at: str = "", *, budget_s: float | None = None, wait_s: float = WAIT_S) -> Iterator[View]:
         """Keep a view of the log within this block: of now, or of the moment that a text names.
 
-        `budget_s`: for how long a view of now follows the log first; see `Live.looked_at`.
+        Args:
+            at: the moment.
+            budget_s: for how long a view of now follows the log first; see `Live.looked_at`.
+            wait_s: how long a past moment is waited for that is not folded yet.
 
         Raises:
             InvalidMessage: the text names no moment.
@@ -229,7 +232,7 @@ class Console:
         with live.looked_at(0.0):
             seq = self._seq_of(at)
         with self.past.lock:
-            fold = self.past.at(seq)
+            fold = self.past.at(seq, wait_s)
             with live.looked_at(0.0):
                 yield View(self.reader, fold.states, fold.groups, live.index, live, is_past=True)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from perdure.events.codec.snapshot import States
     from perdure.store import LogReader
 
-__all__ = ["Past", "PastFold"]
+__all__ = ["WAIT_S", "Past", "PastFold"]
 
 logger = GuardedLogger("perdure")
 

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["WholePage", "whole_overview"]
 
-OPENING_S = 0.15
-"""How long the page waits in all for partitions that are read for the first time."""
+OPENING_S = 0.1
+"""How long the page waits in all for partitions that are read for the first time, or for a past moment."""
 ALERTS_MAX = 12
 TYPES_SHOWN = 30
 COUNTS = ("ready", "in_flight", "delayed", "held", "dead", "published", "completed", "failed")
@@ -130,9 +130,10 @@ def whole_overview(page: WholePage) -> None:
         row = PartitionRow(number=console.number or 0, owner=owners.get(console.number or 0))
         page.rows.append(row)
         try:
-            if not console.live.is_open and time.monotonic() - began_s > OPENING_S:
+            left_s = max(0.0, began_s + OPENING_S - time.monotonic())
+            if not left_s and not console.live.is_open:
                 raise console.live.opening
-            with console.view(page.at, budget_s=0.0) as view:
+            with console.view(page.at, budget_s=0.0, wait_s=left_s) as view:
                 part = _part(page, console, view)
                 row.seq, row.at_us = view.seq, view.at_us
                 for of_type in type_rows(view, view.at_us if view.is_past else now_us):
