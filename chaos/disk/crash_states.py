@@ -25,11 +25,12 @@ from perdure.store import SegmentStore, Snapshot
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["CrashCheck", "PowerCuts", "appends", "appends_through_a_kill", "appends_through_faults"]
+__all__ = ["CrashCheck", "PowerCuts", "appends", "appends_through_a_kill", "appends_through_faults", "disk_after_power_cut"]
 
 SECTOR = 512
 EXHAUSTIVE = 6
 """Up to so many pending operations are tried in every combination; of more, prefixes and samples."""
+DRAWN_MAX = 64
 
 T = TypeVar("T")
 
@@ -299,3 +300,9 @@ def appends(
         store.close()
 
     return workload
+
+
+def disk_after_power_cut(disk: MemoryDisk, seed: int) -> MemoryDisk:
+    """Return one of the disks that a power cut at this moment could leave, drawn from its first `DRAWN_MAX` states."""
+    rng = random.Random(seed)
+    return rng.choice(list(itertools.islice(PowerCuts(rng, samples=2).states(disk), DRAWN_MAX)))

@@ -77,6 +77,14 @@ class MemoryLock:
             self._disk.owner = None
 
 
+class _ClaimedFile(io.BytesIO):
+    """A file that is read and claimed."""
+
+    def __init__(self, of: File) -> None:
+        super().__init__(bytes(of.seen))
+        self.of = of
+
+
 class MemoryDisk(Disk):
     """One folder of files in memory. For use by one thread, or by actors that run one at a time."""
 
@@ -98,6 +106,8 @@ class MemoryDisk(Disk):
         self.faults: list[Fault] = []
         self.before_each: Callable[[str], None] = lambda _name: None
         """Called before each operation that changes something, with its name. It may raise `PowerCut`."""
+        self.claims: list[BinaryIO] = []
+        """What holds a claim on a file until it is closed. They end with the process that has them: see `end_claims`."""
         self._fds: dict[int, File] = {}
         self._next_fd = 1000
 
@@ -192,12 +202,18 @@ class MemoryDisk(Disk):
         return io.BytesIO(bytes(self._file(path).seen))
 
     def open_claimed(self, path: Path) -> BinaryIO:
-        """See `Disk.open_claimed`: one process at a time uses a disk in memory."""
-        return self.open_read(path)
+        """See `Disk.open_claimed`. A writer never holds a claim here: it appends in one turn."""
+        file = _ClaimedFile(self._file(path))
+        self.claims.append(file)
+        return file
 
-    def claim(self, _fd: int, /) -> bool:
+    def claim(self, fd: int) -> bool:
         """See `Disk.claim`."""
-        return True
+        return not any(isinstance(one, _ClaimedFile) and not one.closed and one.of is self._fds[fd] for one in self.claims)
+
+    def end_claims(self) -> None:
+        """End all claims, as the death of the process does that had them."""
+        self.claims.clear()
 
     def let_go(self, fd: int) -> None:
         """See `Disk.let_go`."""

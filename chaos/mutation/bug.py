@@ -41,8 +41,8 @@ class Bug:
     place: str
     """The part of perdure that it breaks."""
     tool: str
-    """What must notice it: `simulation`, `clients` and `roles` (scenarios that all have some), `crash states`, or a file of tests,
-    by its path from the root of the source."""
+    """What must notice it: `simulation`, `clients`, `roles` and `spool` (scenarios that all have some), `crash states`, or a file
+    of tests, by its path from the root of the source."""
     effort: int
     """Scenarios or operations within which the tool must notice it; tests run to their end."""
     edits: tuple[Edit, ...]

@@ -31,6 +31,8 @@ def run_tool(tool: str, effort: int, first: int = 0, favoured: Collection[str] =
             return _simulate(range(first, first + effort), favoured, clients=True)
         case "roles":
             return _simulate(range(first, first + effort), favoured, clients=True, roles=True)
+        case "spool":
+            return _simulate(range(first, first + effort), favoured, clients=True, roles=True, spool=True)
         case "crash states":
             return _visit_crash_states(effort)
         case _ if is_test(tool):
@@ -39,12 +41,12 @@ def run_tool(tool: str, effort: int, first: int = 0, favoured: Collection[str] =
     raise ValueError(msg)
 
 
-def _simulate(seeds: range, favoured: Collection[str], *, clients: bool, roles: bool = False) -> str:
+def _simulate(seeds: range, favoured: Collection[str], *, clients: bool, roles: bool = False, spool: bool | None = None) -> str:
     from perdure.chaos.scenarios.plan import draw  # noqa: PLC0415 - see the module's docstring
     from perdure.chaos.scenarios.shrink import failure_of  # noqa: PLC0415 - as above
 
     for seed in seeds:
-        failure = failure_of(draw(seed, clients=clients, roles=roles, favoured=favoured))
+        failure = failure_of(draw(seed, clients=clients, roles=roles, spool=spool, favoured=favoured))
         if failure is not None:
             return f"scenario {seed}: {failure.error}"
     return ""

@@ -12,7 +12,7 @@ import attrs
 from perdure.payloads.type_names import name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from perdure.actors.workers.context import Context
     from perdure.chaos.oracle.recording_system import RecordingSystem
@@ -63,6 +63,11 @@ class HandlerLog:
     calls_here: dict[tuple[str, int], Call] = attrs.field(factory=dict, init=False)
     """Those of the process that runs now."""
     running: list[Call] = attrs.field(factory=list, init=False)
+    spooled: set[str] = attrs.field(factory=set, init=False)
+    """Ids that were spooled when this process began, and for which it had room: no handler of its own begins before they are on
+    record."""
+    has_room: Callable[[int], bool] = attrs.field(default=lambda _messages: True, init=False)
+    """Tells whether the backlog has room for so many more messages."""
     _leased_before: set[tuple[str, int]] = attrs.field(factory=set, init=False)
     """Leases (id, attempt) that earlier processes recorded: a member may still hold one whose frame was lost in a failed sync."""
 
@@ -70,7 +75,7 @@ class HandlerLog:
         """Go on with another process: the calls of the last one are over, and those of members go on."""
         if self.calls:
             self._leased_before.update(self.system.recording.leases)
-        self.system = system
+        self.system, self.spooled = system, set()
         self.running = [call for call in self.running if call.home is not None and not call.ended]
         self.calls_here = {ref: call for ref, call in self.calls.items() if call.home is system}
 
@@ -92,6 +97,11 @@ class HandlerLog:
         call = Call(self.name_of(type(message)), ctx, key, options.get("group"), home, elsewhere)
         if not recording.leases[ref] and not (elsewhere and ref in self._leased_before):
             self.violations.append(f"the handler of {ctx.id} was called before its lease was recorded")
+        if home is None and self.spooled:
+            late = self.spooled - recording.published.keys()
+            if late and self.has_room(len(late)):
+                self.violations.append(f"the handler of {ctx.id} was called before {sorted(late)} was taken in from the spool")
+            self.spooled = set()
         if type(message) in self.paused and not elsewhere:
             self.violations.append(f"the handler of {ctx.id} was called while it was paused")
         self.running = [other for other in self.running if not other.ended]

@@ -64,6 +64,8 @@ class PublisherLog:
     """The client or member that asks at present; None: the system itself is asked."""
     owner: Asker | None = attrs.field(default=None, init=False)
     """The member whose process has become the owner, if one has: its requests are its own."""
+    is_spooled: Callable[[str], bool] = attrs.field(default=lambda _ident: False, init=False)
+    """Tells whether a message is in a spool file, and stays there when the power is cut."""
     _of_clients: list[tuple[str, Future[str], Asker]] = attrs.field(factory=list, init=False)
     """What clients have submitted."""
 
@@ -206,7 +208,8 @@ class PublisherLog:
 
     def _acknowledge(self, ident: str) -> None:
         recording = self.system.recording
-        if recording.openings and not recording.is_durable(ident):  # without: a client hears of it while the next process starts
+        is_kept = recording.is_durable(ident) or self.is_spooled(ident)
+        if recording.openings and not is_kept:  # without: a client hears of it while the next process starts
             self.violations.append(f"{ident} was acknowledged before it was on the disk")
         self.acknowledged.add(ident)
         self.uncertain.discard(ident)

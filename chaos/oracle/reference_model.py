@@ -20,6 +20,8 @@ __all__ = ["BrokenContract", "Item", "ReferenceModel", "require"]
 
 WAITING, DELAYED, LEASED, DEAD, ENDED = "waiting", "delayed", "leased", "dead", "ended"
 FAILURES_MAX = 32
+SPOOLED = "refused when it was taken in from the spool: "
+"""How the reason begins of what was spooled and cannot be accepted."""
 
 
 class BrokenContract(AssertionError):
@@ -222,9 +224,21 @@ class ReferenceModel:
         counted, of_event = (item.uncounted, item.attempts), (event.uncounted, event.attempts + event.uncounted)
         require(of_event == counted, f"dead letter {item.published.id} has attempts {counted}, not {of_event}")
         failures = [note.attempt for note in event.failures]
+        if event.reason.startswith(SPOOLED):
+            self._check_refusal(item, event)
+            item.failures = [0]
         require(failures == item.failures, f"dead letter {item.published.id} lists failures {failures}, not {item.failures}")
         item.letter = event
         self._end(item, "dead", DEAD)
+
+    def _check_refusal(self, item: Item, event: ev.DeadLettered) -> None:
+        """What was spooled is refused when it is taken in only if an ordinary publish would be: its key is held, or busy."""
+        published = event.published
+        require(event.exception == "perdure.DuplicateKey", lambda: f"{event} though its id is not in doubt")
+        require(not item.attempts and item.published.key is None, lambda: f"{event} of a message that was accepted")
+        key = (published.type, published.key or "")
+        is_busy = any(other.key == key for other in self.live.values() if other is not item)
+        require(is_busy or self.held_keys.get(key, 0) > self.at_us, lambda: f"{event} though its key was free")
 
     def _replayed(self, event: ev.Replayed) -> None:
         self.counts["replayed"] += 1

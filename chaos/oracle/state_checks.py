@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from perdure.events.queue.state import QueueState
     from perdure.store import Frame, Snapshot
 
-__all__ = ["OverdueDelays", "check_state", "dead_letter_ids", "is_at_rest"]
+__all__ = ["OverdueDelays", "check_state", "dead_letter_ids", "has_room", "is_at_rest"]
 
 DECIDERS = ("queue", "dispatcher", "dead_letters")
 
@@ -36,6 +36,16 @@ def is_at_rest(system: RecordingSystem) -> bool:
         return False
     deciders = [actors.get(name) for name in DECIDERS]
     return all(d is not None and d.ready and not d.killed and journal.terms.get(d.name) == d.term for d in deciders)
+
+
+def has_room(system: RecordingSystem, messages: int) -> bool:
+    """Tell whether a system's backlog surely has room for so many more messages, and had it a moment ago.
+
+    Since then some may have been handed out, have ended, or have outlived their time; so half of the bound is enough.
+    """
+    queue: Any = system.runtime.directory.actors.get("queue")
+    handed_out = len(system.recording.in_force)
+    return queue is not None and queue.state.waiting + handed_out + messages <= system.options.backlog_max // 2
 
 
 def check_state(system: RecordingSystem) -> None:

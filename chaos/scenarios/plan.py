@@ -15,6 +15,7 @@ from perdure.chaos.scenarios.steps.actions import ACTIONS, Action
 from perdure.chaos.scenarios.steps.clients import CLIENT_STEPS
 from perdure.chaos.scenarios.steps.faults import FAULTS
 from perdure.chaos.scenarios.steps.roles import ROLE_STEPS
+from perdure.chaos.scenarios.steps.spooling import SPOOL_STEPS
 from perdure.chaos.scenarios.steps.takeovers import TAKEOVERS
 
 if TYPE_CHECKING:
@@ -23,12 +24,16 @@ if TYPE_CHECKING:
 __all__ = ["TABLE", "Plan", "Step", "draw"]
 
 OTHERS_STEPS: dict[str, Action] = {**CLIENT_STEPS, **TAKEOVERS}
-TABLE: dict[str, Action] = {**ACTIONS, **FAULTS, **OTHERS_STEPS, **ROLE_STEPS}
+TABLE: dict[str, Action] = {**ACTIONS, **FAULTS, **OTHERS_STEPS, **ROLE_STEPS, **SPOOL_STEPS}
 WITH_CLIENTS = 0.35
 """The share of scenarios in which other processes ask, too, and handle messages."""
 WITH_ROLES = 0.5
 """The share of these in which members become the owner, consume by hand, and share an outbox."""
 ROLES_BESIDE = 0.25
+"""How likely such a step stands before each other one there."""
+WITH_SPOOL = 0.5
+"""The share of these in which a client spools."""
+SPOOL_BESIDE = 0.2
 """How likely such a step stands before each other one there."""
 FAVOUR = 8
 """How many times as often a favoured step is drawn."""
@@ -97,6 +102,7 @@ def draw(
     faults: bool = True,
     clients: bool | None = None,
     roles: bool | None = None,
+    spool: bool | None = None,
     favoured: Collection[str] = (),
 ) -> Plan:
     """Return the plan of a seed, with or without faults.
@@ -107,6 +113,7 @@ def draw(
         faults: Whether something goes wrong in it.
         clients: Whether other processes ask, too. None: in some plans.
         roles: Whether members become the owner and more, where other processes ask and things go wrong. None: in some plans.
+        spool: Whether a client spools where members play such roles. None: in some plans.
         favoured: Names of steps that are drawn `FAVOUR` times as often as they are else.
     """
     rng = random.Random(seed)
@@ -126,7 +133,11 @@ def draw(
     plan = Plan(rng.getrandbits(32), processes, made, small=rng.random() < 0.5)
     plan = _with_clients(plan, random.Random(f"clients of {seed}"), faults=faults, clients=clients, favoured=favoured)
     has_others = faults and any("with_others" in settings for settings in plan.processes)
-    return _with_roles(plan, random.Random(f"roles of {seed}"), roles=roles, favoured=favoured) if has_others else plan
+    if not has_others:
+        return plan
+    plan = _with_roles(plan, random.Random(f"roles of {seed}"), roles=roles, favoured=favoured)
+    has_roles = any("roles" in settings for settings in plan.processes)
+    return _with_spool(plan, random.Random(f"spool of {seed}"), spool=spool, favoured=favoured) if has_roles else plan
 
 
 def _weighted(table: dict[str, Action], favoured: Collection[str]) -> list[str]:
@@ -164,3 +175,19 @@ def _with_roles(plan: Plan, rng: random.Random, *, roles: bool | None, favoured:
         steps.append(step)
     processes = [{**settings, "roles": True, "relays": rng.choice((False, True))} for settings in plan.processes]
     return attrs.evolve(plan, steps=steps, processes=processes)
+
+
+def _with_spool(plan: Plan, rng: random.Random, *, spool: bool | None, favoured: Collection[str]) -> Plan:
+    """Return a plan with steps of a client that spools, or as it is. Drawn apart, as above."""
+    if spool is None:
+        spool = rng.random() < WITH_SPOOL
+    if not spool:
+        return plan
+    names = _weighted(SPOOL_STEPS, favoured)
+    steps: list[Step] = []
+    for step in plan.steps:
+        while rng.random() < SPOOL_BESIDE:
+            name = rng.choice(names)
+            steps.append(Step(name, SPOOL_STEPS[name].draw(rng)))
+        steps.append(step)
+    return attrs.evolve(plan, steps=steps, processes=[{**settings, "spools": True} for settings in plan.processes])

@@ -41,6 +41,7 @@ def promote(sut: SystemUnderTest, n: int, *, grace: float | None = None, is_depu
         return
     sut.end_process()
     sut.disk.owner, sut.disk.faults = None, []
+    sut.disk.end_claims()
     sut.system = cast("RecordingSystem", member.system)
     sut.publisher_log.owner = member
     sut.enter(sut.system)
@@ -61,4 +62,5 @@ def promote(sut: SystemUnderTest, n: int, *, grace: float | None = None, is_depu
     sut.starts_us.append(sut.executor.clock.now_us())
     sut.fault_counts["promoted"] += 1
     sut.fault_counts["promoted while its handlers run"] += has_running
+    sut.spools.note_left(sut.others, sut.fault_counts)
     sut.note_takeover()

@@ -10,6 +10,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
+from perdure.chaos.disk.crash_states import disk_after_power_cut
 from perdure.chaos.disk.memory_disk import Killed, PowerCut
 from perdure.chaos.oracle.history_checks import check_history
 from perdure.chaos.oracle.reference_model import BrokenContract
@@ -17,7 +18,7 @@ from perdure.chaos.oracle.state_checks import OverdueDelays, check_state
 from perdure.chaos.scenarios.messages import Manual
 from perdure.chaos.scenarios.plan import TABLE
 from perdure.chaos.scenarios.simulated_bounds import simulated_bounds
-from perdure.chaos.scenarios.system_under_test import SystemUnderTest, disk_after_power_cut
+from perdure.chaos.scenarios.system_under_test import SystemUnderTest
 from perdure.events.errors import PerdureError, StoreCorrupt, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ class Scenario:
         Raises:
             BrokenContract: the first violation.
         """
-        with simulated_bounds(small=self.plan.small):
+        spools = any("spools" in settings for settings in self.plan.processes)
+        with simulated_bounds(small=self.plan.small, spools=spools):
             self._run()
         return self
 
@@ -131,7 +133,11 @@ class Scenario:
                 break
             self._survive(lambda: sut.system.advance(1.0))
         if sut.plays_roles:
-            self._survive(lambda: sut.system.advance(GONE_S))
+            for _ in range(RESUME_TRIES):  # an owner must live for so long, and messages that kill it may be left
+                sut.trace.append("what is gone is taken back")
+                self._survive(lambda: sut.system.advance(GONE_S))
+                if not sut.trace[-1].startswith("->"):
+                    break
             sut.holdings.check_departed()
             sut.always_relays = True
             self._survive(partial(sut.restart, 5.0))
@@ -149,6 +155,7 @@ class Scenario:
             raise BrokenContract(msg)
         check_state(sut.system)
         sut.others.check_sessions()
+        sut.spools.check_kept()
         sut.end_process()
         check_history(sut.history())
         sut.system.stop()
@@ -161,4 +168,4 @@ class Scenario:
         while (delivery := sut.system.checkout(Manual, lease=1000.0)) is not None:
             delivery.ack()
         now = sut.system.admin.metrics()
-        self._done = not now.ready + now.delayed + now.held + now.in_flight + sut.database.rows()
+        self._done = not now.ready + now.delayed + now.held + now.in_flight + sut.database.rows() + sut.spools.left()

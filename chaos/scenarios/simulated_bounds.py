@@ -12,6 +12,7 @@ from perdure.actors.services import timer
 from perdure.events.queue import deadlines, leasing
 from perdure.events.structures import message_block
 from perdure.runtime import spool_source
+from perdure.store.spool import spool_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,12 +30,20 @@ SMALL = (
 )
 STEADY = ((timer, "LOOK_S", 1e9), (spool_source.SpoolSource, "every_s", 600.0))
 """Simulated time does not jump within a process, and nothing is spooled. Looking whether it did would be half of all turns."""
+SPOOLED = ((spool_source.SpoolSource, "every_s", 20.0),)
+SMALL_SPOOL = (
+    (spool_source, "ROWS_MAX", 3),
+    (spool_file, "FILE_BYTES_MAX", 500),
+    (spool_file, "FOLDER_BYTES_MAX", 2_500),
+    (spool_file, "FILES_MAX", 6),
+)
 
 
 @contextlib.contextmanager
-def simulated_bounds(*, small: bool) -> Iterator[None]:
+def simulated_bounds(*, small: bool, spools: bool = False) -> Iterator[None]:
     """Set the bounds of a scenario, and restore the usual ones at the end. They are global to the process."""
-    bounds = [*STEADY, *(SMALL if small else ())]
+    bounds: list[tuple[object, str, float]] = [*STEADY[:1], *(SPOOLED if spools else STEADY[1:]), *(SMALL if small else ())]
+    bounds += SMALL_SPOOL if small and spools else ()
     usual = [getattr(module, name) for module, name, _ in bounds]
     for module, name, bound in bounds:
         setattr(module, name, bound)

@@ -7,23 +7,22 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import random
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from perdure.chaos.disk.crash_states import PowerCuts
 from perdure.chaos.disk.memory_disk import Killed, MemoryDisk, PowerCut
 from perdure.chaos.oracle.handler_log import HandlerLog
 from perdure.chaos.oracle.history_checks import History
 from perdure.chaos.oracle.publisher_log import PublisherLog
 from perdure.chaos.oracle.recording_system import RecordingSystem
 from perdure.chaos.oracle.reference_model import BrokenContract
-from perdure.chaos.oracle.state_checks import check_state, dead_letter_ids, is_at_rest
+from perdure.chaos.oracle.state_checks import check_state, dead_letter_ids, has_room, is_at_rest
 from perdure.chaos.scenarios.handlers import Handlers
-from perdure.chaos.scenarios.holdings import Holdings
 from perdure.chaos.scenarios.messages import BACKOFF_S, CROWD_MAX, RATE_PER_S, SCHEDULES, Crowd, Metered
-from perdure.chaos.scenarios.other_processes import OtherProcesses
 from perdure.chaos.scenarios.outbox_database import HostDatabase
+from perdure.chaos.scenarios.processes.holdings import Holdings
+from perdure.chaos.scenarios.processes.other_processes import SPOOLER, OtherProcesses
+from perdure.chaos.scenarios.processes.spools import Spools
 from perdure.chaos.simulation.simulated_executor import SimulatedExecutor
 from perdure.chaos.simulation.simulated_server import SimulatedServer
 from perdure.chaos.simulation.simulated_sessions import SimulatedSessions
@@ -33,24 +32,17 @@ from perdure.options import Options
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from perdure.chaos.scenarios.members import Member
+    from perdure.chaos.scenarios.processes.members import Member
     from perdure.chaos.simulation.simulated_client import SimulatedClient
     from perdure.chaos.simulation.simulated_system import SimulatedSystem
     from perdure.handling.manual_delivery import Delivery
     from perdure.operations.dead_letter import DeadLetter
     from perdure.store import Frame
 
-__all__ = ["SystemUnderTest", "disk_after_power_cut"]
+__all__ = ["SystemUnderTest"]
 
 START_TRIES = 50
 TURNS_MAX = 60_000
-CRASH_STATES_MAX = 64
-
-
-def disk_after_power_cut(disk: MemoryDisk, seed: int) -> MemoryDisk:
-    """Return one of the disks that a power cut at this moment could leave."""
-    rng = random.Random(seed)
-    return rng.choice(list(itertools.islice(PowerCuts(rng, samples=2).states(disk), CRASH_STATES_MAX)))
 
 
 class SystemUnderTest:
@@ -77,6 +69,9 @@ class SystemUnderTest:
         """Deliveries that a manual consumer has checked out and not settled, by its client; None: in the owner's process."""
         self.others = OtherProcesses(self.executor, self.handler_log, self.fault_counts)
         self.holdings = Holdings(self.violations, self.others, self.handler_log, self.executor)
+        self.spools = Spools(self.executor, self.publisher_log, lambda: self.disk)
+        self.publisher_log.is_spooled = self.spools.is_durable
+        self.handler_log.has_room = lambda messages: has_room(self.system, messages)
         self._through: int | None = None
         """The client that does the present step."""
         self.leased_again: set[tuple[str, int]] = set()
@@ -94,6 +89,8 @@ class SystemUnderTest:
         """Frames whose segments were dropped with old history; the checks still read them."""
         self.plays_roles = False
         """Members may become the owner, processes that are gone give back what they checked out, outboxes are shared."""
+        self.has_spool = False
+        """A client spools where nothing owns the folder."""
         self.always_relays = False
         """The next owners relay, whatever their settings say."""
         self._relays = True
@@ -108,6 +105,8 @@ class SystemUnderTest:
         workers, self.with_others = settings.pop("workers"), settings.pop("with_others", False)
         self._relays = settings.pop("relays", True)
         self.plays_roles = self.database.is_shared = settings.pop("roles", False)
+        self.has_spool = settings.pop("spools", False)
+        self.others.new_spooling = self.spools.new if self.has_spool else None
         self.disk.before_each = self._before_operation
         system = RecordingSystem(executor=self.executor, disk=self.disk, options=self._options(**settings))
         self.enter(system)
@@ -129,7 +128,8 @@ class SystemUnderTest:
             system.server = SimulatedServer(self.executor, self.others.serve)
 
     def _before_operation(self, _name: str) -> None:
-        self.executor.point()
+        if not self.spools.is_spooling:
+            self.executor.point()
         if self.cut_in:
             self.cut_in -= 1
             if not self.cut_in:
@@ -191,7 +191,8 @@ class SystemUnderTest:
             self.others.kill_member(n)
 
     def lose_power(self) -> None:
-        """End all processes but clients."""
+        """End all processes but clients that have no files."""
+        self.kill_client(SPOOLER)
         for n in [*self.others.members]:
             self.kill_member(n)
         self.others.end_deputy()
@@ -212,6 +213,7 @@ class SystemUnderTest:
             try:
                 self.starts_us.append(self.executor.clock.now_us())
                 self.system.has_members = bool(self.others.members)
+                self.handler_log.spooled = self.spools.found_at_start(self.executor) if self.has_spool else set()
                 self.system.start()
                 self.starts_us.append(self.executor.clock.now_us())
                 if self._relays or self.always_relays:
@@ -220,6 +222,7 @@ class SystemUnderTest:
                     self.database.leave()
                 if not self.plays_roles:
                     self.others.sessions = SimulatedSessions(self.system.as_owner())
+                self.spools.note_left(self.others, self.fault_counts)
                 self.note_takeover()
             except StoreUnavailable:
                 continue
@@ -265,6 +268,7 @@ class SystemUnderTest:
         self.executor.forget_all()
         self.end_process()
         disk.owner, disk.faults = None, []
+        disk.end_claims()
         self.disk = disk
         self.system = self._new_system()
         self.system.deputy = None if passes_deputy else self.others.end_deputy()

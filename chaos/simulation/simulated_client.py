@@ -9,8 +9,11 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.requests.pending import PendingRequests
+from perdure.actors.requests.submit_batch import SubmitBatch
 from perdure.actors.sessions.framing.wire import Assembler
 from perdure.chaos.simulation.simulated_link import LinkFaults, SimulatedLink
+from perdure.chaos.simulation.simulated_welcome import SimulatedWelcome
+from perdure.events.commands import Publish
 from perdure.operations.admin import Admin
 from perdure.operations.dead_letters import DeadLetters
 from perdure.options import Options
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from perdure.chaos.simulation.simulated_executor import SimulatedExecutor
     from perdure.chaos.simulation.simulated_sessions import OwnersEnd, SimulatedSessions
     from perdure.events.errors import NotRunning
+    from perdure.processes.to_owner.spooling import Spooling
 
 __all__ = ["SILENT", "SimulatedClient", "SimulatedConnection"]
 
@@ -39,27 +43,6 @@ LOOK_S = 0.5
 """How often deadlines are looked at while something is asked."""
 PAUSE_S = 0.05
 """Between two tries to reach an owner."""
-
-
-class _Welcome:
-    """Waited for as `threading.Event` is, in virtual time."""
-
-    def __init__(self, executor: SimulatedExecutor) -> None:
-        self._executor = executor
-        self._is_set = False
-
-    def is_set(self) -> bool:
-        """Return whether an owner has welcomed the client."""
-        return self._is_set
-
-    def set(self) -> None:
-        """Note that one has."""
-        self._is_set = True
-
-    def wait(self, timeout_s: float) -> bool:
-        """Wait for it."""
-        self._executor.run_until(self.is_set, timeout_s)
-        return self._is_set
 
 
 class SimulatedConnection:
@@ -76,19 +59,22 @@ class SimulatedConnection:
         *,
         pending: PendingRequests | None = None,
         equip: Callable[[Exchange], None] = lambda _: None,
+        spool: Spooling | None = None,
     ) -> None:
+        self._spool = spool
         self.timeout_s = timeout_s
         self.pid: int | None = None
         self.faults = LinkFaults()
         self.pending = PendingRequests(self.tell) if pending is None else pending
         self.exchange = Exchange("simulated", timeout_s, self.pending, on_facts, lambda: SILENT)
-        self.welcomed = _Welcome(executor)
+        self.welcomed = SimulatedWelcome(executor)
         self.link: SimulatedLink | None = None
         self._end: OwnersEnd | None = None
         self._executor = executor
         self._sessions = sessions
         self._frames = Assembler()
         equip(self.exchange)
+        self.exchange.spools = spool is not None
         self._looked_s = self._watched_s = self._sent_s = executor.monotonic_s()
         self._wants_look = self.exchange.is_member
         self._retry_s = 0.0
@@ -100,6 +86,10 @@ class SimulatedConnection:
         """When it last refused what had waited for too long. Its caller may see that much later: a wait within a turn that
         began after its own ends before it."""
         executor.bystanders.append(self)
+
+    def now_s(self) -> float:
+        """Return the monotonic time."""
+        return self._executor.monotonic_s()
 
     # --- as `Connection` ---------------------------------------------------------------------------------------------------
 
@@ -147,6 +137,8 @@ class SimulatedConnection:
         """End the client's process. What it has sent still arrives."""
         link, end = self.link, self._end
         self.link = self._end = None
+        if self._spool is not None:
+            self._spool.close()
         self._executor.bystanders.remove(self)
         while link is not None and end is not None and link.to_owner and not link.is_over:
             end.take(link.to_owner.popleft())
@@ -203,6 +195,8 @@ class SimulatedConnection:
             times.append(self._looked_s + LOOK_S)
         if self.exchange.is_gathering:
             times.append(self._sent_s + HOLD_S)
+        if self._has_to_spool():
+            times.append(now_s + self.exchange.until_spool_s(now_s))
         return min((at_s for at_s in times if at_s > now_s), default=None)
 
     def _acts(self) -> list[Callable[[], None]]:
@@ -231,7 +225,21 @@ class SimulatedConnection:
         is_read = link is None or not link.to_client  # one thread does both: it reads first, also when its process was stopped
         if self._wants_look and is_read and now_s >= self._looked_s + LOOK_S:
             acts.append(self._look)
+        if self._has_to_spool() and self.exchange.until_spool_s(now_s) <= 0:
+            acts.append(self._spool_now)
         return acts
+
+    def _has_to_spool(self) -> bool:
+        """Return whether publishes wait that are spooled as soon as there has been no owner for a while."""
+        if self._spool is None or self.exchange.is_up:
+            return False
+        return any(isinstance(request.command, (Publish, SubmitBatch)) for request in self.pending.outstanding.values())
+
+    def _spool_now(self) -> None:
+        if self._spool is not None:
+            asked = len(self.pending.outstanding)
+            self._spool.spool(self.exchange, self._executor.monotonic_s())
+            self.faults.were_overtaken |= self.exchange.is_up and len(self.pending.outstanding) < asked
 
     def _connect(self) -> None:
         sessions = self._sessions()
@@ -278,6 +286,7 @@ class SimulatedConnection:
         self._wants_look = bool(self.pending.outstanding) or self.exchange.is_member
         if self.link is not None and not self.link.is_over:
             self.link.to_owner.extend(self.exchange.housekeeping(now_s))
+        self._spool_now()
         asked = len(self.pending.outstanding)
         self.exchange.expire(now_s)
         if len(self.pending.outstanding) < asked:
@@ -289,7 +298,7 @@ class SimulatedConnection:
 
     def _hang_up(self) -> None:
         self.disturb()
-        self.exchange.lost()
+        self.exchange.lost(self._executor.monotonic_s())
         if self._end is not None:
             self._end.close()
         self.link = self._end = None
@@ -299,18 +308,30 @@ class SimulatedConnection:
 class SimulatedClient(Client):
     """A `Client` in virtual time. A call that waits runs the actors, and all other connections."""
 
-    def __init__(self, executor: SimulatedExecutor, sessions: Callable[[], SimulatedSessions | None], timeout_s: float) -> None:
+    def __init__(
+        self,
+        executor: SimulatedExecutor,
+        sessions: Callable[[], SimulatedSessions | None],
+        timeout_s: float,
+        spool: Spooling | None = None,
+    ) -> None:
         self.options = Options()
         self.clock = executor.clock  # type: ignore[assignment]  # a client's own is the machine's
         ids = Ids(executor.clock, random.Random(executor.rng.getrandbits(64)))
         self.drafts = Drafts(TypeNames(), MessagePack(), executor.clock, ids, self.options)
         self._checked_out_types = {}
+        self._spools = spool is not None
         self._facts = OwnersFacts(self.drafts, self.options)
-        self.connection = SimulatedConnection(executor, sessions, timeout_s, self.take_facts, equip=self._name)
+        self.connection = SimulatedConnection(executor, sessions, timeout_s, self.take_facts, equip=self._name, spool=spool)
         self._address = "/simulated"
         self._connection = self.connection  # type: ignore[assignment]  # all that the front door uses of it
         self.dead_letters = DeadLetters(self)
         self.admin = Admin(self)
+
+    def _wait_s(self) -> float:
+        """See `Connected._wait_s`; in virtual time."""
+        connection = self.connection
+        return connection.exchange.until_spool_s(connection.now_s()) if self._spools else connection.timeout_s
 
     def _name(self, exchange: Exchange) -> None:
         exchange.origin = self._facts.origin

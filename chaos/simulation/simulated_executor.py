@@ -218,7 +218,8 @@ class SimulatedExecutor:
             Stuck: the condition can never become true.
         """
         clock = self.clock
-        until_us = None if timeout_s is None else clock.passed_us + round(timeout_s * 1_000_000)
+        # Rounded up to the first microsecond, or what waits again and again for the rest of a time would never see it pass.
+        until_us = None if timeout_s is None else clock.passed_us + (round(timeout_s * 1_000_000) or (timeout_s > 0))
         if self._inside is not None:
             self._stop_inside(self._inside, condition, until_us)
             return

@@ -44,6 +44,9 @@ class LinkFaults:
     """The same of the client's end."""
     were_swapped: bool = False
     """Frames have been: what the client published need not be in order any more."""
+    were_overtaken: bool = False
+    """What was spooled waited for room, or was spooled beside an owner that had been silent: what the client asked that owner
+    itself may be on record first."""
     were_repeated: bool = False
     """Frames have been: the owner may hold requests whose answers nothing awaits."""
 

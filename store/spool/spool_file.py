@@ -69,7 +69,7 @@ class SpoolWriter:
         self._fd: int | None = None
         self._path = folder
         self._header = b""
-        self._size = self._records = 0
+        self._size = self._records = self._made_us = 0
 
     def write(self, items: list[bytes]) -> None:
         """Append a record of these items; return once it outlasts a power cut.
@@ -159,7 +159,8 @@ class SpoolWriter:
     def _begin(self) -> int:
         salt = self._salt()
         self._header = sf.pack_header(salt)
-        self._path = self._folder / sf.file_name(self._now_us(), salt)
+        self._made_us = max(self._now_us(), self._made_us + 1)  # in order, also where the clock was set back
+        self._path = self._folder / sf.file_name(self._made_us, salt)
         fd = self._fd = self._disk.create(self._path)
         self._disk.claim(fd)  # first: from here on a taker could find it
         self._size = self._records = 0

@@ -143,6 +143,18 @@ def test_a_write_that_fails_publishes_nothing_and_the_next_goes_to_another_file(
     assert len(names(disk, FOLDER)) == 2
 
 
+def test_the_files_of_one_process_stay_in_order_whatever_its_clock_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Owners read them by their names. Two may begin in one microsecond, or the clock may be set back."""
+    monkeypatch.setattr(spool_file, "FILE_BYTES_MAX", 1)
+    disk, times, rng = MemoryDisk(), iter([50, 50, 50, 7, 8, 60]), random.Random(3)
+    spool = SpoolWriter(FOLDER, disk, now_us=lambda: next(times), salt=lambda: rng.randbytes(8))
+    written = [b"%d" % n for n in range(6)]
+    for item in written:
+        spool.write([item])
+    assert len(names(disk, FOLDER)) == len(written)
+    assert held(disk) == written
+
+
 def test_a_sync_that_fails_leaves_a_doubt_and_is_not_repeated() -> None:
     disk = MemoryDisk()
     spool = writer(disk)

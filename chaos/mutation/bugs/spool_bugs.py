@@ -1,6 +1,6 @@
 """Planted bugs in the spool, and in the threads and frames of a client: what tests of their own must notice.
 
-What the simulation's clients notice is in `client_bugs`.
+The first of them are noticed by scenarios with a client that spools. What the simulation's clients notice is in `client_bugs`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,98 @@ from perdure.chaos.mutation.bug import Bug, Edit
 
 __all__ = ["SPOOL_BUGS"]
 
+WITH_SPOOL = 60
+"""Scenarios with a client that spools within which the simulation must notice a bug."""
+SPOOLED = ("spool", "spooler_asks")
+
 SPOOL_BUGS: tuple[Bug, ...] = (
+    Bug(
+        "a client hears that a publish is spooled before the file is synced",
+        "spool",
+        "spool",
+        WITH_SPOOL,
+        (
+            Edit(
+                "perdure.store.spool.spool_file",
+                "            self._disk.sync_data(fd)\n        except OSError as error:\n            self._close()  #",
+                "            pass\n        except OSError as error:\n            self._close()  #",
+            ),
+        ),
+        favoured=SPOOLED,
+    ),
+    Bug(
+        "a client goes on in a spool file that an owner reads",
+        "spool",
+        "tests/chaos/simulation/test_spools.py",
+        0,
+        (Edit("perdure.store.spool.spool_file", "            elif self._disk.claim(fd):", "            elif fd:"),),
+    ),
+    Bug(
+        "handlers start before what is spooled is taken in",
+        "engine",
+        "spool",
+        WITH_SPOOL,
+        (Edit("perdure.runtime.engine", "is_left = self._spool.take_in()", "is_left = self._spool.is_waiting()"),),
+        favoured=SPOOLED,
+    ),
+    Bug(
+        "a spool file is removed before what it held is synced",
+        "queue",
+        "spool",
+        WITH_SPOOL,
+        (
+            Edit(
+                "perdure.actors.queue.admission",
+                "queue.synced.append(Settle(queue.pending, request, taken))",
+                "queue.written.append(Settle(queue.pending, request, taken))",
+            ),
+        ),
+        favoured=(*SPOOLED, "power_cut"),
+    ),
+    Bug(
+        "what was spooled is taken in once more by the next owner",
+        "rules",
+        "spool",
+        WITH_SPOOL,
+        (Edit("perdure.events.queue.admission.spooled", "fresh = unknown(state, drafts)", "fresh = [*drafts]"),),
+        favoured=SPOOLED,
+    ),
+    Bug(
+        "what is refused when it is taken in is no dead letter",
+        "rules",
+        "spool",
+        WITH_SPOOL,
+        (
+            Edit(
+                "perdure.events.queue.admission.spooled",
+                "        return _dead_letters(state, fresh, error, now_us, limits)\n",
+                "        return []\n",
+            ),
+        ),
+        favoured=SPOOLED,
+    ),
+    Bug(
+        "a spool file is removed when its first row is on record",
+        "spool",
+        "spool",
+        WITH_SPOOL,
+        (
+            Edit(
+                "perdure.runtime.spool_source",
+                "            self._left[name] -= 1\n            if not self._left[name]:",
+                "            self._left[name] -= 1\n            if name in self._left:",
+            ),
+        ),
+        favoured=SPOOLED,
+    ),
+    Bug(
+        "a damaged spool file is removed",
+        "spool",
+        "spool",
+        WITH_SPOOL,
+        (Edit("perdure.store.spool.spool_file", "            if self.contents.problem:\n", "            if not self.path:\n"),),
+        favoured=SPOOLED,
+    ),
     Bug(
         "publishes wait for ever behind two frames that wait for room",
         "exchange",
@@ -79,6 +170,14 @@ SPOOL_BUGS: tuple[Bug, ...] = (
         "tests/actors/sessions/test_session.py",
         0,
         (Edit("perdure.actors.sessions.rights.peer_rights", "if right not in self._rights:", "if not right:"),),
+    ),
+    Bug(
+        "spool files are named by a clock that may be set back",
+        "spool",
+        "tests/store/test_spool.py",
+        0,
+        (Edit("perdure.store.spool.spool_file", "max(self._now_us(), self._made_us + 1)", "self._now_us()"),),
+        found=True,
     ),
     Bug(
         "a spooled publish is answered before the sync",

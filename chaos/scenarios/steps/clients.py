@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from perdure.chaos.scenarios.members import Member
 from perdure.chaos.scenarios.messages import HOWS
-from perdure.chaos.scenarios.other_processes import CLIENTS
+from perdure.chaos.scenarios.processes.members import Member
+from perdure.chaos.scenarios.processes.other_processes import CLIENTS
 from perdure.chaos.scenarios.steps.actions import ACTIONS, Action
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import pytest
 
 from perdure.chaos.disk.memory_disk import Killed
 from perdure.chaos.oracle.history_checks import check_history
-from perdure.chaos.scenarios.members import Member
 from perdure.chaos.scenarios.messages import Manual, Plain, Task
+from perdure.chaos.scenarios.processes.members import Member
 from perdure.chaos.scenarios.promotion import promote
 from perdure.chaos.scenarios.simulated_bounds import simulated_bounds
 from perdure.chaos.scenarios.system_under_test import SystemUnderTest

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perdure.actors.queue.reattaching import Reattach
-from perdure.chaos.scenarios.members import Member
 from perdure.chaos.scenarios.messages import Plain
+from perdure.chaos.scenarios.processes.members import Member
 from perdure.chaos.scenarios.simulated_bounds import simulated_bounds
 from perdure.chaos.scenarios.system_under_test import SystemUnderTest
 from perdure.chaos.simulation.simulated_member import SimulatedMember

@@ -14,7 +14,7 @@ from perdure.actors.queue.consumers import origin_of
 if TYPE_CHECKING:
     from perdure.chaos.oracle.handler_log import HandlerLog
     from perdure.chaos.oracle.recording_store import RecordingStore
-    from perdure.chaos.scenarios.other_processes import OtherProcesses
+    from perdure.chaos.scenarios.processes.other_processes import OtherProcesses
     from perdure.chaos.simulation.simulated_executor import SimulatedExecutor
 
 __all__ = ["Holdings"]

@@ -8,28 +8,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perdure.chaos.oracle.reference_model import BrokenContract
-from perdure.chaos.scenarios.members import new_member
+from perdure.chaos.scenarios.processes.members import new_member
 from perdure.chaos.simulation.simulated_client import SimulatedClient
 from perdure.chaos.simulation.simulated_deputy import SimulatedDeputy
 
 if TYPE_CHECKING:
     from collections import Counter
+    from collections.abc import Callable
 
     from perdure.actors.journal.warm_fold import WarmFold
     from perdure.chaos.disk.memory_disk import MemoryDisk
     from perdure.chaos.oracle.handler_log import HandlerLog
     from perdure.chaos.oracle.recording_system import RecordingSystem
-    from perdure.chaos.scenarios.members import Member
+    from perdure.chaos.scenarios.processes.members import Member
     from perdure.chaos.simulation.simulated_client import SimulatedConnection
     from perdure.chaos.simulation.simulated_executor import SimulatedExecutor
     from perdure.chaos.simulation.simulated_member import SimulatedMember
     from perdure.chaos.simulation.simulated_sessions import SimulatedSessions
     from perdure.options import Options
+    from perdure.processes.to_owner.spooling import Spooling
 
-__all__ = ["CLIENTS", "OtherProcesses"]
+__all__ = ["CLIENTS", "SPOOLER", "OtherProcesses"]
 
 CLIENTS = 2
 """The clients are numbered from 0, the members from here on."""
+SPOOLER = -1
+"""The client that spools."""
 CLIENT_TIMEOUT_S = 20.0
 CALM_S = 5.0
 
@@ -44,6 +48,8 @@ class OtherProcesses:
         """The owner's end of their connections, while there is an owner."""
         self.candidates: set[int] = set()
         """The members that may become the owner."""
+        self.new_spooling: Callable[[], Spooling] | None = None
+        """Returns what spools for the client that does; None: none does."""
         self._deputy: SimulatedDeputy | None = None
         self._executor = executor
         self._handler_log = handler_log
@@ -52,7 +58,8 @@ class OtherProcesses:
     def client(self, n: int) -> SimulatedClient:
         """Return one of the clients, which begins with its first step."""
         if n not in self.clients:
-            self.clients[n] = SimulatedClient(self._executor, lambda: self.sessions, CLIENT_TIMEOUT_S)
+            spool = self.new_spooling() if n == SPOOLER and self.new_spooling is not None else None
+            self.clients[n] = SimulatedClient(self._executor, lambda: self.sessions, CLIENT_TIMEOUT_S, spool)
         return self.clients[n]
 
     def asker(self, n: int) -> SimulatedClient | SimulatedMember | None:
