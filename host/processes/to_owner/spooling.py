@@ -6,12 +6,13 @@ Which publishes, and when, is in `exchange`; the file is in `perdure.store.spool
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
 from typing import TYPE_CHECKING
 
-from perdure.events.errors import PerdureError, QueueFull, StoreUnavailable
+from perdure.events.errors import FolderMoved, PerdureError, QueueFull, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
 from perdure.store.disk.advice import with_advice
 from perdure.store.disk.disk import Disk
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from perdure.actors.requests.request import Request
     from perdure.processes.to_owner.exchange import Exchange
+    from perdure.store.disk.opened_folder import FileStatus
 
 __all__ = ["Spooling"]
 
@@ -52,6 +54,29 @@ class Spooling:
         self._writer = SpoolWriter(folder, self._disk, now_us=now_us, salt=salt)
         self._spooling = threading.Lock()
         self._is_over = False
+        self._noted: FileStatus | None = None
+        self.note()
+
+    def note(self) -> None:
+        """Note which folder it is: one that an owner of this process had, or that was there at first."""
+        with contextlib.suppress(OSError):  # unknown: then any folder under the name will do
+            self._noted = self._disk.folder_status(self._folder)
+
+    def _check_not_moved(self) -> None:
+        """Refuse to spool beside another log, or none: the next owner of the folder that is meant would not find it.
+
+        Raises:
+            FolderMoved: the folder is no longer under its name.
+            OSError: it cannot be looked up.
+        """
+        now = self._disk.folder_status(self._folder)
+        if self._noted is not None and (now is None or not now.is_same_file(self._noted)):
+            found = "nothing is left under that name" if now is None else "another folder is there now"
+            msg = (
+                f"the data folder {self._folder} was moved, deleted or replaced while this process used it: {found}. Nothing was "
+                "published. Move it back, or start an owner of the folder that is meant."
+            )
+            raise FolderMoved(msg)
 
     def spool(self, exchange: Exchange, now_s: float) -> None:
         """Spool what an exchange has to spool at a monotonic time, and answer it."""
@@ -80,8 +105,11 @@ class Spooling:
         """
         requests = [request for request, _ in found]
         try:
+            self._check_not_moved()
             self._disk.make_folder(self._folder)
             self._writer.write([body for _, body in found])
+            if self._noted is None:
+                self.note()
         except QueueFull:
             raise
         except SpoolDoubt as error:

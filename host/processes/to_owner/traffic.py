@@ -161,6 +161,8 @@ class Traffic(ABC):
             if not self.welcomed.is_set():
                 self.welcomed.set()
             if not was_up:
+                if self._spool is not None:
+                    self._spool.note()
                 self._watch(Event.WELCOMED)
         self._flush()
 

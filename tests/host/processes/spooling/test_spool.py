@@ -50,6 +50,28 @@ def test_what_is_published_without_an_owner_is_taken_in_by_the_next(folder: Path
             assert not spool_files(folder), "an owner that is there is asked itself"
 
 
+def test_nothing_is_spooled_beside_another_log_than_that_of_the_folder_that_was_moved(folder: Path) -> None:
+    """It made a folder under the name that the moved one had, and said that the message was published."""
+    moved = folder.with_name("moved")
+    with perdure.connect(folder, spool=True) as client:
+        first = client.publish(Order(1))
+        folder.rename(moved)
+        with pytest.raises(perdure.FolderMoved, match=r"nothing is left under that name\. Nothing was published"):
+            client.publish(Order(2))
+        assert not folder.exists()
+        folder.mkdir(mode=0o700)
+        with pytest.raises(perdure.FolderMoved, match="another folder is there now"):
+            client.publish(Order(2))
+        with shop(str(folder)) as replacing:  # an owner says that this is the folder now
+            assert not client.state(first).known  # an answer of the owner
+            client.publish(Order(3))
+            assert replacing.admin.metrics().published == 1
+        client.publish(Order(4))
+        assert len(spool_files(folder)) == 1
+    with shop(str(moved)) as system:
+        assert system.state(first).known
+
+
 def test_no_handler_starts_before_what_was_spooled_is_taken_in(folder: Path) -> None:
     with shop(str(folder), options=perdure.Options(grace_s=0.0)) as system:
         system.admin.pause(Order)  # a pause outlives restarts
