@@ -30,7 +30,7 @@ __all__ = ["connect"]
 @public
 @tells_misspelt("connect")
 def connect(
-    folder: str | Path,
+    address: str | Path,
     *,
     timeout: float = 10.0,
     name: str | None = None,
@@ -45,7 +45,7 @@ def connect(
     Waits for the owner, unless an event loop runs in this thread: there the first call waits, without blocking it.
 
     Args:
-        folder: the owner's data folder; or `postgresql://…`, from any host. Then a publish needs no owner: the next one takes it
+        address: the owner's data folder; or `postgresql://…`, from any host. Then a publish needs no owner: the next one takes it
             in, once. All else is asked of the owner through the database. `name` is the queue, unless it stands behind a `#`.
         timeout: seconds that this and every later call wait for an owner, and for a sign of life of the one that has the request.
             A call may have a time of its own besides (as `call` and `result`), and a publish waits for room as in the owner.
@@ -66,14 +66,14 @@ def connect(
         StoreUnavailable: the database cannot be reached, or holds no such queue.
         InvalidMessage: the timeout is no number above 0.
     """
-    check_no_keywords(check_folder(folder))
-    if partition is None and is_postgres(folder) and (count := partitions_of(folder, name)) > 1:
+    check_no_keywords(check_folder(address, "address"))
+    if partition is None and is_postgres(address) and (count := partitions_of(address, name)) > 1:
         from perdure.cluster.cluster_client import ClusterClient  # noqa: PLC0415 - needs psycopg
 
         check_confirm(confirm, spools=spool)
-        return ClusterClient(folder, name, count, timeout=timeout, codec=codec, middleware=middleware, confirm=confirm)
+        return ClusterClient(address, name, count, timeout=timeout, codec=codec, middleware=middleware, confirm=confirm)
     client = Client(
-        folder,
+        address,
         timeout=timeout,
         name=name,
         partition=partition,
