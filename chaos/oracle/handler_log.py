@@ -121,6 +121,8 @@ class HandlerLog:
         self.calls[call.id, call.attempt] = call
         if home is None or home is self.system:
             self.calls_here[call.id, call.attempt] = call
+        else:  # another process has the message under this number, since the disk has lost the lease of a call here
+            self.calls_here.pop(ref, None)
         return call
 
     def is_in_force(self, call: Call) -> bool:
