@@ -77,9 +77,13 @@ def _is_open(path: Path) -> bool:
         return False
 
 
+def _size(count: int) -> str:
+    return f"{count / 2**30:,.1f} GiB" if count >= 1 << 30 else f"{count / 2**20:,.1f} MiB"
+
+
 def judged_space(free: int, total: int, inodes: int | None) -> Condition:
     """Return what so much room means: bytes that are free, bytes of the file system, and files that can still be made."""
-    text = f"{free / 2**30:,.1f} GiB of {total / 2**30:,.1f} GiB are free"
+    text = f"{_size(free)} of {_size(total)} are free"
     if free < ROOM_BYTES or (inodes is not None and inodes < INODES_MIN):
         what = text if free < ROOM_BYTES else f"{inodes} files can still be made"
         advice = "make room now: a full disk stops publishing, and the system goes on by itself once there is room"

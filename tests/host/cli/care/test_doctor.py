@@ -142,3 +142,8 @@ def test_a_database_is_examined_too() -> None:
         result = CliRunner().invoke(app, ["doctor", store.address, "--json"])
     found = {one["check"] for one in json.loads(result.output)}
     assert {"server", "synchronous_commit", "standbys", "connections", "clock"} <= found
+
+
+def test_room_of_a_small_disk_is_told_in_a_unit_that_shows_it() -> None:
+    assert judged_space(300 << 10, 3 << 20, None).text == "0.3 MiB of 3.0 MiB are free"
+    assert judged_space(5 << 30, 9 << 30, None).text == "5.0 GiB of 9.0 GiB are free"
