@@ -26,6 +26,11 @@ __all__ = ["Scheduler"]
 
 logger = GuardedLogger("perdure")
 
+AHEAD_US = 20_000
+"""From here on the clock of the timer is ahead of the wall clock: that was put back."""
+LOOK_US = 1_000_000
+"""How often the wall clock is looked at while it is behind: it may go forward again, which no other clock shows."""
+
 
 class _SchedulerReply:
     """The reply that puts the queue's answer into the scheduler's mailbox."""
@@ -129,8 +134,13 @@ class Scheduler(Actor):
                 logger.exception("the schedule %s failed and is left alone until the next start", schedule.name)
                 self.extensions.drop_schedule(schedule.name)
         if upcoming:
-            # The timer has another clock: one that never goes back, and so may be ahead of the wall clock.
-            self.directory.tell("timer", WakeAt(self.name, self.clock.now_us() + max(0, min(upcoming) - now_us)))
+            # The timer has another clock: one that never goes back, and so may be ahead of the wall clock. While it is, the two go
+            # at different speeds, and a wall clock that goes forward to it again moves no deadline.
+            timer_us = self.clock.now_us()
+            wait_us = max(0, min(upcoming) - now_us)
+            if timer_us - now_us > AHEAD_US:
+                wait_us = min(wait_us, LOOK_US)
+            self.directory.tell("timer", WakeAt(self.name, timer_us + wait_us))
 
     def _advance(self, schedule: Schedule, now_us: int) -> int:
         """Send the ticks of a schedule that are due; return the time of the next one."""

@@ -129,4 +129,12 @@ HOST_BUGS: tuple[Bug, ...] = (
         0,
         (Edit("perdure.actors.core.clock", "        jumps = tuple(self._jumps)\n", "        jumps = ()\n"),),
     ),
+    Bug(
+        "a schedule sleeps by a clock that was put back, and misses that it goes forward again",
+        "time",
+        "tests/actors/services/test_scheduler.py",
+        0,
+        (Edit("perdure.actors.services.scheduler", "                wait_us = min(wait_us, LOOK_US)\n", "                pass\n"),),
+        found=True,
+    ),
 )

@@ -16,43 +16,13 @@ from perdure.actors.core.clock import SystemClock
 from perdure.actors.services import timer
 from perdure.events import vocabulary as ev
 from perdure.store import MemoryStore
+from tests.machine import HOUR, US, Machine, S
 from tests.records import events_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.host.conftest import Until
-
-S = 1_000_000_000
-US = 1_000_000
-HOUR = 3600
-
-
-@attrs.define
-class Machine:
-    """The two clocks of a machine, in nanoseconds."""
-
-    wall: int = 1_700_000_000 * S
-    monotonic: int = 5 * S
-    held_up_s: int = 0
-
-    def time_ns(self) -> int:
-        """Give the wall clock; its thread may be held up over that."""
-        self.live(self.held_up_s)
-        return self.wall
-
-    def monotonic_ns(self) -> int:
-        """Give the time that the process lived through."""
-        return self.monotonic
-
-    def live(self, seconds: float) -> None:
-        """Let time pass."""
-        self.wall += round(seconds * S)
-        self.monotonic += round(seconds * S)
-
-    def correct(self, seconds: float) -> None:
-        """Put the wall clock forward or back; as well what it looks like when the machine slept."""
-        self.wall += round(seconds * S)
 
 
 @pytest.fixture
@@ -102,6 +72,29 @@ def test_it_is_never_late_and_never_goes_back(steps: list[tuple[str, float]]) ->
             now_us = clock.now_us()
             assert now_us >= max(before_us, clock.wall_us() - 20_000)
             before_us = now_us
+
+
+CORRECTIONS = st.sampled_from([1, 60, HOUR, 9 * HOUR, -1, -60, -HOUR, -9 * HOUR])
+
+
+@given(st.lists(st.tuples(st.floats(1.0, 7200.0), CORRECTIONS), min_size=1, max_size=20))
+def test_a_length_of_time_is_lived_through_whatever_the_wall_clock_does(moves: list[tuple[float, int]]) -> None:
+    """A lease or a timeout counts without what was skipped; a delay, a time to live or a rate is never longer than that."""
+    machine = Machine()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clock_module, "time", machine)
+        clock = SystemClock()
+        began_us, began_ns = clock.now_us(), machine.monotonic
+        for seconds, correction in moves:
+            machine.live(seconds)
+            clock.now_us()  # as the timer does within seconds
+            machine.correct(correction)
+            machine.live(0.2)
+            now_us = clock.now_us()
+            lived_us = (machine.monotonic - began_ns) // 1000
+            passed_us = now_us - began_us - clock.skipped_us(began_us, now_us)
+            # It follows less than a second at a time without a jump, in each look.
+            assert 0.9 * lived_us - US <= passed_us <= lived_us + 2 * US * len(moves)
 
 
 def test_two_readings_far_apart_are_not_compared(machine: Machine) -> None:
