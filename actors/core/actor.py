@@ -27,6 +27,8 @@ __all__ = ["FOREIGN_ERRORS", "Actor", "ActorKilled"]
 
 ROUSE_FIRST_S, ROUSE_GROWTH, ROUSE_MAX_S = 0.005, 1.01, 0.25
 """The pauses between attempts to wake an actor that is to die: short, as each may wake another that shares its mailbox."""
+REPORTS_MAX = 5
+"""How often the end of an actor is reported before an exception that is raised in that is taken for one that stays."""
 
 
 class ActorKilled(BaseException):
@@ -114,10 +116,21 @@ class Actor(pykka.ThreadingActor):
         except BaseException as error:  # noqa: BLE001 - whatever ends an actor is reported to its supervisor
             cause = error
         finally:
-            with self._life:
-                self.in_loop = False
-            take_back()  # an exception that comes too late must not be raised in `threading`
-            self.end(cause)
+            self._report_end(cause)
+
+    def _report_end(self, cause: BaseException | None) -> None:
+        """Report the end, again where an exception that is thrown into the thread interrupts that; two reports are harmless."""
+        for left in reversed(range(REPORTS_MAX)):
+            try:
+                with self._life:
+                    self.in_loop = False
+                take_back()  # an exception that comes too late must not be raised in `threading`
+                self.end(cause)
+            except BaseException:
+                if not left:
+                    raise
+            else:
+                return
 
     def end(self, cause: BaseException | None) -> None:
         """Mark the actor as ended and report it; `cause` None: it ended in good order."""

@@ -46,7 +46,12 @@ class Succession:
             if runtime.health.failed is not None:
                 return
             runtime.executor.sleep(pause_s)
+        successor = Supervisor(runtime, self._roles, dead.generation + 1)
         try:
-            runtime.directory.enter(Supervisor(runtime, self._roles, dead.generation + 1))
+            runtime.directory.enter(successor)
         except (RuntimeError, OSError, MemoryError) as error:  # no supervisor is left to handle it
             runtime.budget.stop_for_good(f"the system has stopped: its supervisor could not be replaced: {error!r}", error)
+        except BaseException:  # thrown into this thread, which reports the death again
+            if not runtime.executor.runs(successor):
+                runtime.directory.actors["supervisor"] = dead
+            raise

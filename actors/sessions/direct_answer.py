@@ -24,12 +24,14 @@ class DirectAnswer:
         has_ended: returns whether the thread that sends it runs no more.
     """
 
-    __slots__ = ("_has_ended", "answer", "frame", "sent")
+    __slots__ = ("_has_ended", "answer", "frame", "is_left", "sent")
 
     def __init__(self, has_ended: Callable[[], bool]) -> None:
         self._has_ended = has_ended
         self.answer: tuple[AnswerKey, Any] = (0, None)
         self.frame = b""
+        self.is_left = False
+        """An exception has ended it."""
         self.sent: list[int] = []
         """How many bytes of the frame were sent; empty: none, or not yet."""
 
@@ -48,4 +50,4 @@ class DirectAnswer:
     @property
     def is_over(self) -> bool:
         """Whether its thread leaves the socket alone from now on, as long as this is the writer. In the server's thread."""
-        return self.is_partial or self._has_ended()
+        return self.is_left or self.is_partial or self._has_ended()

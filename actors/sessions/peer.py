@@ -46,6 +46,8 @@ class Peer:
 
     def __init__(self, sock: socket.socket, pid: int, now_s: float) -> None:
         self.sock = sock
+        self.fd = sock.fileno()
+        """Its number, also once it is closed."""
         self.pid = pid
         self.frames = Assembler(HELLO_MAX)
         self.out: deque[memoryview] = deque()
@@ -58,6 +60,10 @@ class Peer:
         """It need not prove any more that it knows the owner's secret."""
         self.awaits = select.POLLIN
         """What its socket is watched for."""
+        self.is_attended = False
+        """The server's thread is in the middle of something with it, or was when an exception interrupted it."""
+        self.ends_begun = 0
+        """How often its end was begun."""
         self.is_queued = False
         """It is among those that have answers. A thread that is killed before it puts the peer there costs it 0.25 s."""
         self.is_awaited = False
@@ -105,15 +111,19 @@ class Peer:
         direct = DirectAnswer(actor.actor_stopped.is_set)
         if self._writers.setdefault(WRITER, direct) is not direct:
             return False
-        found = None if self.out else self.session.only_answer()
-        if found is not None:
-            direct.answer, direct.frame = found
-            direct.send(self.sock)
-            if direct.is_partial:
-                return False  # it stays the writer until the server's thread takes over
-            if direct.sent:
-                self.session.gone_out(direct.answer)
-        self._writers.clear()
+        try:
+            found = None if self.out else self.session.only_answer()
+            if found is not None:
+                direct.answer, direct.frame = found
+                direct.send(self.sock)
+                if direct.is_partial:
+                    return False  # it stays the writer until the server's thread takes over
+                if direct.sent:
+                    self.session.gone_out(direct.answer)
+            self._writers.clear()
+        except BaseException:
+            direct.is_left = True  # what catches this may let the actor live
+            raise
         return bool(direct.sent) and not self.is_awaited
 
     def close(self, farewell: bytes) -> None:

@@ -28,11 +28,12 @@ from perdure.actors.sessions.listening.loopback import proven
 from perdure.actors.sessions.listening.sockets import FolderListener, peer_of
 from perdure.actors.sessions.listening.waker import NoWaker, Waker
 from perdure.actors.sessions.peer import READ_BYTES, Peer
+from perdure.actors.sessions.rights.peer_rights import no_rights
 from perdure.actors.sessions.session import Ended, Session
 from perdure.events.errors import NotRunning, PerdureError
 from perdure.events.loggers import GuardedLogger
 from perdure.events.safe_text import inert
-from perdure.store.disk.background_thread import BackgroundThread
+from perdure.store.disk.enduring_thread import EnduringThread
 
 if TYPE_CHECKING:
     import socket
@@ -54,6 +55,10 @@ HELLO_S = 10.0
 """How long a peer has to identify itself."""
 LOOK_S = 0.25
 """How often deadlines and changed facts are looked at."""
+INTERRUPTED = PerdureError("an exception was thrown into the owner's thread while it served this connection")
+"""What a connection ends with then: its peer connects again, and asks again what has no answer."""
+ENDS_MAX = 3
+"""How often the end of a session is begun where it does not come to its end."""
 LEAVE_S = 2.0
 """How long `close` waits for the thread."""
 
@@ -96,7 +101,7 @@ class Server:
         if self._listener is not None:
             self._poll.register(self._listener.sock, select.POLLIN)
         self._poll.register(self._heard, select.POLLIN)
-        thread = BackgroundThread(self._run, "perdure-sessions")
+        thread = EnduringThread(self._run, "perdure-sessions")
         thread.start()
         self._thread = thread
 
@@ -128,12 +133,9 @@ class Server:
 
     def deputies(self) -> tuple[DeputyFigures, ...]:
         """Return which processes keep a fold of the log. In any thread."""
-        members = [peer.session.member for peer in list(self._peers.values())]
-        return tuple(
-            DeputyFigures(member.process.name, member.process.pid, member.deputy_seq)
-            for member in members
-            if member is not None and member.deputy_seq is not None
-        )
+        members = (peer.session.member for peer in list(self._peers.values()))
+        found = ((one.process, one.deputy_seq) for one in members if one is not None)
+        return tuple(DeputyFigures(process.name, process.pid, seq) for process, seq in found if seq is not None)
 
     def tell_news(self) -> None:
         """Send the peers at once what has changed in the run's facts. Callable in any thread."""
@@ -175,16 +177,14 @@ class Server:
     # --- the thread --------------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        look_s = time.monotonic() + LOOK_S
+        for peer in [peer for peer in self._peers.values() if peer.is_attended]:  # it is begun anew: an exception interrupted it
+            self._drop(peer, INTERRUPTED)
+        look_s = time.monotonic()
         while self._why is None:
-            try:
-                self._turn(max(0.0, look_s - time.monotonic()))
-                if time.monotonic() >= look_s:
-                    look_s = time.monotonic() + LOOK_S
-                    self._look()
-            except Exception:
-                logger.exception("a turn of the sessions' thread failed; it goes on")
-                time.sleep(LOOK_S)
+            self._turn(max(0.0, look_s - time.monotonic()))
+            if time.monotonic() >= look_s:
+                look_s = time.monotonic() + LOOK_S
+                self._look()
         for peer in list(self._peers.values()):
             self._guarded(peer, 0)
             self._drop(peer, self._why)
@@ -198,6 +198,8 @@ class Server:
                 self._heard.clear()
             elif self._listener is not None and fd == self._listener.sock.fileno():
                 self._accept(self._listener)
+            else:  # the thread was interrupted while it dropped, or admitted, a peer
+                self._poll.unregister(fd)
         self._heard.clear_if_woken()  # by a thread that was killed before it wrote, perhaps: no other could wake this one then
         while self._adopted:
             sock, origin, principal = self._adopted.popleft()
@@ -245,16 +247,12 @@ class Server:
         user = "" if self._owner is None or self._owner.permit is None else user_name(uid)
         self._admit(peer, rights, f"socket, uid {uid}, process {pid}", user)
         if not rights:
-            msg = (
-                f"the folder belongs to uid {os.geteuid()}, and this process runs as uid {uid}. Run it as that user, or let the "
-                f"owner start with Options(allowed_uids={{{uid}: ['publish']}})"
-            )
-            self._drop(peer, NotRunning(msg))
+            self._drop(peer, no_rights(uid))
 
     def _admit(self, peer: Peer, rights: frozenset[str], origin: str, principal: str) -> None:
         assert self._owner is not None  # noqa: S101 - `serve` set it before the thread began
         peer.session = Session(self._owner, partial(self._has_answers, peer), rights, origin, principal)
-        self._peers[peer.sock.fileno()] = peer
+        self._peers[peer.fd] = peer
         self._poll.register(peer.sock, peer.awaits)
         if len(self._peers) > PEERS_MAX:
             self._drop(peer, NotRunning(f"{PEERS_MAX:,} processes are connected already, which is the most"))
@@ -269,8 +267,13 @@ class Server:
 
     def _guarded(self, peer: Peer, events: int, *, news: bool = False) -> None:
         """Do what there is to do for a peer; whatever fails in it costs that peer its connection, and nothing else."""
-        if self._peers.get(peer.sock.fileno()) is not peer:
+        if self._peers.get(peer.fd) is not peer:
             return
+        peer.is_attended = True
+        self._attend(peer, events, news=news)
+        peer.is_attended = False
+
+    def _attend(self, peer: Peer, events: int, *, news: bool) -> None:
         try:
             if events & ~select.POLLOUT:
                 self._read(peer)
@@ -329,9 +332,12 @@ class Server:
 
     def _drop(self, peer: Peer, why: PerdureError | None) -> None:
         """End a connection; `why` is told to the peer where there is room for it."""
-        if self._peers.pop(peer.sock.fileno(), None) is not peer:
+        if self._peers.get(peer.fd) is not peer:
             return
-        peer.session.close()
+        peer.is_attended = True  # until it is gone: where the thread is interrupted in this, it begins with this again
+        peer.ends_begun += 1
+        if peer.ends_begun <= ENDS_MAX:
+            peer.session.close()
         with contextlib.suppress(KeyError, ValueError):
             self._poll.unregister(peer.sock)
         if peer.is_known:
@@ -341,3 +347,4 @@ class Server:
             level = logging.DEBUG if isinstance(why, NotRunning) else logging.WARNING
             logger.log(level, "the connection of process %d (%s) is closed: %s", peer.pid, peer.session.name, why)
         peer.close(b"" if why is None else pack(Kind.BYE, OBJECTS.packed(why)))
+        self._peers.pop(peer.fd, None)

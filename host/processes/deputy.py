@@ -13,7 +13,7 @@ from perdure.actors.core.threads.thread_start import begin_thread
 from perdure.actors.journal.warm_fold import WarmFold
 from perdure.events.errors import PerdureError
 from perdure.events.loggers import GuardedLogger
-from perdure.store.disk.background_thread import BackgroundThread
+from perdure.store.disk.enduring_thread import EnduringThread
 
 if TYPE_CHECKING:
     from perdure.options import Options
@@ -63,7 +63,7 @@ class Deputy:
         if self._thread is None:
             self._over.clear()
             self._fold.drop()
-            thread = BackgroundThread(self._run, "perdure-deputy")
+            thread = EnduringThread(self._run, "perdure-deputy")
             try:
                 begin_thread(thread)
             except RuntimeError as error:

@@ -19,11 +19,12 @@ from perdure.actors.sessions.handover import HandOver
 from perdure.actors.sessions.server import Server
 from perdure.events.errors import NotRunning, PerdureError, StoreLocked, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
+from perdure.processes.asked_for_it import AskedForIt
 from perdure.processes.member import OWNER_WAIT_S
 from perdure.processes.noted_folder import NotedFolder
 from perdure.processes.role_rules import Act, Event, State, step
 from perdure.processes.to_owner.waiting import SPOOL_AFTER_S
-from perdure.store.disk.background_thread import BackgroundThread
+from perdure.store.disk.enduring_thread import EnduringThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,6 +109,9 @@ class Roles:
         self._store = store
         self._ownership = ownership
         self._events: SimpleQueue[Event] = SimpleQueue()
+        self._taken: list[Event] = []
+        """The event that its thread acts on. It is still there where an exception has interrupted that thread."""
+        self._is_stopped = False
         self.state = State.SEEKING
         self._thread: threading.Thread | None = None
         self._given_up: Callable[[], bool] = lambda: False
@@ -145,7 +149,7 @@ class Roles:
                 self._take(self._events.get(timeout=LOOK_S))
             except Empty:
                 continue
-        self._thread = BackgroundThread(_run, "perdure-role", self)
+        self._thread = EnduringThread(_run, "perdure-role", self)
         try:
             begin_thread(self._thread)
         except RuntimeError:
@@ -173,6 +177,7 @@ class Roles:
 
     def end(self) -> None:
         """Take no other role from now on; returns when none is being taken."""
+        self._is_stopped = True
         self.tell(Event.STOPPED)
         thread = self._thread
         if thread is None:
@@ -189,7 +194,16 @@ class Roles:
 
     def turn(self) -> bool:
         """Wait for what happens next and do what follows; False once it is over."""
-        self._take(self._events.get())
+        taken = self._taken
+        if not taken:  # no bytecode runs between taking it and keeping it, so no exception from outside is raised there
+            taken.extend(map(self._events.get, (True,)))
+        event = taken[0]
+        try:
+            self._take(Event.STOPPED if self._is_stopped else event)
+        except Exception:
+            taken.clear()  # it may raise again and again
+            raise
+        taken.clear()
         return self.state is not State.ENDED
 
     def _take(self, event: Event | None) -> None:
@@ -241,7 +255,7 @@ class Roles:
 
     def _ask_for_it(self) -> None:
         with contextlib.suppress(NotRunning):  # it is being stopped
-            self.member.runtime.pending.send(OWNER, HandOver(os.getpid()), _Asked())
+            self.member.runtime.pending.send(OWNER, HandOver(os.getpid()), AskedForIt())
 
     def _try_lock(self) -> Event:
         if time.monotonic() < self._not_before_s:
@@ -306,10 +320,13 @@ class Roles:
                 store.abandon()
                 return Event.STOPPED
             engine = system.inner.own(opened, server, member, self._given_up, warm)
-        except PerdureError as error:
+        except BaseException as raised:
             if server is not None:
-                server.close(NotRunning(f"its owner could not read the log: {error}"))
+                server.close(NotRunning(f"its owner could not read the log: {raised!r}"))
             store.abandon()
+            if self._thread is None and not isinstance(raised, PerdureError):
+                raise  # by the start that waits for it
+            error = raised if isinstance(raised, PerdureError) else PerdureError(f"the takeover was interrupted by {raised!r}")
             self._failure = error
             runtime = member.runtime
             if runtime.health.closing:  # it was read, and the actors could not be started: nothing is left to go on with
@@ -328,22 +345,6 @@ class Roles:
         return Event.RECOVERED
 
 
-class _Asked:
-    """The reply to a request to hand over. Where it is granted, the connection ends."""
-
-    def resolve(self, value: object) -> None:
-        if not value:
-            logger.info("the owner of the folder prefers to keep it")
-
-    def reject(self, error: BaseException) -> None:
-        logger.info("the owner of the folder does not hand it over: %s", error)
-
-
 def _run(roles: Roles) -> None:
-    while True:
-        try:
-            if not roles.turn():
-                return
-        except Exception:
-            logger.exception("a turn of the thread that keeps the role failed; it goes on")
-            time.sleep(PAUSE_S)
+    while roles.turn():
+        pass

@@ -5,13 +5,14 @@ Which rights a command takes is in `needs`; who may do what, the host says (`per
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from perdure.actors.sessions.replies import Known
 from perdure.actors.sessions.rights.needs import Need, Question, needs_of
-from perdure.events.errors import InvalidMessage
+from perdure.events.errors import InvalidMessage, NotRunning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from perdure.actors.requests.pending import PendingRequests
     from perdure.actors.requests.request import Request
 
-__all__ = ["PeerRights"]
+__all__ = ["PeerRights", "no_rights"]
 
 Asked = TypeVar("Asked")
 """What a session knows a request by."""
@@ -109,3 +110,11 @@ class PeerRights(Generic[Asked]):
 
     def _permit_found(self, question: Question, found: Any) -> None:
         self.permit(question.needs(found))
+
+
+def no_rights(uid: int) -> NotRunning:
+    """Return the error of a process of a user that may do nothing here."""
+    return NotRunning(
+        f"the folder belongs to uid {os.geteuid()}, and this process runs as uid {uid}. Run it as that user, or let the "
+        f"owner start with Options(allowed_uids={{{uid}: ['publish']}})"
+    )

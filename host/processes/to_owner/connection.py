@@ -19,13 +19,12 @@ from perdure.actors.core.threads.thread_start import begin_thread
 from perdure.actors.requests.pending import PendingRequests
 from perdure.actors.sessions.listening.loopback import Proof
 from perdure.actors.sessions.listening.waker import NoWaker, Waker
-from perdure.events.loggers import GuardedLogger
 from perdure.processes.role_rules import Event
 from perdure.processes.to_owner.exchange import Exchange
 from perdure.processes.to_owner.leading import Leadership
 from perdure.processes.to_owner.link import Link
 from perdure.processes.to_owner.traffic import PAUSE_FIRST_S, QUIET_S, NoActor, Traffic
-from perdure.store.disk.background_thread import BackgroundThread
+from perdure.store.disk.enduring_thread import EnduringThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,8 +35,6 @@ if TYPE_CHECKING:
     from perdure.processes.ways.way import Way
 
 __all__ = ["Connection"]
-
-logger = GuardedLogger("perdure")
 
 LOOK_S = 0.05
 """How often deadlines are looked at."""
@@ -101,6 +98,8 @@ class Connection(Traffic):
         self._heard: Waker | None = Waker()
         self._waker: Waker | NoWaker = self._heard
         self._watches = True
+        self._untold_loss: bool | None = None
+        """Set from when a link is hung up until its loss is told: whether an owner had answered on it."""
         self._last_error = ""
         """Why there is no owner."""
         self._pause_s = PAUSE_FIRST_S
@@ -116,7 +115,7 @@ class Connection(Traffic):
         """Begin to look for an owner, unless that has begun."""
         with self._starting:
             if self._thread is None:
-                self._thread = BackgroundThread(_run, "perdure-client", weakref.ref(self), self._heard)
+                self._thread = EnduringThread(_run, "perdure-client", weakref.ref(self), self._heard)
                 try:
                     begin_thread(self._thread)
                 except RuntimeError:  # this process may have no more threads
@@ -179,6 +178,8 @@ class Connection(Traffic):
         if self._is_closing:
             self._hang_up("it was closed")
             return False
+        if self._untold_loss is not None:
+            self._tell_loss(was_up=self._untold_loss)
         link = self._link
         if link is None and self._is_wanted():
             link = self._reached()
@@ -216,11 +217,16 @@ class Connection(Traffic):
                 self._send(exchange, link)
         self._flush()
         if link.broken:
-            was_up = exchange.is_up
+            was_up = self._untold_loss = exchange.is_up
             self._hang_up(link.broken)
-            if was_up:
-                self._on_lost()
-            self._watch(Event.LOST)
+            self._tell_loss(was_up=was_up)
+
+    def _tell_loss(self, *, was_up: bool) -> None:
+        """Tell that an owner is lost; begun again where an exception interrupts it."""
+        if was_up:
+            self._on_lost()
+        self._watch(Event.LOST)
+        self._untold_loss = None
 
     def _wait(self, link: Link) -> int:
         """Return what the link is ready for, as `select.poll` says it."""
@@ -308,10 +314,6 @@ def _run(of: weakref.ref[Connection], waker: Waker) -> None:
     """Take turns for a connection for as long as it is there, and is not begun anew with another waker."""
     CURRENT.actor = NoActor()
     while (connection := of()) is not None and connection.hears(waker):
-        try:
-            if not connection.turn():
-                return
-        except Exception:
-            logger.exception("a turn of the connection to %s failed; it goes on", connection.way)
-            time.sleep(LOOK_S)
+        if not connection.turn():
+            return
         del connection

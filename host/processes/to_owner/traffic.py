@@ -155,7 +155,6 @@ class Traffic(ABC):
             self._waker.wake()
         finally:
             CURRENT.actor = actor
-        link.is_reading = False
         if exchange.is_up:
             self._pause_s = PAUSE_FIRST_S
             if not self.welcomed.is_set():
@@ -164,6 +163,7 @@ class Traffic(ABC):
                 if self._spool is not None:
                     self._spool.note()
                 self._watch(Event.WELCOMED)
+        link.is_reading = False  # not before the welcome is told: a thread that is interrupted in that ends the link
         self._flush()
 
     # --- threads that wait -------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ import psycopg
 
 from perdure.events.errors import PerdureError
 from perdure.events.loggers import GuardedLogger
-from perdure.store.disk.background_thread import BackgroundThread
+from perdure.store.disk.enduring_thread import EnduringThread
 from perdure.store.postgres.connecting.database import Database
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Watch:
         self._hints: list[str] = []
         """Of partitions for which something came, in whatever call they were received."""
         try:
-            BackgroundThread(self._run, "perdure-watch").start()
+            EnduringThread(self._run, "perdure-watch").start()
         except BaseException:
             os.close(self._pipe_out)
             os.close(self._pipe_in)
@@ -143,9 +143,10 @@ class Watch:
                 time.sleep(RETRY_S)
         self._database.close()
         with self._lock:
-            os.close(self._pipe_out)
-            os.close(self._pipe_in)
-            self._pipe_in = -1
+            pipe_in, self._pipe_in = self._pipe_in, -1
+            if pipe_in >= 0:  # else the thread was interrupted here
+                os.close(self._pipe_out)
+                os.close(pipe_in)
 
     def _turn(self, connection: psycopg.Connection[Any]) -> None:
         """Wait until it is asked to look, for a hint, or for the time to look, and do what is needed."""

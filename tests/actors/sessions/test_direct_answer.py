@@ -278,3 +278,19 @@ def test_a_socket_that_an_actor_does_not_let_go_is_shut_down_and_keeps_its_numbe
     wire.peer.close(b"bye")
     assert wire.theirs.recv(10) == b""
     assert wire.peer.sock.fileno() >= 0
+
+
+def test_an_exception_that_the_actor_outlives_leaves_the_peer_to_the_servers_thread(
+    wire: _Wire, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted() -> None:
+        raise MemoryError
+
+    wire.session.answered(KEYS[0], None)
+    with monkeypatch.context() as patched:
+        patched.setattr(wire.session, "only_answer", interrupted)
+        with pytest.raises(MemoryError):
+            wire.peer.answer_now()
+    assert not actor.actor_stopped.is_set()
+    wire.served()
+    assert wire.answered() == [KEYS[0]]
