@@ -14,6 +14,7 @@ from perdure.events.structures.message import Message
 
 if TYPE_CHECKING:
     from perdure.actors.core.clock import Clock
+    from perdure.actors.queue.consumers import Consumers
     from perdure.actors.queue.decision_pass import DecisionPass
     from perdure.actors.queue.deliveries import Deliveries
     from perdure.actors.queue.orphans import Orphans
@@ -25,12 +26,15 @@ __all__ = ["PassingTime"]
 class PassingTime:
     """Looks at the deadlines of the queue during one of its terms."""
 
-    def __init__(self, queue: DecisionPass, clock: Clock, deliveries: Deliveries, orphans: Orphans, pools: HandlerPools) -> None:
+    def __init__(
+        self, queue: DecisionPass, clock: Clock, deliveries: Deliveries, orphans: Orphans, pools: HandlerPools, consumers: Consumers
+    ) -> None:
         self._queue = queue
         self._clock = clock
         self._deliveries = deliveries
         self._orphans = orphans
         self._pools = pools
+        self._consumers = consumers
         self.skipped_us = 0
         """How much skipped time the leases of manual consumers have been given back."""
         self.more_is_due = False
@@ -76,23 +80,28 @@ class PassingTime:
             self.look(now_us)
 
     def _expire_leases(self, now_us: int) -> int:
-        """End the leases that have run out, and return how many; have the dispatcher look at those that a worker may still have."""
+        """End the leases that have run out, and return how many; have the dispatcher look at those that a worker may still have.
+
+        A manual consumer keeps its lease while it waits for an answer, for as long as the disk takes.
+        """
         queue = self._queue
         ask: list[tuple[int, str, int, int]] = []
-        lost: list[ExpireLease] = []
+        lost: list[ExpireLease | Extend] = []
         for message in deadlines.overdue(queue.state, now_us):
             lease = message.lease
             if lease is None:
                 continue
             attempt_ref = (message.number, message.published.id, lease.attempt)
             if lease.holder or message.published.type not in self._deliveries:
-                lost.append(ExpireLease(*attempt_ref, "its lease ran out without a sign of life"))
+                left_us = self._consumers.left_us(message, now_us) if lease.holder else 0
+                silent = ExpireLease(*attempt_ref, "its lease ran out without a sign of life")
+                lost.append(Extend(*attempt_ref, left_us) if left_us else silent)
                 if len(lost) >= deadlines.LOOK_MAX:
                     break
             else:
                 ask.append((*attempt_ref, message.until_us))
-        for expire_lease in lost:
-            queue.take(expire_lease, now_us)
+        for command in lost:
+            queue.take(command, now_us)
         if ask:
             queue.written.append(Tell(queue.directory, "dispatcher", LeasesOverdue(ask)))
         return len(lost)

@@ -117,9 +117,9 @@ class Queue(DecisionPass):
         """Begin a term; actors that know what is not in the state send it again."""
         self.deliveries = Deliveries(self)
         self.admission = Admission(self, self.publish_timeout_s)
-        self.consumers = Consumers(self)
+        self.consumers = Consumers(self, self.clock, self.figures.lease_answers)
         self.idle_waiters: list[Request] = []
-        self.time = PassingTime(self, self.clock, self.deliveries, self.orphans, self.pools)
+        self.time = PassingTime(self, self.clock, self.deliveries, self.orphans, self.pools, self.consumers)
         self.acts = OperatorsActs(self, self.extensions)
         self.looks = Looks(self.pending)
         super().begin()
@@ -250,7 +250,7 @@ class Queue(DecisionPass):
                     self.deliveries.lost_runs.spend(now_us)
                     self.time.look_at_all(now_us)  # messages that this pass has brought back may have outlived their time
                     self.decide(command, now_us)
-                    self.written.append(Settle(pending, request, self.consumers.delivery_to(command)))
+                    self.written.append(self.consumers.checked_out(request, command))
                 case Report() | AskTicks() | CountLive() | FindLive() | LookUp():
                     self._look(request, command, now_us)
                 case WhenIdle():
@@ -268,7 +268,7 @@ class Queue(DecisionPass):
                     self._warn_if_unhandled(command)
                 case Extend():
                     self.decide(command, now_us)
-                    self.written.append(Settle(pending, request, None))
+                    self.written.append(self.consumers.extended(request, command))
                 case Done() | Fail() | Release():
                     self.consumers.on_report(request, command, now_us)
                 case Replay() | Purge():

@@ -1,4 +1,4 @@
-"""The queue's figures for the metrics. They are read from the queue's state; nothing is changed."""
+"""The queue's figures for the metrics, and what else outlives a queue actor. They are read from its state; nothing is changed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from perdure.actors.queue.consumers import LeaseAnswer
     from perdure.events.queue.state import QueueState, TypeCounts
 
 __all__ = ["QueueFigures", "QueueReport", "report_of"]
@@ -16,7 +17,7 @@ __all__ = ["QueueFigures", "QueueReport", "report_of"]
 
 @attrs.define(eq=False)
 class QueueFigures:
-    """What the metrics read of the queue without asking it; it outlives the queue actor."""
+    """What the metrics read of the queue without asking it, and the answers to manual consumers. It outlives the queue actor."""
 
     has_begun: bool = False
     """A queue has taken up its state in this run."""
@@ -24,6 +25,8 @@ class QueueFigures:
     """By type: what had become of all messages when this run began."""
     spilled_bytes: int = 0
     """Bytes of payload that the queue keeps on the disk instead of in memory."""
+    lease_answers: dict[int, LeaseAnswer] = attrs.field(factory=dict)
+    """By number of a message: the last answer to the manual consumer that holds it; some of messages that none holds any more."""
 
 
 @attrs.frozen

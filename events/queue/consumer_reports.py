@@ -1,6 +1,6 @@
-"""Whether a manual consumer's report of its delivery counts, or comes after the lease was lost.
+"""Whether a manual consumer's report of its delivery counts, or comes after the lease was lost; when a lease that ran out is lost.
 
-Pure. What follows from a report is decided in `outcomes`; the answer is given by `actors/queue/queue`.
+Pure. What follows from a report is decided in `outcomes`; the answer is given by `actors/queue/consumers`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,23 @@ if TYPE_CHECKING:
     from perdure.events.commands import Fail
     from perdure.events.queue.state import QueueState
 
-__all__ = ["is_anothers", "is_refused"]
+__all__ = ["is_anothers", "is_refused", "left_us"]
+
+WAIT_US = 1_000_000
+"""How long a lease is extended at least while its consumer waits: each time is an event, and the disk may be stuck."""
+
+
+def left_us(answered_us: int, lease_us: int, now_us: int) -> int:
+    """Return for how many microseconds more a consumer has its lease, which has run out; 0: it has lost it.
+
+    The time for which a consumer waits for the answer to its checkout, heartbeat or `extend` is no silence.
+
+    Args:
+        answered_us: when it was answered; 0: it still waits.
+        lease_us: the length of the lease that it asked for.
+        now_us: the time.
+    """
+    return max(0, answered_us + lease_us - now_us) if answered_us else max(lease_us, WAIT_US)
 
 
 def is_anothers(state: QueueState, report: Done | Fail | Release) -> bool:

@@ -94,6 +94,20 @@ ACTOR_BUGS: tuple[Bug, ...] = (
         ),
     ),
     Bug(
+        "the wait of a manual consumer for the disk counts as silence",
+        "queue",
+        "tests/host/handling/attempts/test_consumers_on_slow_disks.py",
+        0,
+        (
+            Edit(
+                "perdure.actors.queue.passing_time",
+                "left_us = self._consumers.left_us(message, now_us) if lease.holder else 0",
+                "left_us = 0",
+            ),
+        ),
+        found=True,
+    ),
+    Bug(
         "an expired message is delivered",
         "queue",
         "simulation",

@@ -8,7 +8,7 @@ import pytest
 
 from perdure.events.commands import CheckOut, Done, Draft, ExpireLease, Fail, Publish, Release
 from perdure.events.limits import Limits
-from perdure.events.queue.consumer_reports import is_refused
+from perdure.events.queue.consumer_reports import WAIT_US, is_refused, left_us
 from perdure.events.queue.decisions import decide
 from perdure.events.queue.folding.folds import evolve_all
 from perdure.events.queue.state import QueueState
@@ -65,3 +65,11 @@ def after(*commands: Any) -> tuple[QueueState, Sequence[ev.Event]]:
 def test_report(commands: Sequence[Any], sent_again: bool, refused: bool) -> None:
     state, events = after(*commands)
     assert is_refused(state, commands[-1], events, sent_again=sent_again) == refused
+
+
+def test_a_lease_counts_from_the_answer_and_does_not_end_before_it() -> None:
+    assert left_us(0, 5_000_000, 100) == 5_000_000, "its consumer waits"
+    assert left_us(0, 10, 100) == WAIT_US, "no event each ten microseconds while the disk is stuck"
+    assert left_us(100, 50, 120) == 30
+    assert left_us(100, 50, 150) == 0
+    assert left_us(100, 50, 9_000) == 0
