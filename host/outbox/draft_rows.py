@@ -33,6 +33,8 @@ class _Row(NamedTuple):
     group: str | None = None
     extras: Extras | None = None
     subject: str | None = None
+    end: None = None
+    """Follows a subject, and says nothing. See `written_draft`."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -41,7 +43,10 @@ _decode = msgspec.msgpack.Decoder(_Row).decode
 
 def written_draft(draft: Draft) -> bytes:
     """Return the bytes of a draft; a field that came later is left out where it is empty, so that an older version reads it."""
-    return _encode(draft if draft.subject is not None else draft[:-1])
+    if draft.subject is None:
+        return _encode(draft[:-1])
+    # An older version takes the last field for `extras`, and a short subject would fit. With one field more it refuses the row.
+    return _encode((*draft, None))
 
 
 def read_draft(body: bytes) -> Draft:
@@ -50,4 +55,4 @@ def read_draft(body: bytes) -> Draft:
     Raises:
         msgspec.DecodeError: they are of no draft of this version; says which field is wrong.
     """
-    return Draft(*_decode(body))
+    return Draft(*_decode(body)[:-1])
