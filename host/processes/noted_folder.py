@@ -5,6 +5,7 @@ An owner checks its open folder itself (`perdure.store.files.folder_identity`). 
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from perdure.events.errors import FolderMoved, StoreUnavailable
@@ -25,8 +26,10 @@ class NotedFolder:
         self._noted: FileStatus | None = None
 
     def note(self) -> None:
-        """Note the folder, for as long as this object lives; the first call counts."""
-        if self._noted is None:
+        """Note the folder, for as long as this object lives; the first call that can look it up counts."""
+        if self._noted is not None:
+            return
+        with contextlib.suppress(OSError):  # unknown: the next role taken notes it
             self._noted = self._store.disk.folder_status(self._store.path)
 
     def lock(self) -> None:
