@@ -277,9 +277,9 @@ class Server:
         try:
             if events & ~select.POLLOUT:
                 self._read(peer)
+            peer.is_queued = False  # first: what is answered from here on queues it again, and so does a thread that writes now
             if not peer.claim():
-                return  # the thread that writes has it queued again
-            peer.is_queued = False  # first: what is answered from here on queues it again
+                return
             session = peer.session
             for frame in session.frames(FLOW_BYTES - peer.out_bytes):
                 peer.put(frame)

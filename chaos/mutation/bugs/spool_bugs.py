@@ -46,8 +46,8 @@ SPOOL_BUGS: tuple[Bug, ...] = (
     Bug(
         "a spool file is removed before what it held is synced",
         "queue",
-        "spool",
-        WITH_SPOOL,
+        "tests/actors/queue/test_answers_after_sync.py",
+        0,
         (
             Edit(
                 "perdure.actors.queue.admission",
@@ -55,7 +55,6 @@ SPOOL_BUGS: tuple[Bug, ...] = (
                 "queue.written.append(Settle(queue.pending, request, taken))",
             ),
         ),
-        favoured=(*SPOOLED, "power_cut"),
     ),
     Bug(
         "what was spooled is taken in once more by the next owner",

@@ -128,7 +128,7 @@ class Live:
             yield self.states
 
     def begin(self) -> None:
-        """Have the log read, without waiting for it."""
+        """Begin to read the log, without waiting for it."""
         self._used_s = time.monotonic()
         self._start()
 

@@ -19,7 +19,8 @@ from perdure.actors.sessions.crossing import OBJECTS
 from perdure.actors.sessions.direct_answer import DirectAnswer
 from perdure.actors.sessions.figures import RunFigures
 from perdure.actors.sessions.framing.wire import PROTOCOL, Assembler, Kind, pack
-from perdure.actors.sessions.peer import Peer
+from perdure.actors.sessions.peer import WRITER, Peer
+from perdure.actors.sessions.server import Server
 from perdure.actors.sessions.session import Owner, Session
 from perdure.chaos.simulation.simulated_executor import SimulatedExecutor
 from perdure.events.commands import LookUp
@@ -234,6 +235,17 @@ def test_the_servers_thread_leaves_the_socket_alone_while_an_actor_writes_and_is
     assert claims == [False]
     assert wire.answered() == [KEYS[0]]
     assert wire.peer.claim()
+
+
+def test_a_peer_that_is_left_to_an_actor_can_be_queued_again(wire: _Wire) -> None:
+    """Two actors answered: the second queued the peer while the first wrote, and the first queues it once it is done."""
+    server = Server.__new__(Server)
+    server._peers = {wire.peer.sock.fileno(): wire.peer}
+    wire.peer._writers[WRITER] = DirectAnswer(lambda: False)
+    wire.peer.is_queued = True
+    server._guarded(wire.peer, 0)
+    assert not wire.peer.is_queued
+    assert wire.peer.is_awaited
 
 
 @pytest.mark.usefixtures("actor")

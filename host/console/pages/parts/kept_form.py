@@ -29,7 +29,7 @@ class KeptForm:
         return any(self.fields.get(name, "").strip() for name in TYPED)
 
     def is_of(self, act: str, fixed: dict[str, object]) -> bool:
-        """Tell whether it was this form of a page: that of the act, about the same things (`fixed`)."""
+        """Return whether it was this form of a page: that of the act, about the same things (`fixed`)."""
         return self.act == act and all(
             self.fields.get(name, "") == str(value) for name, value in fixed.items() if name not in NOT_COMPARED
         )
