@@ -20,7 +20,7 @@ from perdure.options import Options
 from perdure.payloads.codecs import MessagePack
 from perdure.payloads.type_names import TypeNames
 from perdure.processes.client import Client
-from perdure.processes.facts import OwnersFacts
+from perdure.processes.facts import OwnersFacts, without_policy_where_unknown
 from perdure.processes.to_owner.exchange import HOLD_S, Exchange
 from perdure.processes.to_owner.no_owner import NoAnswer
 from perdure.publishing.drafts import Drafts
@@ -114,6 +114,11 @@ class SimulatedConnection:
     def no_owner(self) -> NotRunning:
         """See `Connection.no_owner`."""
         return self.exchange.no_owner()
+
+    @property
+    def says_policies(self) -> bool:
+        """See `Connection.says_policies`."""
+        return self.welcomed.is_set()
 
     @property
     def held_by_owner(self) -> int:
@@ -323,6 +328,9 @@ class SimulatedClient(Client):
         self._spools = spool is not None
         self._facts = OwnersFacts(self.drafts, self.options)
         self.connection = SimulatedConnection(executor, sessions, timeout_s, self.take_facts, equip=self._name, spool=spool)
+        if spool is not None:
+            connection = self.connection  # as in `Client`
+            self.drafts.draft = without_policy_where_unknown(self.drafts.draft, lambda _: connection.says_policies)
         self._address = "/simulated"
         self._connection = self.connection  # type: ignore[assignment]  # all that the front door uses of it
         self.dead_letters = DeadLetters(self)

@@ -29,6 +29,19 @@ SPOOL_BUGS: tuple[Bug, ...] = (
         favoured=SPOOLED,
     ),
     Bug(
+        "what is spooled before any owner was known passes its handler's policy",
+        "spool",
+        "tests/chaos/simulation/test_spools.py",
+        0,
+        (
+            Edit(
+                "perdure.processes.facts",
+                "return made if is_named or is_known(made.type) else made._replace(dedup=None)",
+                "return made",
+            ),
+        ),
+    ),
+    Bug(
         "a client goes on in a spool file that an owner reads",
         "spool",
         "tests/chaos/simulation/test_spools.py",

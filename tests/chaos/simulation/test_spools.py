@@ -9,7 +9,7 @@ import pytest
 from perdure.chaos.disk.memory_disk import Fault, Killed
 from perdure.chaos.oracle.history_checks import check_history
 from perdure.chaos.oracle.reference_model import BrokenContract, ReferenceModel
-from perdure.chaos.scenarios.messages import Manual, Plain, Task
+from perdure.chaos.scenarios.messages import Manual, Note, Plain, Task
 from perdure.chaos.scenarios.plan import draw
 from perdure.chaos.scenarios.processes.other_processes import SPOOLER
 from perdure.chaos.scenarios.processes.spools import SpoolerDied
@@ -72,6 +72,17 @@ def house() -> Iterator[House]:
         house.spools.check_kept()
         house.system.stop()
         house.database.end()
+
+
+def test_what_is_spooled_before_any_owner_was_known_comes_under_its_handlers_policy(house: House) -> None:
+    house.lose_owner()
+    ident = house.submit(Note, key="k0")
+    named = house.submit(Note, key="k1", dedup="reject")
+    house.wait()
+    house.start_successor(house.disk)
+    recorded: dict[str | None, Any] = {record.message_id: record.event for record in house.system.audit.events(type=Published)}
+    assert (recorded[ident].dedup, recorded[ident].extras.key_parallelism) == ("append", 1)
+    assert (recorded[named].dedup, recorded[named].extras) == ("reject", None)  # what was named is kept
 
 
 @pytest.mark.parametrize("points", range(1, 37, 5))
