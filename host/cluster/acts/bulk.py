@@ -281,13 +281,13 @@ def _carried_out(
     until_s = None if wait_s < 0 else time.monotonic() + wait_s
     acts: dict[int, BulkAct] = {}
     for number, one in counted.by_partition.items():
-        if one.count or (ident is not None and cluster.through(number, partial(_is_known, ident))):
-            try:
+        try:
+            if one.count or (ident is not None and cluster.through(number, partial(_is_known, ident))):
                 acts[number] = cluster.through(number, partial(begin, one))
-            except PerdureError as error:
-                begun = ", ".join(map(str, acts)) or "none"
-                error.add_note(f"in partition {number}. It is on record, and goes on, in these partitions: {begun}")
-                raise
+        except PerdureError as error:
+            begun = ", ".join(map(str, acts)) or "none"
+            error.add_note(f"in partition {number}. It is on record, and goes on, in these partitions: {begun}")
+            raise
     pause_s = LOOK_FIRST_S
     while True:
         whole = BulkActs(action, counted.where, dict(acts), counted.gone)
