@@ -275,11 +275,14 @@ class TypeNames:
             self._kept[name] = cls
         else:
             if is_full(self._used):  # all at once, so that a class with a known name is always found by it
+                # Versions of these stay until as many again were used: other threads may be making drafts with these names.
+                recent = {*list(self._used), *list(self._names.values())}
                 self._names.clear()
                 self._result_names.clear()
                 self._used.clear()
-                for other in [name for name in list(self.versions) if name not in self._kept]:
-                    self.versions.pop(other, None)
+                for other in list(self.versions):
+                    if other not in recent and other not in self._kept:
+                        self.versions.pop(other, None)
             self._used[name] = cls
         if version_of(cls) > 1:
             self.versions[name] = version_of(cls)

@@ -100,7 +100,31 @@ def test_versions_of_classes_that_are_forgotten_are_forgotten_too(monkeypatch: p
             newer: Any = one_more_class()
             perdure.message(name=f"request.Made{number}", version=2, upcasters={1: lambda fields: fields})(newer)
             system.publish(newer(number))
-        assert 1 <= len(system.drafts.names.versions) <= 10
+        assert 1 <= len(system.drafts.names.versions) <= 20
+
+
+def test_a_draft_has_its_version_although_another_thread_fills_the_memory_while_it_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was put on record as version 1: upcasters were run over a payload of version 2."""
+    monkeypatch.setattr(class_memory, "CLASSES_MAX", 10)
+    newer: Any = one_more_class()
+    perdure.message(name="request.Newer", version=2, upcasters={1: lambda fields: fields})(newer)
+    with perdure.System(store=perdure.MemoryStore()) as system:
+        names = system.drafts.names
+        name = names.name
+
+        def name_and_be_overtaken(cls: type, *more: Any) -> str:
+            found = name(cls, *more)
+            for number in range(12):
+                name(one_more_class(f"request.Made{number}"))
+            return found
+
+        monkeypatch.setattr(names, "name", name_and_be_overtaken)
+        ident = system.publish(newer(1))
+        published: Any = next(record.event for record in system.audit.events(message_id=ident, type="Published"))
+        assert published.extras is not None
+        assert published.extras.version == 2
 
 
 def test_classes_of_results_are_forgotten_beyond_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
