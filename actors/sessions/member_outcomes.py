@@ -5,7 +5,7 @@ Frames and subscriptions of the member are in `member_session`; what follows fro
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.messages import Outcomes
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from perdure.actors.workers.pools.pool import WorkerDelivery
     from perdure.actors.workers.reporting import Reporter
 
-__all__ = ["MemberOutcomes"]
+__all__ = ["WAITING_MAX", "MemberOutcomes"]
+
+WAITING_MAX = 1 << 20
+"""Outcomes of one member that wait until the queue has said what the member holds."""
 
 
 class _AfterBoth:
@@ -46,6 +49,11 @@ class _AfterBoth:
         self._reply.reject(error)
 
 
+def _size(reported: Reported) -> int:
+    """Return how many outcomes there are; one at least, since a report without any is kept too."""
+    return max(1, len(reported.done) + len(reported.reports))
+
+
 class MemberOutcomes:
     """The outcomes of one member's deliveries. Called in the server's thread.
 
@@ -63,30 +71,61 @@ class MemberOutcomes:
         self._reporter = reporter
         self._pending = pending
         self._monotonic_s = monotonic_s
-        self.reattaching: set[str] = set()
-        """The types of which the queue has not said yet what the member may go on with."""
-        self._waiting: deque[tuple[Reported, Reply]] = deque()
+        self._reattaching: Counter[str] = Counter()
+        """By type, how often the queue was asked what the member may go on with, and has not said it yet."""
+        self._waiting: dict[int, tuple[Reported, Reply]] = {}
+        """By the key of the member's request, in the order in which they came."""
+        self._answered: deque[str] = deque()
+        """The types of which the queue has said it since `go_on`: an actor's thread says it, and the server's counts."""
+        self._n_waiting = 0
+        """How many outcomes are in `_waiting`."""
 
-    def report(self, reported: Reported, reply: Reply) -> None:
+    def reattach(self, type_name: str) -> None:
+        """Let outcomes wait until the queue has said what the member holds of a type."""
+        self._reattaching[type_name] += 1
+
+    def reattached(self, type_name: str) -> None:
+        """Note that the queue has said it; `go_on` sends what has waited. In any thread."""
+        self._answered.append(type_name)
+
+    def report(self, key: int, reported: Reported, reply: Reply) -> None:
         """Send outcomes on to the queue; `reply` is answered once all are on record.
 
         What the member had before it came may end before the queue has said whether it is still its own. Until then, outcomes
         wait: a pool does not have these deliveries yet, and as hearsay they would be refused, and stay out without an end.
 
         Raises:
-            BadFrame: something in it is no outcome.
+            BadFrame: something in it is no outcome, or too many outcomes wait.
         """
         for report in reported.reports:
             if not isinstance(report, REPORTS):
                 msg = f"a {type(report).__name__}, which is no outcome"
                 raise BadFrame(msg)
-        self._waiting.append((reported, reply))
+        self.forget(key)
+        self._n_waiting += _size(reported)
+        if self._n_waiting > WAITING_MAX:
+            msg = f"more than {WAITING_MAX:,} outcomes before it is known whose they are"
+            raise BadFrame(msg)
+        self._waiting[key] = reported, reply
         self.go_on()
+
+    def forget(self, key: object) -> None:
+        """Drop what waits under a key: the member does not wait for it any longer."""
+        if isinstance(key, int) and (waiting := self._waiting.pop(key, None)) is not None:
+            self._n_waiting -= _size(waiting[0])
 
     def go_on(self) -> None:
         """Send on what has waited, once the queue has said what the member holds."""
-        while self._waiting and not self.reattaching:
-            self._send(*self._waiting.popleft())
+        while self._answered:
+            type_name = self._answered.popleft()
+            self._reattaching[type_name] -= 1
+            if self._reattaching[type_name] <= 0:
+                del self._reattaching[type_name]
+        while self._waiting and not self._reattaching:
+            key = next(iter(self._waiting))
+            reported, reply = self._waiting[key]
+            self.forget(key)
+            self._send(reported, reply)
 
     def _send(self, reported: Reported, reply: Reply) -> None:
         by_pool: dict[str, list[WorkerDelivery]] = {}

@@ -251,12 +251,12 @@ class MemberSession:
                 case _:
                     msg = "a malformed delivery"
                     raise BadFrame(msg)
-        self.outcomes.reattaching.add(pool.type)
+        self.outcomes.reattach(pool.type)
         self._services.pending.send("queue", Reattach(pool, held), _Refused(self, pool.type), from_outside=False)
 
     def reattached(self, type_name: str) -> None:
         """Note that the queue has said what the member holds of a type, or never will. In any thread."""
-        self.outcomes.reattaching.discard(type_name)
+        self.outcomes.reattached(type_name)
         self._notify()
 
     def refused(self, type_name: str, refs: list[tuple[int, str, int]]) -> None:

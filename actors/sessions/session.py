@@ -194,6 +194,8 @@ class Session:
     def _take_forgotten(self, elements: list[Any]) -> list[bytes]:
         for key in elements:
             self._requests.forget(key)
+            if self.member is not None:
+                self.member.outcomes.forget(key)
         return []
 
     def _welcome(self, kind: Kind, elements: list[Any]) -> bytes:
@@ -288,14 +290,13 @@ class Session:
             command.fresh = command.fresh and asked.times == 1 and self._are_new(command.drafts)
         elif isinstance(command, Reported):
             if self.member is not None:
-                self.member.outcomes.report(command, PeerReply(self.answered, key))
+                self.member.outcomes.report(key, command, PeerReply(self.answered, key))
             return
         elif (act := getattr(command, "act", None)) is not None:
             command = attrs.evolve(command, act=act._replace(origin=self._origin))  # a peer does not say what it is
         run = submitted_run(self.answered, key, command) if asked.is_submitted else None
         reply = PeerReply(self.answered, key) if run is None else run
-        is_long_wait = asked.route.is_long_wait
-        request = owner.pending.send(asked.actor, command, reply, is_long_wait=is_long_wait, times=asked.times)
+        request = owner.pending.send(asked.actor, command, reply, is_long_wait=asked.route.is_long_wait, times=asked.times)
         self._requests.sent(key, request)
 
     def _are_new(self, drafts: Sequence[Any] | DraftRun) -> bool:
@@ -323,9 +324,8 @@ class Session:
         """
         if self._rights.has_found_out:
             self._go_on()
-        if self.member is None:
-            return self._requests.frames()
-        return self.member.frames(room) + self._requests.frames()
+        of_member = [] if self.member is None else self.member.frames(room)
+        return of_member + self._requests.frames()
 
     def only_answer(self) -> tuple[tuple[AnswerKey, Any], bytes] | None:
         """See `PeerRequests.only_answer`. None for a peer with handlers: what it is told has an order."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from perdure.actors.core.messages import Wake
-from perdure.actors.sessions import member_session
+from perdure.actors.sessions import member_outcomes, member_session
 from perdure.actors.sessions.crossing import OBJECTS
 from perdure.actors.sessions.delivered import Reported, taken
 from perdure.actors.sessions.framing.wire import Assembler, BadFrame, Kind
@@ -75,6 +75,7 @@ class Owner:
     def __init__(self, *begun: tuple[int, int]) -> None:
         actors: Any = Actors()
         self.actors = actors
+        self.key = 0
         self.pools = HandlerPools()
         reporter = Reporter(actors, actors)
         services = MemberServices(
@@ -100,7 +101,14 @@ class Owner:
 
     def report(self, done: list[int], *reports: Any) -> Reply:
         reply = Reply()
-        self.session.outcomes.report(Reported(done, list(reports)), reply)
+        self.key += 1
+        self.session.outcomes.report(self.key, Reported(done, list(reports)), reply)
+        return reply
+
+    def reattach(self) -> Any:
+        """Return the reply to what the queue is asked."""
+        self.session.take(Kind.REATTACH, [["T", []]])
+        ((_, reply),), self.actors.asked = self.actors.asked, []
         return reply
 
     def sent(self) -> list[tuple[Kind, list[Any]]]:
@@ -142,6 +150,41 @@ def test_what_ends_before_the_queue_has_said_whose_it_is_waits_for_that() -> Non
     owner.actors.confirm()
     assert not owner.pool.open
     assert [reply.answers for reply in replies] == [1, 1]
+
+
+def test_what_waits_for_the_queue_has_a_bound_and_what_is_forgotten_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer that forgot each of its requests and sent another filled the memory of the owner."""
+    monkeypatch.setattr(member_outcomes, "WAITING_MAX", 4)
+    owner = Owner()
+    reattach = owner.reattach()
+    for _ in range(9):
+        owner.report([1, 2, 3])
+        owner.session.outcomes.forget(owner.key)
+    owner.report([4, 5, 6])
+    owner.report([])
+    with pytest.raises(BadFrame, match="more than 4 outcomes"):
+        owner.report([])
+    owner.deliver(1, 2, 3, 4, 5, 6)
+    reattach.resolve([])
+    owner.sent()
+    assert [report.number for report in owner.actors.confirm()] == [4, 5, 6]
+    again = owner.reattach()
+    owner.report([1])
+    again.resolve([])
+    owner.sent()
+    owner.report([2, 3])
+    assert [report.number for report in owner.actors.confirm()] == [1, 2, 3], "what was sent on does not count any more"
+
+
+def test_what_ends_waits_until_the_queue_has_answered_each_time_that_it_was_asked() -> None:
+    owner = Owner()
+    owner.deliver(4)
+    replies = [owner.reattach(), owner.reattach()]
+    owner.report([4])
+    for reply, expected in zip(replies, ([], [4]), strict=True):
+        reply.resolve([])
+        owner.sent()
+        assert [report.number for report in owner.actors.confirm()] == expected
 
 
 def test_of_what_a_dead_process_had_only_what_it_had_begun_counts() -> None:
