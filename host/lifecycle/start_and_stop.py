@@ -41,7 +41,7 @@ class StartAndStop(EngineOrMember, Startable):
     """The part of `System` that starts and stops it. Safe in any thread."""
 
     def _lifecycle_steps(self) -> LifecycleSteps:
-        return LifecycleSteps("system", self._executor, self._begin, self._end, self._end_grace)
+        return LifecycleSteps("system", self._executor, self._begin, self._end, self._end_grace, lambda: self._engine is None)
 
     def _inner_system(self) -> InnerSystem:
         """Return what this System offers the other rooms of host/."""

@@ -46,6 +46,7 @@ class LifecycleSteps:
         begin: Callable[[Start], None],
         end: Callable[[float], None],
         end_grace: Callable[[], None],
+        has_failed: Callable[[], bool] = lambda: False,
     ) -> None:
         """Make the steps of an object that does not run.
 
@@ -55,12 +56,14 @@ class LifecycleSteps:
             begin: begins all that the object runs on, or raises and leaves nothing; may end early once the start is given up.
             end: ends what `begin` has begun; its argument is the grace period, in seconds.
             end_grace: ends the grace period of an `end` that is under way.
+            has_failed: returns True where what `begin` began has ended by itself, and only `end` is left to do.
         """
         self._name = name
         self._executor = executor
         self._begin = begin
         self._end = end
         self._end_grace = end_grace
+        self._has_failed = has_failed
         self.current: Start | None = None
         """The start of what runs, or is being started; None where nothing is."""
         self._last = Start()
@@ -105,6 +108,8 @@ class LifecycleSteps:
         with self._lock:
             if start.given_up:
                 return
+            if self.current is not None and self._has_failed():
+                self._end_current(0.0)
             if self.current is not None:
                 start.has_failed = True
                 raise PerdureError(f"the {self._name} is running already in this process; use it, or stop it first")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -10,6 +11,7 @@ import pytest
 import perdure
 from perdure.actors.members.member_dispatcher import MemberDispatcher
 from perdure.actors.queue.queue import Queue
+from perdure.runtime.engine import Engine
 from perdure.store.disk.folder_lock import live_owner
 from tests.host.processes.shop import Order, Quote, shop
 from tests.host.processes.spooling.test_spool import wait_until
@@ -71,6 +73,34 @@ def test_a_member_that_gives_up_leaves_its_work_to_others_and_never_becomes_the_
         wait_until(lambda: live_owner(folder) is None)
     with perdure.System(folder, shared=True) as system:
         assert system.role == "owner"
+
+
+def test_a_member_whose_takeover_failed_for_good_can_be_started_again(
+    start: Start, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was refused: the system was said to run already, while each call said that it did not run."""
+    process = start()
+    with shop(str(folder)) as system:
+        assert system.role == "member"
+        begin = Engine.start
+
+        def fails(*_: Any, **__: Any) -> NoReturn:
+            msg = "planted"
+            raise perdure.StoreUnavailable(msg)
+
+        monkeypatch.setattr(Engine, "start", fails)
+        process.kill()
+        process.wait()
+        wait_until(lambda: not system.running)
+        with pytest.raises(perdure.NotRunning):
+            system.publish(Order(1))
+        monkeypatch.setattr(Engine, "start", begin)
+        system.start()
+        assert live_owner(folder) == os.getpid()
+        with pytest.raises(perdure.PerdureError, match="running already"):
+            system.start()
+        assert system.call(Quote(2), timeout=20) == 4
+    assert live_owner(folder) is None
 
 
 def test_what_an_owner_that_hands_over_has_not_taken_in_of_the_spool_is_left_to_the_next(folder: Path) -> None:
