@@ -40,11 +40,19 @@ END $$
 _GRANTS = """
 SELECT a.grantee::regrole::text, array_agg(p.proname::text),
        count(*) = (SELECT count(*) FROM pg_proc WHERE pronamespace = 'perdure'::regnamespace)
-FROM pg_proc p, aclexplode(p.proacl) a
-WHERE p.pronamespace = 'perdure'::regnamespace AND a.privilege_type = 'EXECUTE' AND a.grantee NOT IN (0, p.proowner)
+FROM pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+WHERE p.pronamespace = 'perdure'::regnamespace AND a.privilege_type = 'EXECUTE'
+AND a.grantee NOT IN (0, (SELECT oid FROM pg_roles WHERE rolname = current_user))
 GROUP BY 1
 """
 """The roles, as SQL spells them, that may call functions: which, and whether all of them."""
+_OWNERS = """
+SELECT owner::regrole::text, has_schema_privilege(owner, 'perdure', 'CREATE') FROM (
+    SELECT proowner AS owner FROM pg_proc WHERE pronamespace = 'perdure'::regnamespace
+    UNION SELECT relowner FROM pg_class WHERE relnamespace = 'perdure'::regnamespace
+) made
+"""
+"""The roles, as SQL spells them, that own the tables and functions, and whether each may make more."""
 _NAMES = "SELECT proname::text FROM pg_proc WHERE pronamespace = 'perdure'::regnamespace"
 _LOCK = 0x70647265_66736368
 """The advisory lock of those that create the tables at the same time."""
@@ -95,6 +103,8 @@ def create_schema(database: Database) -> bool:
         if check_schema_within(connection):
             return False
         found = found_version_within(connection)
+        if found:
+            _go_on_as_owner(connection)
         granted = connection.execute(_GRANTS).fetchall() if found else []
         if found:  # their parameters had other names, which cannot be changed in place
             connection.execute(_DROP_FUNCTIONS)
@@ -108,6 +118,16 @@ def create_schema(database: Database) -> bool:
     else:
         logger.info("created the tables of perdure, version %d, in %s", VERSION, database.address.text)
     return True
+
+
+def _go_on_as_owner(connection: psycopg.Connection[Any]) -> None:
+    """Go on, until the transaction ends, as the role that owns all that is there: functions run with the rights of their owner.
+
+    Where there are several, each may call what it owned, and functions made anew are the upgrading role's.
+    """
+    owners = connection.execute(_OWNERS).fetchall()
+    if len(owners) == 1 and owners[0][1]:
+        connection.execute(f"SET LOCAL ROLE {owners[0][0]}".encode())
 
 
 def _grant_again(connection: psycopg.Connection[Any], granted: Sequence[tuple[str, Sequence[str], bool]]) -> None:

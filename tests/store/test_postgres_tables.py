@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import perdure
-from perdure.store import accept_loss, open_reader, verify
+from perdure.store import accept_loss, create_tables, open_reader, verify
 from tests.postgres_server import PATIENCE_S, Server, new_queue, shared_server
 
 if TYPE_CHECKING:
@@ -165,8 +165,6 @@ def test_tables_of_the_first_version_are_brought_up_to_date(database: str) -> No
 def test_an_upgrade_keeps_what_roles_may_call_and_owners_that_run(database: str) -> None:
     import psycopg
 
-    from perdure.store import create_tables
-
     store = perdure.PostgresStore(database, name="orders")
     store.open()
     store.append(b"one", 1, expected_seq=1, durable=True)
@@ -205,6 +203,33 @@ def test_an_upgrade_keeps_what_roles_may_call_and_owners_that_run(database: str)
                 connection.execute(f'DROP OWNED BY "{role}"'.encode())
                 connection.execute(f'DROP ROLE "{role}"'.encode())
     assert verify(open_reader(f"{database}#orders")).last_seq == 2
+
+
+@pytest.mark.parametrize("is_sole", [True, False])
+def test_an_upgrade_by_another_role_takes_nothing_from_the_one_that_made_the_functions(database: str, is_sole: bool) -> None:
+    import psycopg
+
+    maker = f"maker_{abs(hash(database))}"
+    as_maker = database.replace("user=perdure", f"user={maker}")
+    with psycopg.connect(database) as connection:
+        connection.execute(f"CREATE ROLE {maker} LOGIN; GRANT CREATE ON DATABASE {connection.info.dbname} TO {maker}".encode())
+    try:
+        written(as_maker, "orders")
+        with psycopg.connect(database) as connection:
+            connection.execute("DELETE FROM perdure.version WHERE version = 4; INSERT INTO perdure.version VALUES (3)")
+            if not is_sole:
+                connection.execute("ALTER FUNCTION perdure.append OWNER TO perdure")
+                connection.execute(f"GRANT EXECUTE ON FUNCTION perdure.append TO {maker}".encode())
+        assert create_tables(database)
+        with psycopg.connect(database) as connection:
+            found = connection.execute(
+                "SELECT DISTINCT proowner::regrole::text FROM pg_proc WHERE pronamespace = 'perdure'::regnamespace"
+            )
+            assert found.fetchall() == [(maker if is_sole else "perdure",)], "they run with the rights of their owner"
+        written(as_maker, "orders")
+    finally:
+        with psycopg.connect(database) as connection:
+            connection.execute(f"DROP OWNED BY {maker} CASCADE; DROP ROLE {maker}".encode())
 
 
 def test_an_owner_that_writes_nothing_finds_out_that_the_database_holds_less_although_no_connection_ended(database: str) -> None:
