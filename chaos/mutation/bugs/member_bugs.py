@@ -257,6 +257,20 @@ MEMBER_BUGS: tuple[Bug, ...] = (
         found=True,
     ),
     Bug(
+        "a member that has not heard its owner gives back what it is handed until its next question is due",
+        "exchange",
+        "tests/host/processes/clients/test_exchange.py",
+        0,
+        (
+            Edit(
+                "perdure.processes.to_owner.exchange",
+                "            if self.is_member and self._is_doubtful(now_s):\n                self.post(self._question(now_s))\n",
+                "",
+            ),
+        ),
+        found=True,
+    ),
+    Bug(
         "what lay in its socket while it was stopped counts as an answer of a living owner",
         "exchange",
         "tests/host/processes/clients/test_exchange.py",

@@ -6,6 +6,7 @@ under the same key to the next owner, and counts once. The socket, and the threa
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -173,9 +174,7 @@ class Exchange(Waiting):
         is_due = (self._sent or self.is_silent) and now_s - max(self.heard_s, self._pinged_s) > min(PING_S, self.timeout_s / 4)
         is_due = is_due or (self.is_member and now_s - self._pinged_s > MEMBER_PING_S)
         if is_due and len(self._questions) < QUESTIONS_MAX:
-            self._pinged_s = now_s
-            self._questions.append(now_s)
-            frames.append(pack(Kind.PING, *self.told_with_pings()))
+            frames.append(self._question(now_s))
         if (
             not self._queue and len(outstanding) > len(self._sent) + self.local()
         ):  # a thread was killed between entering and sending
@@ -247,6 +246,22 @@ class Exchange(Waiting):
         if self.is_up:
             self.heard_s = now_s
             self.is_silent = False
+
+            if self.is_member and self._is_doubtful(now_s):
+                self.post(self._question(now_s))
+
+    def _question(self, now_s: float) -> bytes:
+        self._pinged_s = now_s
+        self._questions.append(now_s)
+        return pack(Kind.PING, *self.told_with_pings())
+
+    def _is_doubtful(self, now_s: float) -> bool:
+        """Return whether what comes may be from an owner of before, and no question is under way whose answer settles it.
+
+        Until it is settled, what is handed out here is given back; asked at once, it is settled before that is handed out again.
+        """
+        newest_s = self._questions[-1] if self._questions else -math.inf
+        return max(self.owner.until_s, heard_until(newest_s, HEARD_S)) <= now_s and len(self._questions) < QUESTIONS_MAX
 
     def _take_pong(self) -> None:
         if self._questions:

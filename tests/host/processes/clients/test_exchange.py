@@ -300,6 +300,24 @@ def test_what_lay_in_the_socket_while_the_process_was_stopped_is_no_answer_to_wh
     assert side.exchange.owner.until_s == 130.0 + HEARD_S
 
 
+def test_a_member_asks_at_once_where_what_comes_may_be_from_an_owner_of_before() -> None:
+    """Else it gives back what it is handed, and is handed it again, until its next question: each time is on record."""
+    side = Side()
+    side.exchange.is_member = True
+    side.exchange.takers[Kind.DELIVER] = lambda _elements: None
+    side.exchange.hello(side.now_s)
+    side.now_s = 140.0
+    side.welcome()  # the connection hung meanwhile
+    assert [kind for kind, _ in side.sent()] == [Kind.PING]
+    side.exchange.take(Kind.DELIVER, [], side.now_s)
+    assert not side.sent(), "a question is under way"
+    side.exchange.take(Kind.PONG, [], side.now_s)
+    assert side.exchange.owner.until_s == side.now_s + HEARD_S
+    side.now_s += HEARD_S  # nothing came for a second: the owner was busy, or this process
+    side.exchange.take(Kind.DELIVER, [], side.now_s)
+    assert [kind for kind, _ in side.sent()] == [Kind.PING]
+
+
 def test_an_owner_that_is_stopped_is_not_asked_for_ever_whether_it_is_alive() -> None:
     side = Side().welcome()
     side.exchange.is_member = True
