@@ -55,6 +55,8 @@ def promote(sut: SystemUnderTest, n: int, *, grace: float | None = None, is_depu
         sut.system.take_over(member)
     except Killed:
         sut.fault_counts["dies as it is promoted"] += bool(dies_in)
+        if member.connection in sut.executor.bystanders:  # it had not left; nothing of a dead process may connect again
+            member.connection.die()
         raise
     except (PerdureError, TimeoutError) as error:  # the disk works, and nothing else was in its way
         msg = f"a member could not become the owner: {error!r}"

@@ -84,12 +84,14 @@ def test_handlers_that_run_in_a_member_go_on_when_it_becomes_the_owner(house: Ho
     assert [record.event.pid for record in house.system.audit.events(type=Started)] == [1, 2]
 
 
-@pytest.mark.parametrize("points", [1, 3, 5, 7, 9])
+@pytest.mark.parametrize("points", [1, 2, 3, 5, 7, 9])
 def test_a_member_that_dies_as_it_becomes_the_owner_leaves_all_to_the_next_one(house: House, points: int) -> None:
     idents = [house.publish(Task, "slow:5") for _ in range(4)]
     house.system.advance(1.0)
+    connection = house.others.members[FIRST].connection
     with pytest.raises(Killed):
         promote(house, FIRST, dies_in=points)
+    assert connection not in house.executor.bystanders, "nothing of a dead process connects to the next owner"
     house.start_successor(house.disk)
     house.end_faults()
     house.system.drain(timeout=1_000.0)
