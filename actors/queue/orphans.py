@@ -44,6 +44,8 @@ class Orphans:
         """The same of what was checked out by hand."""
         self.origins: Callable[[], Collection[str] | None] = lambda: None
         """Returns how the processes that are connected are named in what they have checked out; None: it is not known of all."""
+        self.reconciled: Callable[[], None] = lambda: None
+        """Called in each term of a queue once what the workers of this process hold no longer is revoked."""
         self.due_us = FOREVER
 
     def begin(self, state: QueueState, pools: Iterable[Pool], now_us: int) -> list[Orphan]:

@@ -142,6 +142,7 @@ class Queue(DecisionPass):
         for orphan in self.orphans.again(self.state):
             self.take(orphan, now_us)
         self.deliveries.reconcile(self.pools.holding(), now_us, self.orphans.held)
+        self.orphans.reconciled()
         self.directory.tell("dispatcher", Restarted("queue"))
 
     def _enforce_bounds(self, now_us: int) -> None:

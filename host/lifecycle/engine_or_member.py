@@ -65,6 +65,17 @@ WARN_S = 2.0
 """How long a member waits, at its start, for what it would warn of."""
 
 
+def _once(step: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that makes a step the first time it is called."""
+    steps = [step]
+
+    def first() -> None:
+        if steps:
+            steps.pop()()
+
+    return first
+
+
 def _with(origins: frozenset[str] | None, own: str) -> frozenset[str] | None:
     return None if origins is None else origins | {own}
 
@@ -210,7 +221,7 @@ class EngineOrMember(Including, Results, Consuming, Running):
         self.drafts.options = self.options
         self.audit = AskedAudit(self._store, self.permit)
         engine = self._new_engine(opened, server, member.runtime, warm)
-        member.own()
+        engine.runtime.orphans.reconciled = _once(member.own)  # what the workers hold may be completed: first it is revoked
         if self._live_run is not None:
             self._live_run.engine = engine
         try:

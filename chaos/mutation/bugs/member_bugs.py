@@ -271,6 +271,20 @@ MEMBER_BUGS: tuple[Bug, ...] = (
         found=True,
     ),
     Bug(
+        "a member that becomes the owner begins what it holds before its queue has revoked what is not its own",
+        "member",
+        "tests/host/processes/takeovers/test_takeover.py",
+        0,
+        (
+            Edit(
+                "perdure.lifecycle.engine_or_member",
+                "engine.runtime.orphans.reconciled = _once(member.own)",
+                "member.own()",
+            ),
+        ),
+        found=True,
+    ),
+    Bug(
         "what lay in its socket while it was stopped counts as an answer of a living owner",
         "exchange",
         "tests/host/processes/clients/test_exchange.py",

@@ -12,6 +12,7 @@ import pytest
 
 import perdure
 from perdure.actors.journal.log_fold import fold_log
+from perdure.actors.queue.deliveries import Deliveries
 from perdure.processes.member import Member
 from perdure.store import SegmentStore
 from tests.host.processes.clients.test_faults import forked, suspend, wait_until
@@ -111,13 +112,18 @@ def test_a_member_begins_nothing_from_before_until_it_has_read_the_log_as_the_ne
             heard.append(is_heard())
             return fold_log(*args, **options)
 
-        wait_until(is_heard)
+        def reconcile_late(*args: Any) -> None:
+            heard.append(is_heard())
+            reconcile(*args)
 
+        wait_until(is_heard)
+        reconcile = Deliveries.reconcile
+        monkeypatch.setattr(Deliveries, "reconcile", reconcile_late)
         monkeypatch.setattr(SegmentStore, "open", open_after_a_long_time)
         monkeypatch.setattr("perdure.runtime.engine.fold_log", fold_late)
         process.kill()
         wait_until(lambda: role_of(system) == "owner")
-        assert heard == [True, False]
+        assert heard == [True, False, False]
         assert is_heard()
         system.publish(Order(1), id="after")
         system.drain(20)
