@@ -14,6 +14,7 @@ from tests.host.processes.shop import Order, Quote, shop
 from tests.host.processes.spooling.test_spool import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 STRAY: list[type[BaseException]] = [SystemExit, KeyboardInterrupt, MemoryError]
@@ -25,8 +26,9 @@ def was_hit(log: pytest.LogCaptureFixture, name: str, times: int) -> bool:
     return log.text.count(f"raised in the thread {name}; it goes on") + log.text.count("failed, and is closed") >= times
 
 
-def thread_named(name: str) -> threading.Thread:
-    (found,) = [thread for thread in threading.enumerate() if thread.name == name]
+def thread_named(name: str, before: Collection[threading.Thread]) -> threading.Thread:
+    """Return the thread of a name that has begun since: one of an earlier test may still be about to end."""
+    (found,) = [thread for thread in threading.enumerate() if thread.name == name and thread not in before]
     return found
 
 
@@ -34,9 +36,10 @@ def thread_named(name: str) -> threading.Thread:
 @pytest.mark.parametrize("error", STRAY)
 @pytest.mark.parametrize("name", ["perdure-sessions", "perdure-client"])
 def test_a_client_is_served_on(folder: Path, name: str, error: type[BaseException], caplog: pytest.LogCaptureFixture) -> None:
+    before = threading.enumerate()
     with shop(str(folder)), perdure.connect(folder, timeout=5.0) as client:
         client.publish(Order(1))
-        thread = thread_named(name)
+        thread = thread_named(name, before)
         for n in range(1, 4):
             throw(thread.ident or 0, error)
             wait_until(partial(was_hit, caplog, name, n))
@@ -47,9 +50,10 @@ def test_a_client_is_served_on(folder: Path, name: str, error: type[BaseExceptio
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("error", STRAY)
 def test_a_stop_ends_though_its_word_to_the_role_is_interrupted(folder: Path, error: type[BaseException]) -> None:
+    before = threading.enumerate()
     system = shop(str(folder))
     system.start()
-    throw(thread_named("perdure-role").ident or 0, error)  # it waits in C, and is hit when the stop wakes it
+    throw(thread_named("perdure-role", before).ident or 0, error)  # it waits in C, and is hit when the stop wakes it
     stopping = threading.Thread(target=system.stop, args=(1.0,), daemon=True)
     stopping.start()
     stopping.join(STOP_S)
