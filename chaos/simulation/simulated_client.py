@@ -242,15 +242,17 @@ class SimulatedConnection:
 
     def _spool_now(self) -> None:
         if self._spool is not None:
-            asked = len(self.pending.outstanding)
-            self._spool.spool(self.exchange, self._executor.monotonic_s())
-            self.faults.were_overtaken |= self.exchange.is_up and len(self.pending.outstanding) < asked
+            asked, now_s = len(self.pending.outstanding), self._executor.monotonic_s()
+            self._spool.spool(self.exchange, now_s)
+            is_held_up = self._sessions() is not None and self.faults.hold_up_owner(self.link, now_s)
+            is_beside_owner = self.exchange.is_up or is_held_up  # it took the spool in before, and goes on
+            self.faults.were_overtaken |= is_beside_owner and len(self.pending.outstanding) < asked
 
     def _connect(self) -> None:
         sessions = self._sessions()
         if sessions is not None:
             self.disturb()
-            self.link = SimulatedLink()
+            self.link = SimulatedLink(self._executor.monotonic_s())
             self._end = sessions.accept(self.link, self.exchange.descriptors)
             self._frames = Assembler()
             self.link.to_owner.append(self.exchange.hello(self._executor.monotonic_s()))

@@ -218,6 +218,40 @@ def test_a_client_begins_another_file_while_an_owner_without_room_reads_the_firs
     assert [house.recorded(ident) for ident in idents] == [1, 1]
 
 
+def test_what_is_spooled_beside_a_stopped_owner_that_never_welcomed_the_client_may_be_overtaken(house: House) -> None:
+    connection = house.others.client(SPOOLER).connection
+    connection.hang("owner", 2.0)
+    house.wait(0.5)
+    spooled = house.submit()
+    house.wait()
+    assert house.futures[spooled].result(0) == spooled
+    assert not connection.welcomed.is_set()
+    assert house.spools.left() == 1
+    house.wait(1.5)
+    following = house.submit()
+    house.wait()
+    assert [house.recorded(ident) for ident in (spooled, following)] == [0, 1]
+    assert connection.faults.were_overtaken
+    house.wait(60.0)
+    assert house.recorded(spooled) == 1
+
+
+def test_what_is_spooled_without_an_owner_must_not_be_overtaken(house: House) -> None:
+    house.lose_owner()
+    connection = house.others.client(SPOOLER).connection
+    connection.hang("owner", 2.0)
+    house.wait(0.5)
+    spooled = house.submit()
+    house.wait()
+    assert house.spools.left() == 1
+    house.start_successor(house.disk)
+    assert house.recorded(spooled) == 1
+    house.wait(5.0)
+    house.submit()
+    house.wait()
+    assert not connection.faults.were_overtaken
+
+
 def test_a_sync_that_fails_leaves_a_publish_in_doubt(house: House) -> None:
     house.lose_owner()
     first = house.submit()
