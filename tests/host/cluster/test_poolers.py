@@ -6,6 +6,7 @@ import contextlib
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 import tempfile
 import threading
@@ -35,6 +36,12 @@ class Order:
     name: str
 
 
+def accepts(path: Path) -> bool:
+    """Return whether a process listens at a socket: its file is there a moment before."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        return sock.connect_ex(str(path)) == 0
+
+
 @contextlib.contextmanager
 def pooled(mode: str) -> Iterator[str]:
     """Run a pooler in front of the tests' server; give how to connect through it."""
@@ -55,9 +62,9 @@ def pooled(mode: str) -> Iterator[str]:
         become = ["setpriv", f"--reuid={other.pw_uid}", f"--regid={other.pw_gid}", "--clear-groups"]
     process = subprocess.Popen([*become, program, str(settings)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        listens, waits = folder / f".s.PGSQL.{PORT}", threading.Event()
+        waits = threading.Event()
         for _ in range(int(PATIENCE_S / 0.02)):
-            if listens.exists():
+            if accepts(folder / f".s.PGSQL.{PORT}"):
                 break
             assert process.poll() is None, (folder / "log").read_text()
             waits.wait(0.02)

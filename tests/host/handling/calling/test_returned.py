@@ -281,23 +281,27 @@ def test_schedule_whose_handler_gives_a_coroutine(folder: Path, collected: Colle
 
 
 def test_coroutine_of_a_plain_handler_is_cancelled_at_its_timeout(folder: Path, collected: Collected) -> None:
+    begun: list[int] = []
+
     async def sleep(job: Job) -> None:
+        begun.append(job.number)
         try:
             await asyncio.sleep(60.0)
         except asyncio.CancelledError:
-            collected.add("cancelled")
+            collected.add(job.number)
             raise
 
     system = perdure.System(folder)
     system.handler(Job, timeout=0.1, retries=0)(lambda job: sleep(job))
     published = 0
     with system:
-        while not collected.items:  # on a busy machine the time may be over before the coroutine has begun
-            published += bool(system.publish(Job(1)))
+        while not begun:  # on a busy machine the time may be over before the coroutine has begun
+            published += bool(system.publish(Job(published)))
             system.drain(timeout=60.0)
             assert published < 100
-        assert collected.items == ["cancelled"]
+        collected.wait_for(len(begun))  # the attempt fails first, then the coroutine is cancelled
         assert [letter.exception for letter in system.dead_letters.list()] == ["TimeoutError"] * published
+    assert collected.items == begun
 
 
 def test_coroutine_of_a_plain_handler_is_stopped_with_its_system(folder: Path, collected: Collected) -> None:
