@@ -58,13 +58,15 @@ class Blueprint:
     gates: Gates = attrs.field(factory=Gates)
     node: str = ""
     """The name of this process's node, while it runs."""
+    entered_on: asyncio.AbstractEventLoop | None = None
+    """The event loop of the `async with` that has started this process's part."""
     loop_of_hooks: asyncio.AbstractEventLoop | None = None
     """The event loop that hooks have run on in this process; coroutine handlers of all partitions run there too."""
 
     @property
     def host_loop(self) -> asyncio.AbstractEventLoop | None:
-        """The host's event loop, if it has given one."""
-        return None if self.loop is None or isinstance(self.loop, str) else self.loop
+        """The host's event loop, if it has given one, or starts with `async with`."""
+        return self.entered_on if self.loop is None else None if isinstance(self.loop, str) else self.loop
 
     def system(self, number: int, instead_of: str) -> System:
         """Return the System of a partition, without handlers; `instead_of` is an owner that is known to have died."""
@@ -87,7 +89,7 @@ class Blueprint:
             clock=self.clock,
             middleware=self.drafts.middleware,
             registry=self.registry,
-            loop=self.loop_of_hooks or self.loop or "own",
+            loop=self.loop_of_hooks or self.host_loop or "own",
             authorize=self.authorize,
         )
         children = Children(number, len(self.ids), self.drafts.names, self.publish)

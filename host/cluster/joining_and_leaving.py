@@ -5,7 +5,6 @@ What a cluster is made of is in `cluster`. Which partitions run in this process 
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import os
 import socket
@@ -24,8 +23,8 @@ from perdure.events.errors import StoreLocked, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
 from perdure.handling.including import Including
 from perdure.runtime.process import serving
-from perdure.runtime.process.lifecycle_steps import LifecycleSteps, Startable
-from perdure.runtime.process.starting_apart import completed, started_apart
+from perdure.runtime.process.lifecycle_steps import LifecycleSteps, Start, Startable
+from perdure.runtime.process.starting_apart import completed
 from perdure.store.disk.polling import check_poll
 from perdure.store.postgres.nodes import NodeSession
 from perdure.store.postgres.postgres_store import UNSAFE
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from typing import Self
 
     from perdure.options import Options
-    from perdure.runtime.process.lifecycle_steps import Start
 
 __all__ = ["JoiningAndLeaving"]
 
@@ -46,6 +44,10 @@ START_S = 60.0
 LOOK_S = 0.05
 STOP_S = 30.0
 """Beyond the grace period: how long a stop waits for its partitions to be closed."""
+
+
+def _is_in_a_handler() -> bool:
+    return CALLER.get() is not None
 
 
 class JoiningAndLeaving(Singular, Including, Startable):
@@ -71,9 +73,12 @@ class JoiningAndLeaving(Singular, Including, Startable):
             StoreUnavailable: the database cannot be reached, or the tables cannot be created.
             Others as `System.start`.
         """
+        self._start_as(Start())
+
+    def _start_as(self, start: Start) -> None:
         if self._hooks:
             check_off_loop(self._blueprint.host_loop)
-        self._lifecycle.start()
+        self._lifecycle.start(start)
 
     def _lifecycle_steps(self) -> LifecycleSteps:
         return LifecycleSteps("cluster", Threads(), self._join, self._end, self._hosting.end_grace)
@@ -106,6 +111,7 @@ class JoiningAndLeaving(Singular, Including, Startable):
         self._registered.warn_of_unused()
 
     def _own(self, session: NodeSession, start: Start) -> None:
+        self._blueprint.entered_on = start.loop
         try:
             self._begin_hooks(self._blueprint.host_loop, lambda: start.given_up)
             self._keeper = keeper = Keeper(session, self._hosting, self.count)
@@ -134,7 +140,10 @@ class JoiningAndLeaving(Singular, Including, Startable):
         In a handler this only begins to stop and returns at once.
         KeyboardInterrupt ends the grace period, and is raised once the partitions are free.
         """
-        self._lifecycle.stop(grace, self.options.grace_s, lambda: CALLER.get() is not None)
+        self._lifecycle.stop(grace, self.options.grace_s, _is_in_a_handler)
+
+    def _stop_start(self, start: Start) -> None:
+        self._lifecycle.stop(0.0, 0.0, _is_in_a_handler, start)
 
     def _end(self, grace_s: float) -> None:
         keeper = self._keeper
@@ -152,6 +161,7 @@ class JoiningAndLeaving(Singular, Including, Startable):
             if keeper is not None:
                 keeper.end(STOP_S)
             self._keeper, self._has_started = None, False
+            self._blueprint.entered_on = None
 
     def serve(self, *, grace: float | None = None, started: Callable[[], object] | None = None) -> None:
         """Run until SIGTERM or SIGINT, then leave in good order; as `System.serve`."""
@@ -159,9 +169,7 @@ class JoiningAndLeaving(Singular, Including, Startable):
 
     async def __aenter__(self) -> Self:
         """Start without blocking the event loop. Coroutine handlers run on this loop, unless the cluster was given another."""
-        if self._blueprint.loop is None:
-            self._blueprint.loop = asyncio.get_running_loop()
-        await started_apart(self.start, lambda: self.stop(0.0), self._lifecycle.give_up_start)
+        await self._enter_apart()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -5,7 +5,6 @@ What is started is built in `engine_or_member`.
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import attrs
@@ -19,8 +18,8 @@ from perdure.lifecycle.inner_system import InnerSystem
 from perdure.operations.asked_audit import AskedAudit
 from perdure.runtime.hook_mark import check_outside_hooks
 from perdure.runtime.process import live_systems
-from perdure.runtime.process.lifecycle_steps import LifecycleSteps, Startable
-from perdure.runtime.process.starting_apart import completed, running_loop, started_apart
+from perdure.runtime.process.lifecycle_steps import LifecycleSteps, Start, Startable
+from perdure.runtime.process.starting_apart import completed, running_loop
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from perdure.actors.workers.gates.gate import RunGate
     from perdure.publishing.drafts import Drafts
     from perdure.publishing.message_ids import Ids
-    from perdure.runtime.process.lifecycle_steps import Start
-
 
 __all__ = ["StartAndStop"]
 
@@ -87,6 +84,9 @@ class StartAndStop(EngineOrMember, Startable):
             StoreUnavailable: the folder cannot be read or written, or a newer version wrote it.
             PerdureError: the system runs already.
         """
+        self._start_as(Start())
+
+    def _start_as(self, start: Start) -> None:
         loop = running_loop()
         if loop is not None and loop is self._loop and self._hooks:
             msg = "start: its hooks run on this very event loop, which a start would block; use `async with system:`"
@@ -98,9 +98,16 @@ class StartAndStop(EngineOrMember, Startable):
             raise WouldDeadlock(msg)
         if self._engine is not None:
             check_outside_hooks(self._engine.runtime, "start")
-        self._lifecycle.start()
+        self._lifecycle.start(start)
 
     def _begin(self, start: Start) -> None:
+        self._entered_on = start.loop
+        try:
+            self._begin_on_store(start)
+        finally:
+            self._entered_on = None
+
+    def _begin_on_store(self, start: Start) -> None:
         logger.info("%s", self._configuration)
         self._registered.check_processes()
         self._registered.warn_of_unused()
@@ -131,6 +138,9 @@ class StartAndStop(EngineOrMember, Startable):
         """
         self._lifecycle.stop(grace, self.options.grace_s, self._is_awaited)
 
+    def _stop_start(self, start: Start) -> None:
+        self._lifecycle.stop(0.0, 0.0, self._is_awaited, start)
+
     def _end_grace(self) -> None:
         if (engine := self._engine) is not None:
             engine.end_grace()
@@ -157,11 +167,7 @@ class StartAndStop(EngineOrMember, Startable):
 
         Coroutine handlers and hooks run on this loop, unless the system was given another; see `loop`.
         """
-        self._entered_on = asyncio.get_running_loop()
-        try:
-            await started_apart(self.start, lambda: self.stop(0.0), self._lifecycle.give_up_start)
-        finally:
-            self._entered_on = None
+        await self._enter_apart()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -5,12 +5,14 @@ Each is made in a `StepThread`. What a start begins and what a stop ends is in `
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 from typing import TYPE_CHECKING
 
 from perdure.events.errors import PerdureError
 from perdure.events.seconds import checked_seconds
+from perdure.runtime.process.starting_apart import started_apart
 from perdure.runtime.process.step_thread import StepThread
 
 if TYPE_CHECKING:
@@ -26,11 +28,17 @@ __all__ = ["LifecycleSteps", "Start", "Startable"]
 class Start:
     """One start: what the thread that makes it shares with the one that waits for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self.loop = loop
+        """The event loop of the `async with` that makes it; None for any other start."""
         self.given_up = False
         """No thread waits for it any more: it need not go on, and what it has begun is ended."""
         self.has_failed = False
         """It has raised, and left nothing behind."""
+
+    def give_up(self) -> None:
+        """End it early, for example where it waits for a hook."""
+        self.given_up = True
 
 
 class LifecycleSteps:
@@ -66,7 +74,6 @@ class LifecycleSteps:
         self._has_failed = has_failed
         self.current: Start | None = None
         """The start of what runs, or is being started; None where nothing is."""
-        self._last = Start()
         self._lock = threading.Lock()
         """Held by the thread that makes a start or a stop, never by a thread that waits for one."""
         self.pid = os.getpid()
@@ -79,14 +86,16 @@ class LifecycleSteps:
 
     # --- start ---------------------------------------------------------------------------------------------------------------
 
-    def start(self) -> None:
+    def start(self, start: Start) -> None:
         """Start, and return once it has begun. If this raises, KeyboardInterrupt included, nothing of this start runs.
+
+        Args:
+            start: a new one. Once it is `given_up`, it ends early, and what it has begun is ended before this returns.
 
         Raises:
             PerdureError: it runs already in this process.
             Whatever `begin` raises.
         """
-        start = self._last = Start()
         try:
             self._run_apart(lambda: self._start(start), "start")
         except BaseException:
@@ -94,10 +103,6 @@ class LifecycleSteps:
             if not start.has_failed:  # an exception interrupted the wait: stop what has begun meanwhile
                 self._run_apart(lambda: self._stop(0.0, start), "stop")
             raise
-
-    def give_up_start(self) -> None:
-        """End the last start early, for example one that waits for a hook. What it has begun is ended before it returns."""
-        self._last.given_up = True
 
     def _run_apart(self, step: Callable[[], None], name: str) -> None:
         step_thread = StepThread(self._executor, step, name)
@@ -126,7 +131,12 @@ class LifecycleSteps:
     # --- stop ----------------------------------------------------------------------------------------------------------------
 
     def stop(
-        self, grace: float | None, default_s: float, must_not_wait: Callable[[], bool], stopping: StepThread | None = None
+        self,
+        grace: float | None,
+        default_s: float,
+        must_not_wait: Callable[[], bool],
+        only: Start | None = None,
+        stopping: StepThread | None = None,
     ) -> None:
         """Stop what runs, and return once it has ended. Does nothing where nothing runs.
 
@@ -136,6 +146,7 @@ class LifecycleSteps:
             grace: seconds, as the caller gave them.
             default_s: the grace period where `grace` is None.
             must_not_wait: returns True in a caller that the stop itself waits for: it then only begins.
+            only: stop what runs only if this start has begun it, and not what another thread has started.
             stopping: not given. A first statement in the body could be interrupted before the stop has begun.
 
         Raises:
@@ -145,7 +156,7 @@ class LifecycleSteps:
             grace_s = default_s if grace is None else checked_seconds("grace", grace)
             if self.is_idle:
                 return
-            stopping = StepThread(self._executor, lambda: self._stop(grace_s), "stop")
+            stopping = StepThread(self._executor, lambda: self._stop(grace_s, only), "stop")
             stopping.begin()
             if stopping.lacks_thread or not must_not_wait():
                 stopping.wait()
@@ -153,7 +164,7 @@ class LifecycleSteps:
             raise
         except BaseException:
             self._end_grace()
-            stopping = stopping or StepThread(self._executor, lambda: self._stop(0.0), "stop")
+            stopping = stopping or StepThread(self._executor, lambda: self._stop(0.0, only), "stop")
             stopping.begin()
             stopping.wait()
             raise
@@ -172,12 +183,19 @@ class LifecycleSteps:
 
 
 class Startable:
-    """A System or a Cluster: what starts and stops with a `with` block."""
+    """A System or a Cluster: what starts and stops with a `with` block.
+
+    A block that is left while it starts ends its own start, and nothing that another thread has started.
+    """
 
     _lifecycle: LifecycleSteps
 
-    def start(self) -> None:
-        """Start."""
+    def _start_as(self, start: Start) -> None:
+        """Start; the thread that waits for it may give it up."""
+        raise NotImplementedError
+
+    def _stop_start(self, start: Start) -> None:
+        """Stop without a grace period, if this start has begun what runs."""
         raise NotImplementedError
 
     def stop(self, grace: float | None = None) -> None:
@@ -186,14 +204,18 @@ class Startable:
 
     def __enter__(self) -> Self:
         """Start; see `start`."""
-        before = self._lifecycle.current
+        start = Start()
         try:
-            self.start()
+            self._start_as(start)
             return self  # noqa: TRY300 - an interrupt after the start, before the block begins, must not leave it running
         except BaseException:
-            if self._lifecycle.current is not before:
-                self.stop(0.0)
+            self._stop_start(start)
             raise
+
+    async def _enter_apart(self) -> None:
+        """Start without blocking the event loop. If the await is cancelled, nothing of this start runs afterwards."""
+        start = Start(asyncio.get_running_loop())
+        await started_apart(lambda: self._start_as(start), lambda: self._stop_start(start), start.give_up)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Stop; see `stop`."""

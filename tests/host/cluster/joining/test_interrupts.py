@@ -134,3 +134,42 @@ def test_a_stop_without_a_thread_to_be_had_closes_all_partitions(monkeypatch: py
         monkeypatch.undo()
     assert not cluster.running
     assert left_behind(cluster) == []
+
+
+def test_a_cancelled_start_that_waits_behind_another_leaves_that_running() -> None:
+    is_in_hook, may_go_on = threading.Event(), threading.Event()
+    cluster = cluster_of(new_queue())
+
+    @cluster.on_start
+    def wait() -> None:
+        is_in_hook.set()
+        may_go_on.wait(60.0)
+
+    def starts() -> int:
+        return sum(thread.name.startswith("perdure-start") for thread in threading.enumerate())
+
+    async def run() -> None:
+        async def enter() -> None:
+            async with cluster:
+                raise AssertionError("entered")
+
+        first = threading.Thread(target=cluster.start)
+        first.start()
+        await asyncio.to_thread(is_in_hook.wait)
+        task = asyncio.ensure_future(enter())
+        async with asyncio.timeout(30.0):
+            while starts() < 2:  # noqa: ASYNC110 - threads are looked at
+                await asyncio.sleep(0.005)
+        task.cancel()
+        await asyncio.sleep(0)
+        may_go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.to_thread(first.join)
+
+    asyncio.run(run())
+    try:
+        assert cluster.running
+        assert cluster.publish(Order("a"))
+    finally:
+        cluster.stop()
