@@ -3,5 +3,5 @@
 `held_handlers` is what a member holds, `member_dispatcher` keeps workers and subscriptions in line with what the owner says
 (`owner_words`), `member_roles` says how the actors of a member are built.
 
-Not here: the owner's side (`sessions/member_session`), the socket (`perdure.processes`), and workers themselves (`workers`).
+Not here: the owner's side (`sessions/member_work`), the socket (`perdure.processes`), and workers themselves (`workers`).
 """

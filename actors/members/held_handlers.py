@@ -15,10 +15,10 @@ from perdure.actors.core.messages import Outcomes, Quiesce, WhenStaffed
 from perdure.actors.members.member_roles import member_roles
 from perdure.actors.members.owner_words import Configured, Overdue, Revoked, Setting
 from perdure.actors.services.succession import Succession
-from perdure.actors.sessions.begin_marks import BeginMarks
 from perdure.actors.sessions.crossing import OBJECTS
-from perdure.actors.sessions.delivered import taken, worded
+from perdure.actors.sessions.framing.delivered import taken, worded
 from perdure.actors.sessions.framing.wire import BadFrame, Kind, pack
+from perdure.actors.sessions.member_work.begin_marks import BeginMarks
 from perdure.events.loggers import GuardedLogger
 from perdure.events.structures.message_block import LeaseBatch
 

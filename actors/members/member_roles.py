@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from perdure.actors.core.health import Health
     from perdure.actors.members.owner_words import OwnerPort
     from perdure.actors.services.runtime import HandlerRuntime
-    from perdure.actors.sessions.begin_marks import BeginMarks
+    from perdure.actors.sessions.member_work.begin_marks import BeginMarks
     from perdure.actors.workers.pools.pool import Pool, WorkerDelivery
 
 __all__ = ["MemberWorker", "member_roles"]

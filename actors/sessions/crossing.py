@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from perdure.actors.core.messages import AskTicks, Report, TakeSnapshot, WhenIdle
 from perdure.actors.queue.queue_report import QueueReport
 from perdure.actors.sessions import figures, handover
-from perdure.actors.sessions.delivered import Reported
+from perdure.actors.sessions.framing.delivered import Reported
 from perdure.actors.sessions.framing.objects import Objects
 from perdure.actors.workers.pools.pool import WorkerDelivery
 from perdure.events import acts, commands, vocabulary

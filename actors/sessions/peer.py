@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 from perdure.actors.core.actor import Actor
 from perdure.actors.core.threads.current_actor import CURRENT
-from perdure.actors.sessions.begin_marks import MarkReader
-from perdure.actors.sessions.direct_answer import DirectAnswer
+from perdure.actors.sessions.answers.direct_answer import DirectAnswer
 from perdure.actors.sessions.framing.wire import HELLO_MAX, Assembler
+from perdure.actors.sessions.member_work.begin_marks import MarkReader
 from perdure.actors.sessions.session import Ended
 from perdure.events.errors import PerdureError
 

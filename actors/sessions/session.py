@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import attrs
 
 from perdure.actors.core.texts import plain_text
+from perdure.actors.sessions.answers.peer_requests import PeerRequests
+from perdure.actors.sessions.answers.replies import PeerReply, submitted_run
 from perdure.actors.sessions.bounds import check
 from perdure.actors.sessions.crossing import CONSUME, OBJECTS, OWNER, RIGHTS, route_of
-from perdure.actors.sessions.delivered import Reported
+from perdure.actors.sessions.framing.delivered import Reported
 from perdure.actors.sessions.framing.objects import BadObject
 from perdure.actors.sessions.framing.wire import FRAME_MAX, PROTOCOL, BadFrame, Kind, pack
 from perdure.actors.sessions.handover import HandOver
-from perdure.actors.sessions.member_session import MemberSession
-from perdure.actors.sessions.peer_requests import PeerRequests
-from perdure.actors.sessions.replies import PeerReply, submitted_run
+from perdure.actors.sessions.member_work.member_session import MemberSession
 from perdure.actors.sessions.rights.needs import Need
 from perdure.actors.sessions.rights.peer_rights import PeerRights
 from perdure.events.commands import DraftRun, Publish
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from perdure.actors.requests.pending import PendingRequests
-    from perdure.actors.sessions.begin_marks import MarkReader
+    from perdure.actors.sessions.answers.replies import AnswerKey
     from perdure.actors.sessions.bounds import Bounds
     from perdure.actors.sessions.crossing import Route
     from perdure.actors.sessions.figures import RunFigures
-    from perdure.actors.sessions.member_session import MemberServices
-    from perdure.actors.sessions.replies import AnswerKey
+    from perdure.actors.sessions.member_work.begin_marks import MarkReader
+    from perdure.actors.sessions.member_work.member_session import MemberServices
     from perdure.events.commands import Draft
 
 __all__ = ["RELAYS", "SUBMITTED", "Ended", "Owner", "Session"]

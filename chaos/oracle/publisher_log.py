@@ -11,7 +11,7 @@ import attrs
 
 from perdure.chaos.oracle.reference_model import require
 from perdure.chaos.oracle.state_checks import is_at_rest
-from perdure.chaos.simulation.simulated_client import SILENT
+from perdure.chaos.simulation.processes.simulated_client import SILENT
 from perdure.events.errors import NotRunning, PerdureError, PublishTimeout
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from perdure.chaos.oracle.recording_system import RecordingSystem
-    from perdure.chaos.simulation.simulated_client import SimulatedConnection
+    from perdure.chaos.simulation.processes.simulated_client import SimulatedConnection
 
 __all__ = ["PublisherLog"]
 

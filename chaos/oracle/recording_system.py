@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from perdure.actors.services.runtime import HandlerRuntime
     from perdure.actors.sessions.server import Server
     from perdure.actors.sessions.session import Owner
-    from perdure.chaos.simulation.simulated_member import SimulatedMember
-    from perdure.chaos.simulation.simulated_server import SimulatedServer
+    from perdure.chaos.simulation.processes.simulated_member import SimulatedMember
+    from perdure.chaos.simulation.processes.simulated_server import SimulatedServer
     from perdure.events.codec.snapshot import States
     from perdure.runtime.engine import Engine
     from perdure.store import Frame, Recovered

@@ -13,7 +13,7 @@ from perdure.outbox.sql_outbox import Outbox, OutboxRelay
 if TYPE_CHECKING:
     from perdure.chaos.oracle.publisher_log import PublisherLog
     from perdure.chaos.oracle.recording_system import RecordingSystem
-    from perdure.chaos.simulation.simulated_member import SimulatedMember
+    from perdure.chaos.simulation.processes.simulated_member import SimulatedMember
     from perdure.chaos.simulation.simulated_system import SimulatedSystem
     from perdure.events.commands import Draft
     from perdure.events.errors import InvalidMessage

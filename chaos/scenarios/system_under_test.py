@@ -23,9 +23,9 @@ from perdure.chaos.scenarios.outbox_database import HostDatabase
 from perdure.chaos.scenarios.processes.holdings import Holdings
 from perdure.chaos.scenarios.processes.other_processes import SPOOLER, OtherProcesses
 from perdure.chaos.scenarios.processes.spools import Spools
+from perdure.chaos.simulation.processes.simulated_server import SimulatedServer
+from perdure.chaos.simulation.processes.simulated_sessions import SimulatedSessions
 from perdure.chaos.simulation.simulated_executor import SimulatedExecutor
-from perdure.chaos.simulation.simulated_server import SimulatedServer
-from perdure.chaos.simulation.simulated_sessions import SimulatedSessions
 from perdure.events.errors import NotRunning, StoreUnavailable
 from perdure.options import Options
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from perdure.chaos.scenarios.processes.members import Member
-    from perdure.chaos.simulation.simulated_client import SimulatedClient
+    from perdure.chaos.simulation.processes.simulated_client import SimulatedClient
     from perdure.chaos.simulation.simulated_system import SimulatedSystem
     from perdure.handling.manual_delivery import Delivery
     from perdure.operations.dead_letter import DeadLetter

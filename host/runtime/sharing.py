@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.queue.consumers import ConsumerGone
-from perdure.actors.sessions.member_session import MemberServices
+from perdure.actors.sessions.member_work.member_session import MemberServices
 from perdure.actors.sessions.session import Owner
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from perdure.actors.sessions.replies import Known
+from perdure.actors.sessions.answers.replies import Known
 from perdure.actors.sessions.rights.needs import Need, Question, needs_of
 from perdure.events.errors import InvalidMessage, NotRunning
 

@@ -27,7 +27,7 @@ CLIENT_BUGS: tuple[Bug, ...] = (
         "session",
         "tests/actors/sessions/test_session.py",
         0,
-        (Edit("perdure.actors.sessions.peer_requests", " or key in self._refused", ""),),
+        (Edit("perdure.actors.sessions.answers.peer_requests", " or key in self._refused", ""),),
         found=True,
     ),
     Bug(

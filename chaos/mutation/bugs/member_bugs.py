@@ -83,7 +83,7 @@ MEMBER_BUGS: tuple[Bug, ...] = (
         "session",
         SESSIONS,
         0,
-        (Edit("perdure.actors.sessions.member_session", "            pool.is_silent = is_silent\n", ""),),
+        (Edit("perdure.actors.sessions.member_work.member_session", "            pool.is_silent = is_silent\n", ""),),
     ),
     Bug(
         "the completion of an attempt that was taken back counts for the next one",
@@ -92,7 +92,7 @@ MEMBER_BUGS: tuple[Bug, ...] = (
         0,
         (
             Edit(
-                "perdure.actors.sessions.member_outcomes",
+                "perdure.actors.sessions.member_work.member_outcomes",
                 "delivery.outcome is None and isinstance(delivery.lease, LeaseBatch):",
                 "delivery.outcome is None:",
             ),
@@ -191,7 +191,7 @@ MEMBER_BUGS: tuple[Bug, ...] = (
         "member",
         DELIVERED,
         0,
-        (Edit("perdure.actors.sessions.delivered", "if is_known and (not withdrawn", "if (not withdrawn"),),
+        (Edit("perdure.actors.sessions.framing.delivered", "if is_known and (not withdrawn", "if (not withdrawn"),),
         found=True,
     ),
     Bug(
@@ -209,7 +209,9 @@ MEMBER_BUGS: tuple[Bug, ...] = (
         0,
         (
             Edit(
-                "perdure.actors.sessions.member_outcomes", "while self._waiting and not self._reattaching:", "while self._waiting:"
+                "perdure.actors.sessions.member_work.member_outcomes",
+                "while self._waiting and not self._reattaching:",
+                "while self._waiting:",
             ),
         ),
         found=True,
@@ -219,7 +221,7 @@ MEMBER_BUGS: tuple[Bug, ...] = (
         "member",
         DELIVERED,
         0,
-        (Edit("perdure.actors.sessions.begin_marks", "<< 8) | (attempt & 255)", "<< 8)"),),
+        (Edit("perdure.actors.sessions.member_work.begin_marks", "<< 8) | (attempt & 255)", "<< 8)"),),
     ),
     Bug(
         "a member that hung begins what has run out meanwhile",

@@ -28,7 +28,7 @@ from perdure.chaos.scenarios.messages import (
     Plain,
     Task,
 )
-from perdure.chaos.simulation.simulated_member import SimulatedMember
+from perdure.chaos.simulation.processes.simulated_member import SimulatedMember
 from perdure.events.handlers.backoff import Fixed
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from perdure.actors.workers.context import Batch, Context
     from perdure.chaos.disk.memory_disk import MemoryDisk
     from perdure.chaos.oracle.handler_log import HandlerLog
+    from perdure.chaos.simulation.processes.simulated_sessions import SimulatedSessions
     from perdure.chaos.simulation.simulated_executor import SimulatedExecutor
-    from perdure.chaos.simulation.simulated_sessions import SimulatedSessions
     from perdure.handling.recurring.schedules import Tick
     from perdure.options import Options
 

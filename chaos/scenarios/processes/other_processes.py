@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from perdure.chaos.oracle.reference_model import BrokenContract
 from perdure.chaos.scenarios.processes.members import new_member
-from perdure.chaos.simulation.simulated_client import SimulatedClient
-from perdure.chaos.simulation.simulated_deputy import SimulatedDeputy
+from perdure.chaos.simulation.processes.simulated_client import SimulatedClient
+from perdure.chaos.simulation.processes.simulated_deputy import SimulatedDeputy
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from perdure.chaos.oracle.handler_log import HandlerLog
     from perdure.chaos.oracle.recording_system import RecordingSystem
     from perdure.chaos.scenarios.processes.members import Member
-    from perdure.chaos.simulation.simulated_client import SimulatedConnection
+    from perdure.chaos.simulation.processes.simulated_client import SimulatedConnection
+    from perdure.chaos.simulation.processes.simulated_member import SimulatedMember
+    from perdure.chaos.simulation.processes.simulated_sessions import SimulatedSessions
     from perdure.chaos.simulation.simulated_executor import SimulatedExecutor
-    from perdure.chaos.simulation.simulated_member import SimulatedMember
-    from perdure.chaos.simulation.simulated_sessions import SimulatedSessions
     from perdure.options import Options
     from perdure.processes.to_owner.spooling import Spooling
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from perdure.actors.core.health import OwnersLife
 from perdure.actors.requests.request import whole_of
 from perdure.actors.requests.submit_batch import SubmitBatch
+from perdure.actors.sessions.answers.peer_requests import REQUESTS_MAX
 from perdure.actors.sessions.crossing import OBJECTS
 from perdure.actors.sessions.framing.weight import is_too_heavy
 from perdure.actors.sessions.framing.wire import PROTOCOL, BadFrame, Kind, pack
-from perdure.actors.sessions.peer_requests import REQUESTS_MAX
 from perdure.actors.sessions.session import SUBMITTED
 from perdure.events.commands import Publish
 from perdure.events.errors import PayloadTooLarge, PerdureError, QueueFull

@@ -7,9 +7,9 @@ import os
 import pytest
 
 from perdure.actors.core.messages import Outcomes
-from perdure.actors.sessions.begin_marks import SLOTS, BeginMarks, MarkReader
 from perdure.actors.sessions.crossing import OBJECTS
-from perdure.actors.sessions.delivered import Reported, rows_of, taken, worded
+from perdure.actors.sessions.framing.delivered import Reported, rows_of, taken, worded
+from perdure.actors.sessions.member_work.begin_marks import SLOTS, BeginMarks, MarkReader
 from perdure.actors.workers.pools.pool import WorkerDelivery
 from perdure.events.commands import Done, DoneRun, Fail
 from perdure.events.structures.id_index import IdRun

@@ -15,8 +15,8 @@ from perdure.actors.core.directory import Directory
 from perdure.actors.core.threads.current_actor import CURRENT
 from perdure.actors.requests.pending import PendingRequests
 from perdure.actors.sessions import peer as peer_module
+from perdure.actors.sessions.answers.direct_answer import DirectAnswer
 from perdure.actors.sessions.crossing import OBJECTS
-from perdure.actors.sessions.direct_answer import DirectAnswer
 from perdure.actors.sessions.figures import RunFigures
 from perdure.actors.sessions.framing.wire import PROTOCOL, Assembler, Kind, pack
 from perdure.actors.sessions.peer import WRITER, Peer

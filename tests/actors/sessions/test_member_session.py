@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from perdure.actors.core.messages import Wake
-from perdure.actors.sessions import member_outcomes, member_session
 from perdure.actors.sessions.crossing import OBJECTS
-from perdure.actors.sessions.delivered import Reported, taken
+from perdure.actors.sessions.framing.delivered import Reported, taken
 from perdure.actors.sessions.framing.wire import Assembler, BadFrame, Kind
-from perdure.actors.sessions.member_session import MemberServices, MemberSession
+from perdure.actors.sessions.member_work import member_outcomes, member_session
+from perdure.actors.sessions.member_work.member_session import MemberServices, MemberSession
 from perdure.actors.workers.pools.handler_pools import HandlerPools
 from perdure.actors.workers.pools.pool import WorkerDelivery
 from perdure.actors.workers.pools.worker_messages import PoolChanged

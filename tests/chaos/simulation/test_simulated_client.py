@@ -10,9 +10,9 @@ import pytest
 
 import perdure
 from perdure.chaos.oracle.recording_system import RecordingSystem
-from perdure.chaos.simulation.simulated_client import SimulatedClient
+from perdure.chaos.simulation.processes.simulated_client import SimulatedClient
+from perdure.chaos.simulation.processes.simulated_sessions import SimulatedSessions
 from perdure.chaos.simulation.simulated_executor import SimulatedExecutor
-from perdure.chaos.simulation.simulated_sessions import SimulatedSessions
 from perdure.events.errors import NotRunning
 
 if TYPE_CHECKING:

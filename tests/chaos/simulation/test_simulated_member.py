@@ -13,7 +13,7 @@ from perdure.chaos.scenarios.messages import Plain
 from perdure.chaos.scenarios.processes.members import Member
 from perdure.chaos.scenarios.simulated_bounds import simulated_bounds
 from perdure.chaos.scenarios.system_under_test import SystemUnderTest
-from perdure.chaos.simulation.simulated_member import SimulatedMember
+from perdure.chaos.simulation.processes.simulated_member import SimulatedMember
 from perdure.chaos.simulation.simulated_system import SimulatedSystem
 from perdure.events.vocabulary import Completed, LateResultRefused, Leased, Published
 from tests.chaos.simulation.test_simulated_client import House, Order

@@ -17,7 +17,7 @@ from perdure.actors.core.messages import Outcomes
 from perdure.actors.execution.invocation import Caller
 from perdure.actors.members.member_roles import MemberWorker
 from perdure.actors.services.runtime import HandlerRuntime
-from perdure.actors.sessions.begin_marks import BeginMarks, MarkReader
+from perdure.actors.sessions.member_work.begin_marks import BeginMarks, MarkReader
 from perdure.actors.workers.pools.pool import Pool, WorkerDelivery
 from perdure.events.commands import Done, Release
 from perdure.events.structures.message_block import LeaseBatch, MessageBlock

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from perdure.actors.sessions.answers.replies import AnswerKey, SubmittedRun
 from perdure.actors.sessions.crossing import OBJECTS
 from perdure.actors.sessions.framing.wire import BadFrame, Kind, pack
-from perdure.actors.sessions.replies import AnswerKey, SubmittedRun
 from perdure.events.errors import NotRunning, PerdureError, PublishTimeout
 from perdure.events.loggers import GuardedLogger
 

@@ -10,16 +10,16 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.services.runtime import HandlerRuntime
-from perdure.chaos.simulation.simulated_client import SimulatedConnection
-from perdure.chaos.simulation.simulated_process import SimulatedProcess
+from perdure.chaos.simulation.processes.simulated_client import SimulatedConnection
+from perdure.chaos.simulation.processes.simulated_process import SimulatedProcess
 from perdure.processes.facts import OwnersFacts
 from perdure.processes.member import OWNER_WAIT_S, Member
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from perdure.chaos.simulation.processes.simulated_sessions import SimulatedSessions
     from perdure.chaos.simulation.simulated_executor import SimulatedExecutor
-    from perdure.chaos.simulation.simulated_sessions import SimulatedSessions
     from perdure.chaos.simulation.simulated_system import SimulatedSystem
 
 __all__ = ["SimulatedMember"]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from perdure.actors.sessions.replies import AnswerKey
+    from perdure.actors.sessions.answers.replies import AnswerKey
 
 __all__ = ["DirectAnswer"]
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from perdure.actors.requests.pending import PendingRequests
 from perdure.actors.requests.submit_batch import SubmitBatch
 from perdure.actors.sessions.framing.wire import Assembler
-from perdure.chaos.simulation.simulated_link import LinkFaults, SimulatedLink
-from perdure.chaos.simulation.simulated_welcome import SimulatedWelcome
+from perdure.chaos.simulation.processes.simulated_link import LinkFaults, SimulatedLink
+from perdure.chaos.simulation.processes.simulated_welcome import SimulatedWelcome
 from perdure.events.commands import Publish
 from perdure.operations.admin import Admin
 from perdure.operations.dead_letters import DeadLetters
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from perdure.actors.core.threads.answer import Answer
     from perdure.actors.requests.request import Request
+    from perdure.chaos.simulation.processes.simulated_sessions import OwnersEnd, SimulatedSessions
     from perdure.chaos.simulation.simulated_executor import SimulatedExecutor
-    from perdure.chaos.simulation.simulated_sessions import OwnersEnd, SimulatedSessions
     from perdure.events.errors import NotRunning
     from perdure.processes.to_owner.spooling import Spooling
 

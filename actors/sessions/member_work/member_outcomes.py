@@ -9,7 +9,7 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.messages import Outcomes
-from perdure.actors.sessions.delivered import REPORTS
+from perdure.actors.sessions.framing.delivered import REPORTS
 from perdure.actors.sessions.framing.wire import BadFrame
 from perdure.actors.workers.pools.pool import DONE
 from perdure.events.commands import Done
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from perdure.actors.core.threads.answer import Reply
     from perdure.actors.requests.pending import PendingRequests
-    from perdure.actors.sessions.delivered import Reported
+    from perdure.actors.sessions.framing.delivered import Reported
     from perdure.actors.workers.pools.member_pool import MemberPool
     from perdure.actors.workers.pools.pool import WorkerDelivery
     from perdure.actors.workers.reporting import Reporter

@@ -14,9 +14,9 @@ import attrs
 from perdure.actors.core.messages import Wake
 from perdure.actors.queue.reattaching import Reattach
 from perdure.actors.sessions.crossing import OBJECTS
-from perdure.actors.sessions.delivered import rows_of
+from perdure.actors.sessions.framing.delivered import rows_of
 from perdure.actors.sessions.framing.wire import FRAME_MAX, BadFrame, Kind, pack
-from perdure.actors.sessions.member_outcomes import MemberOutcomes
+from perdure.actors.sessions.member_work.member_outcomes import MemberOutcomes
 from perdure.actors.workers.handler_spec import spec_on_record
 from perdure.actors.workers.pools.member_pool import MemberPool
 from perdure.actors.workers.pools.worker_messages import PoolChanged
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from perdure.actors.core.directory import Directory
     from perdure.actors.requests.pending import PendingRequests
-    from perdure.actors.sessions.begin_marks import MarkReader
+    from perdure.actors.sessions.member_work.begin_marks import MarkReader
     from perdure.actors.workers.pools.handler_pools import HandlerPools
     from perdure.actors.workers.pools.pool import WorkerDelivery
     from perdure.actors.workers.reporting import Reporter

@@ -9,10 +9,10 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from perdure.actors.sessions.begin_marks import MarkReader
 from perdure.actors.sessions.crossing import OBJECTS
 from perdure.actors.sessions.departures.departed import Departed
 from perdure.actors.sessions.framing.wire import HELLO_MAX, Assembler, BadFrame, Kind, pack
+from perdure.actors.sessions.member_work.begin_marks import MarkReader
 from perdure.actors.sessions.session import Ended, Session
 from perdure.events.errors import PerdureError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from perdure.actors.sessions.session import Owner
-    from perdure.chaos.simulation.simulated_link import SimulatedLink
+    from perdure.chaos.simulation.processes.simulated_link import SimulatedLink
 
 __all__ = ["OwnersEnd", "SimulatedSessions"]
 

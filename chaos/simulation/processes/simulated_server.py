@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perdure.chaos.simulation.simulated_sessions import SimulatedSessions
+from perdure.chaos.simulation.processes.simulated_sessions import SimulatedSessions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
