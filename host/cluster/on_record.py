@@ -16,7 +16,7 @@ def check_fits(name: str, count: int, partitions: int, routing: str, beyond: int
         count: how many partitions this process was told.
         partitions: on record.
         routing: the name of the rules on record by which messages find their partitions.
-        beyond: the number of a partition behind those on record, if the database has one.
+        beyond: the number of a partition behind those on record, if the database has one, or publishes that wait for one.
 
     Raises:
         PerdureError: they differ; says what is on record, and what to do.
@@ -33,6 +33,7 @@ def check_fits(name: str, count: int, partitions: int, routing: str, beyond: int
         )
     if beyond is not None:
         raise PerdureError(
-            f"partitions: the queue {name!r} holds a partition {beyond}, which a System made by hand, and {partitions} on "
-            "record end before it. Give the Cluster another name, or copy that partition elsewhere with perdure migrate."
+            f"partitions: the queue {name!r} holds a partition {beyond}, which a System made by hand, or publishes that wait for "
+            f"it, and {partitions} partitions end before it. Give the Cluster more of them or another name, or copy that partition "
+            "elsewhere with perdure migrate."
         )

@@ -180,8 +180,7 @@ def test_an_upgrade_keeps_what_roles_may_call_and_owners_that_run(database: str)
             connection.execute("DROP FUNCTION perdure.discard_copies")  # as before version 4
             connection.execute(f'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA perdure TO "{owner}"'.encode())
             connection.execute(f'GRANT EXECUTE ON FUNCTION perdure.add_to_ingress TO "{publisher}"'.encode())
-            connection.execute("DELETE FROM perdure.version WHERE version = 4")
-            connection.execute("INSERT INTO perdure.version VALUES (3)")
+            connection.execute("UPDATE perdure.version SET version = 3")
         assert create_tables(database)
         store.append(b"two", 1, expected_seq=2, durable=True)  # by the statement that it had prepared before
         with psycopg.connect(database) as connection:
@@ -216,7 +215,7 @@ def test_an_upgrade_by_another_role_takes_nothing_from_the_one_that_made_the_fun
     try:
         written(as_maker, "orders")
         with psycopg.connect(database) as connection:
-            connection.execute("DELETE FROM perdure.version WHERE version = 4; INSERT INTO perdure.version VALUES (3)")
+            connection.execute("UPDATE perdure.version SET version = 3")
             if not is_sole:
                 connection.execute("ALTER FUNCTION perdure.append OWNER TO perdure")
                 connection.execute(f"GRANT EXECUTE ON FUNCTION perdure.append TO {maker}".encode())

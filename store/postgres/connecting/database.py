@@ -29,6 +29,8 @@ UNFINISHED = "PD004"
 """SQLSTATE: the partition holds a copy that was not finished."""
 ROWS_GONE = "PD005"
 """SQLSTATE: rows of the ingress that a frame takes in are not there any more."""
+NO_PARTITION = "PD006"
+"""SQLSTATE: the queue has fewer partitions on record."""
 CONNECT_TIMEOUT_S = 10
 IDLE_MAX = 6
 """Connections that are kept for the next reader, over all logs of one database in this process."""
@@ -159,6 +161,10 @@ def as_ours(error: psycopg.Error, done: str) -> StoreUnavailable | StoreCorrupt:
         return StoreUnavailable(
             "the partition holds a copy that was not finished; run `perdure migrate` or `perdure restore` again as before, or "
             "throw it away by `perdure discard-copies`"
+        )
+    if state == NO_PARTITION:
+        return StoreUnavailable(
+            f"{why}: this process began when it had more. Nothing was published. Start it again, with the number that is on record."
         )
     if isinstance(error, (pg.DataCorrupted, pg.IndexCorrupted)):
         return StoreCorrupt(f"the database reports damage: {why}. Restore it from a backup, and run `perdure verify`.")

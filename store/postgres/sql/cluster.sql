@@ -15,14 +15,31 @@ CREATE TABLE IF NOT EXISTS perdure.node (
     UNIQUE (queue, name)
 ) WITH (fillfactor = 50);
 
--- Put on record how many partitions a queue has and how keys find theirs, unless that is there already; return what is there.
+-- Put on record how many partitions a queue has and how keys find theirs, unless that is there already; return what is there. A record
+-- that a partition or a publish that waits lies beyond is not made. Publishes under way come first, so that none is missed.
 CREATE OR REPLACE FUNCTION perdure.found_cluster(queue_name text, wanted integer, how text, OUT partitions integer, OUT routing text, OUT beyond integer)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    is_new boolean;
 BEGIN
     PERFORM perdure.commit_durably(true);
-    INSERT INTO perdure.cluster VALUES (queue_name, wanted, how) ON CONFLICT DO NOTHING;
-    SELECT c.partitions, c.routing INTO partitions, routing FROM perdure.cluster c WHERE c.queue = queue_name;
+    LOOP
+        INSERT INTO perdure.cluster VALUES (queue_name, wanted, how) ON CONFLICT DO NOTHING;
+        is_new := FOUND;
+        SELECT c.partitions, c.routing INTO partitions, routing FROM perdure.cluster c WHERE c.queue = queue_name FOR SHARE;
+        EXIT WHEN FOUND; -- else it was just removed
+    END LOOP;
+    IF is_new THEN
+        LOCK TABLE perdure.ingress IN SHARE MODE;
+    END IF;
     SELECT max(p.number) INTO beyond FROM perdure.partition p WHERE p.queue = queue_name AND p.number >= found_cluster.partitions;
+    IF is_new THEN
+        beyond := greatest(beyond, (SELECT max(i.number) FROM perdure.ingress i
+                                    WHERE i.queue = queue_name AND i.number >= found_cluster.partitions));
+        IF beyond IS NOT NULL THEN
+            DELETE FROM perdure.cluster c WHERE c.queue = queue_name;
+        END IF;
+    END IF;
 END $$;
 
 -- Come in as a node. Rows of nodes that died an hour ago go.
@@ -76,7 +93,8 @@ BEGIN
 END $$;
 
 -- Remove the unfinished copies of a queue, or of one of its partitions. With its last partition goes the record of how many it has,
--- unless publishes wait for it, or a node of it lives.
+-- unless publishes wait for it, or a node of it lives. Publishes under way come first; those of processes that go on afterwards, and
+-- have its number from before, are refused where another one is on record by then, or wait as rows, which a new record has to hold.
 CREATE OR REPLACE FUNCTION perdure.discard_copies(queue_name text, partition_number integer, OUT numbers integer[], OUT waiting bigint,
                                                    OUT forgotten boolean)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -85,11 +103,15 @@ DECLARE
 BEGIN
     PERFORM perdure.commit_durably(true);
     numbers := '{}';
+    PERFORM 1 FROM perdure.cluster c WHERE c.queue = queue_name FOR UPDATE;
     FOR copy IN SELECT p.id, p.number FROM perdure.partition p JOIN perdure.lease l ON l.partition_id = p.id
                 WHERE p.queue = queue_name AND p.number = coalesce(partition_number, p.number) AND l.until = 'infinity' ORDER BY p.number LOOP
         PERFORM perdure.discard_copy(copy.id);
         numbers := numbers || copy.number;
     END LOOP;
+    IF cardinality(numbers) > 0 THEN
+        LOCK TABLE perdure.ingress IN SHARE MODE;
+    END IF;
     SELECT count(*) INTO waiting FROM perdure.ingress i WHERE i.queue = queue_name AND i.taken_by IS NULL AND i.number = ANY (numbers);
     DELETE FROM perdure.cluster c WHERE c.queue = queue_name AND cardinality(numbers) > 0
     AND NOT EXISTS (SELECT FROM perdure.partition p WHERE p.queue = queue_name)

@@ -17,13 +17,23 @@ BEGIN
     END IF;
 END $$;
 
--- Publish: one row for each body, all or none.
+-- Publish: one row for each body, all or none. No partition beyond those on record takes any. That is looked up behind the rows: by then
+-- their table is locked, so a record that is made or removed meanwhile either is seen here, or sees these rows.
 CREATE OR REPLACE FUNCTION perdure.add_to_ingress(queue_name text, partition_number integer, bodies bytea[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    on_record integer;
 BEGIN
     PERFORM perdure.commit_durably(true);
     INSERT INTO perdure.ingress (queue, number, body)
     SELECT queue_name, partition_number, r.body FROM unnest(bodies) WITH ORDINALITY AS r (body, place) ORDER BY r.place;
+    IF partition_number > 0 THEN
+        SELECT c.partitions INTO on_record FROM perdure.cluster c WHERE c.queue = queue_name;
+        IF partition_number >= on_record
+        AND NOT EXISTS (SELECT FROM perdure.partition p WHERE p.queue = queue_name AND p.number = partition_number) THEN
+            RAISE EXCEPTION 'the queue has % partitions on record, and none of number %', on_record, partition_number USING ERRCODE = 'PD006';
+        END IF;
+    END IF;
     PERFORM perdure.tell_owner(queue_name, partition_number);
 END $$;
 

@@ -1,0 +1,1 @@
+-- Version 5: the tables stay as they are. Functions look whether a partition is one of those on record.
