@@ -126,7 +126,7 @@ def _written(
         [mark.seq for _, mark in new],
     ]
     rows = connection.execute(
-        "SELECT * FROM perdure.note_high_water(%s, %s::integer[], %s::bytea[], %s::bigint[], %s::bigint[], %s)",
+        "SELECT * FROM perdure.note_high_water(%s, %s::integer[], %b::bytea[], %s::bigint[], %s::bigint[], %s)",
         [queue, *columns, durable],
         binary=True,
     ).fetchall()

@@ -44,6 +44,11 @@ _DEFAULTS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
+_AS_OURS = (
+    "SELECT pg_catalog.set_config('default_transaction_isolation', 'read committed', false), "
+    "pg_catalog.set_config('search_path', 'pg_catalog', false) WHERE pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.=) %s"
+)
+"""What the role's or the database's settings may say otherwise. In a session that a pooler shares with others nothing is set."""
 
 
 class Database:
@@ -60,9 +65,15 @@ class Database:
             StoreUnavailable: the server cannot be reached, or refuses.
         """
         try:
-            return psycopg.connect(**{**_DEFAULTS, **self.address.parameters}, autocommit=True, prepare_threshold=None)
+            connection = psycopg.connect(**{**_DEFAULTS, **self.address.parameters}, autocommit=True, prepare_threshold=None)
+            try:
+                connection.execute(_AS_OURS, [connection.pgconn.backend_pid])
+            except BaseException:
+                connection.close()
+                raise
         except psycopg.Error as error:
             raise as_ours(error, "reached") from error
+        return connection
 
     @contextmanager
     def session(self) -> Iterator[psycopg.Connection[Any]]:

@@ -28,7 +28,7 @@ __all__ = ["SILENT_S", "ChannelEnd", "OwnersChannels"]
 SILENT_S = 30.0
 """After so long without a sign of life of the other process, its connection is over."""
 OVER = -1
-_SERVE = "SELECT * FROM perdure.serve(%s, %s, %s::bigint[], %s::bigint[], %s::bytea[], %s::bigint[], %s)"
+_SERVE = "SELECT * FROM perdure.serve(%s, %s, %s::bigint[], %s::bigint[], %b::bytea[], %s::bigint[], %s)"
 
 
 class OwnersChannels:
@@ -152,7 +152,7 @@ class ChannelEnd:
     def _spoken(self, out: Sequence[bytes]) -> list[tuple[int, bytes]]:
         self._was_told = False
         values = [self._id, self._n, [*out]]
-        rows = self._connection.execute("SELECT * FROM perdure.speak(%s, %s, %s::bytea[])", values, binary=True).fetchall()
+        rows = self._connection.execute("SELECT * FROM perdure.speak(%s, %s, %b::bytea[])", values, binary=True).fetchall()
         self._n += len(out)
         return rows
 
