@@ -72,7 +72,7 @@ class Peer:
         """What writes, if anything: this peer for the server's thread, or an actor's answer. No lock: to be the writer, and to have
         left word of it, is one step, so that what a killed thread was doing is known."""
 
-    # --- who writes --------------------------------------------------------------------------------------------------------
+    # --- which thread writes -----------------------------------------------------------------------------------------------
 
     def claim(self) -> bool:
         """Become the writer; return False while an actor's thread is. It says so to the server's thread when it has ended."""

@@ -60,9 +60,9 @@ DBOS = "DBOS on PostgreSQL"
 OPENED_MAX = 500_000
 
 
-def of(who: str, what: str) -> str:
+def of(side: str, what: str) -> str:
     """Return the name of what one of the two that are compared reaches."""
-    return f"{who}: {what}"
+    return f"{side}: {what}"
 
 
 def loads(effort: Effort) -> Sequence[Load]:

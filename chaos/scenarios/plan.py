@@ -131,63 +131,40 @@ def draw(
     drawn = [rng.choice(names) for _ in range(steps)]
     made = [Step(name, TABLE[name].draw(rng)) for name in drawn]
     plan = Plan(rng.getrandbits(32), processes, made, small=rng.random() < 0.5)
-    plan = _with_clients(plan, random.Random(f"clients of {seed}"), faults=faults, clients=clients, favoured=favoured)
-    has_others = faults and any("with_others" in settings for settings in plan.processes)
-    if not has_others:
+
+    # Each kind of step is drawn by a generator of its own, so that it may change while the others stay as they are.
+    rng = random.Random(f"clients of {seed}")
+    if not _is_drawn(rng, WITH_CLIENTS, wanted=clients):
         return plan
-    plan = _with_roles(plan, random.Random(f"roles of {seed}"), roles=roles, favoured=favoured)
-    has_roles = any("roles" in settings for settings in plan.processes)
-    return _with_spool(plan, random.Random(f"spool of {seed}"), spool=spool, favoured=favoured) if has_roles else plan
+    made = _between(rng, made, _weighted(OTHERS_STEPS, favoured) if faults else ["client"], CLIENTS_BESIDE)
+    plan = attrs.evolve(plan, steps=made, processes=[{**each, "with_others": True} for each in plan.processes])
+    rng = random.Random(f"roles of {seed}")
+    if not faults or not _is_drawn(rng, WITH_ROLES, wanted=roles):
+        return plan
+    made = _between(rng, made, _weighted(ROLE_STEPS, favoured), ROLES_BESIDE)
+    processes = [{**each, "roles": True, "relays": rng.choice((False, True))} for each in plan.processes]
+    plan = attrs.evolve(plan, steps=made, processes=processes)
+    rng = random.Random(f"spool of {seed}")
+    if not _is_drawn(rng, WITH_SPOOL, wanted=spool):
+        return plan
+    made = _between(rng, made, _weighted(SPOOL_STEPS, favoured), SPOOL_BESIDE)
+    return attrs.evolve(plan, steps=made, processes=[{**each, "spools": True} for each in plan.processes])
 
 
 def _weighted(table: dict[str, Action], favoured: Collection[str]) -> list[str]:
     return [name for name, action in table.items() for _ in range(action.weight * (FAVOUR if name in favoured else 1))]
 
 
-def _with_clients(plan: Plan, rng: random.Random, *, faults: bool, clients: bool | None, favoured: Collection[str]) -> Plan:
-    """Return a plan with steps of clients between the others, or as it is. Drawn apart, so that the others stay the same."""
-    if clients is None:
-        clients = rng.random() < WITH_CLIENTS
-    if not clients:
-        return plan
-    names = _weighted(OTHERS_STEPS, favoured) if faults else ["client"]
-    steps: list[Step] = []
-    for step in plan.steps:
-        while rng.random() < CLIENTS_BESIDE:
+def _is_drawn(rng: random.Random, share: float, *, wanted: bool | None) -> bool:
+    return rng.random() < share if wanted is None else wanted
+
+
+def _between(rng: random.Random, steps: list[Step], names: list[str], likelihood: float) -> list[Step]:
+    """Return steps with drawn ones between them: another is drawn before each as long as chance says so."""
+    found: list[Step] = []
+    for step in steps:
+        while rng.random() < likelihood:
             name = rng.choice(names)
-            steps.append(Step(name, OTHERS_STEPS[name].draw(rng)))
-        steps.append(step)
-    return attrs.evolve(plan, steps=steps, processes=[{**settings, "with_others": True} for settings in plan.processes])
-
-
-def _with_roles(plan: Plan, rng: random.Random, *, roles: bool | None, favoured: Collection[str]) -> Plan:
-    """Return a plan with steps of members that are more than workers, or as it is. Drawn apart, as above."""
-    if roles is None:
-        roles = rng.random() < WITH_ROLES
-    if not roles:
-        return plan
-    names = _weighted(ROLE_STEPS, favoured)
-    steps: list[Step] = []
-    for step in plan.steps:
-        while rng.random() < ROLES_BESIDE:
-            name = rng.choice(names)
-            steps.append(Step(name, ROLE_STEPS[name].draw(rng)))
-        steps.append(step)
-    processes = [{**settings, "roles": True, "relays": rng.choice((False, True))} for settings in plan.processes]
-    return attrs.evolve(plan, steps=steps, processes=processes)
-
-
-def _with_spool(plan: Plan, rng: random.Random, *, spool: bool | None, favoured: Collection[str]) -> Plan:
-    """Return a plan with steps of a client that spools, or as it is. Drawn apart, as above."""
-    if spool is None:
-        spool = rng.random() < WITH_SPOOL
-    if not spool:
-        return plan
-    names = _weighted(SPOOL_STEPS, favoured)
-    steps: list[Step] = []
-    for step in plan.steps:
-        while rng.random() < SPOOL_BESIDE:
-            name = rng.choice(names)
-            steps.append(Step(name, SPOOL_STEPS[name].draw(rng)))
-        steps.append(step)
-    return attrs.evolve(plan, steps=steps, processes=[{**settings, "spools": True} for settings in plan.processes])
+            found.append(Step(name, TABLE[name].draw(rng)))
+        found.append(step)
+    return found

@@ -54,7 +54,7 @@ class Blueprint:
     publish: Callable[[list[Draft]], None]
     """Writes drafts to the partitions that they belong to, all or none."""
     confirm: Confirm
-    """Whose word clients wait for."""
+    """What the publishes of clients wait for: see `Confirm`."""
     gates: Gates = attrs.field(factory=Gates)
     node: str = ""
     """The name of this process's node, while it runs."""

@@ -84,9 +84,9 @@ class Cluster(JoiningAndLeaving):
         lease: seconds after which others take over from a process that was suspended or cut off.
         ownership: `"auto"`: this process owns its share of the partitions. `"never"`: it owns none and runs no handlers, for a
             process that only publishes, asks and operates.
-        confirm: whose word a publish waits for whose partition another process owns. `"database"`: its row is there, and what the
-            owner refuses later becomes a dead letter. `"owner"`: the owner has it, or refuses; then that is raised (DuplicateKey,
-            QueueFull), and there must be an owner.
+        confirm: what a publish into a partition of another process waits for. `"database"`: its row is there; what the owner
+            refuses later becomes a dead letter. `"owner"`: the owner has it on record, or refuses it, which is raised
+            (DuplicateKey, QueueFull); so there must be an owner.
         config, codec, clock, middleware, registry, loop, authorize: as `System`.
 
     All methods may be called in any thread unless they say otherwise.

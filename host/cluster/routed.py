@@ -71,7 +71,7 @@ class Routed(Results, Consuming):
     _ids: SpreadIds
     _spread: SpreadIngress
     _confirm: Confirm
-    """Whose word a publish waits for."""
+    """What a publish waits for: see `Confirm`."""
     _mine: Callable[[], list[int]]
     """Returns the partitions that run in this process."""
 

@@ -17,7 +17,7 @@ __all__ = ["read_draft", "written_draft"]
 
 
 class _Row(NamedTuple):
-    """The fields of a `Draft` with their types, which the decoder checks."""
+    """The fields of a `Draft` with their types, which the decoder checks. Not a `Draft`: a row may have one element more."""
 
     id: str
     type: str

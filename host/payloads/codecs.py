@@ -19,10 +19,13 @@ from perdure.payloads.foreign_types import Undecorated, decode_hook, dump_model,
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["BindingCodec", "Codec", "MessagePack", "make_decoder"]
+__all__ = ["OTHER_VALUE", "PLAIN_FIELDS", "BindingCodec", "Codec", "MessagePack", "make_decoder"]
 
 T = TypeVar("T")
-PLAIN_FIELDS = " Use plain fields (numbers, strings, bytes, lists, dicts, datetimes), or codec=perdure.CloudPickle(key=...)."
+PLAIN_FIELDS = "Use plain fields that say what they hold (see docs/API.md, Message types), or codec=perdure.CloudPickle(key=...)."
+"""What to do where a type is not supported."""
+OTHER_VALUE = "Give it another value, annotate its fields (docs/API.md, Message types), or use codec=perdure.CloudPickle(key=...)."
+"""What to do where the type is supported, and a value is not."""
 _encode = msgspec.msgpack.Encoder(enc_hook=encode_hook).encode
 
 
@@ -60,9 +63,9 @@ class MessagePack:
         try:
             return self.encoder(message.__class__)(message)
         except Exception as error:  # a hook or property of the host's own may raise anything
-            way_out = "" if isinstance(error, Undecorated) else PLAIN_FIELDS
-            msg = f"message: {type(message).__qualname__} cannot be encoded: {error}.{way_out}"
-            raise InvalidMessage(msg) from error
+            way_out = "" if isinstance(error, Undecorated) else PLAIN_FIELDS if isinstance(error, TypeError) else OTHER_VALUE
+            msg = f"message: {type(message).__qualname__} cannot be encoded: {error}. {way_out}"
+            raise InvalidMessage(msg.rstrip()) from error
 
     def encoder(self, cls: type) -> Callable[[Any], bytes]:
         """Return the function that encodes objects of a class, made at first use. It may raise any exception."""

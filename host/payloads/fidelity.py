@@ -15,7 +15,7 @@ import attrs
 from perdure.events.errors import InvalidMessage
 from perdure.events.seconds import shown
 from perdure.payloads.class_memory import remember
-from perdure.payloads.codecs import MessagePack, make_decoder
+from perdure.payloads.codecs import OTHER_VALUE, PLAIN_FIELDS, MessagePack, make_decoder
 from perdure.payloads.differences import difference
 from perdure.payloads.foreign_types import undecodable_parts, undecorated
 from perdure.payloads.proofs import prove
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from perdure.payloads.codecs import Codec
 
 __all__ = ["Fidelity"]
-
-WAY_OUT = "Use plain fields that say what they hold (see docs/API.md, Message types), or codec=perdure.CloudPickle(key=...)."
 
 
 def _always(_message: Any) -> bool:
@@ -127,10 +125,10 @@ class Fidelity:
                 return  # a pickle that can be read is exact
             found = difference(message, arrived)
         except Exception as error:
-            msg = f"message: {cls.__qualname__} would not reach its handler: {_cause_of(error)}. {WAY_OUT}"
+            msg = f"message: {cls.__qualname__} would not reach its handler: {_cause_of(error)}. {OTHER_VALUE}"
             raise InvalidMessage(msg) from error
         if found is not None:
-            msg = f"message: {cls.__qualname__} would not reach its handler as it is: {found}. {WAY_OUT}"
+            msg = f"message: {cls.__qualname__} would not reach its handler as it is: {found}. {OTHER_VALUE}"
             raise InvalidMessage(msg)
 
 
@@ -168,7 +166,7 @@ def _check_decodable(cls: type, codec: MessagePack) -> None:
                 raise _undecodable(cls, field.name, field.type, "with init=False and no default, nothing would give it its value")
 
 
-def _undecodable(cls: type, path: str, kind: Any, why: str, way_out: str = WAY_OUT) -> InvalidMessage:
+def _undecodable(cls: type, path: str, kind: Any, why: str, way_out: str = PLAIN_FIELDS) -> InvalidMessage:
     """Return the error for a class, or a field of it, that cannot be decoded; an empty `way_out` where `why` says what to do."""
     named = kind if isinstance(kind, str) else getattr(kind, "__qualname__", None) if isinstance(kind, type) else repr(kind)
     where = f"field {path!r} of {cls.__qualname__}, of type {named}," if path else cls.__qualname__

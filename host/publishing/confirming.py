@@ -1,4 +1,4 @@
-"""The option `confirm` of those that publish through a database: whose word a publish waits for.
+"""The option `confirm` of those that publish through a database: what a publish waits for, the database or the owner.
 
 What waits for it is in `perdure.processes`.
 """

@@ -155,9 +155,9 @@ def _in_use(folder: Path, pid: int | None) -> str:
             f"perdure.System.live({str(folder)!r}), whose handlers `replace=True` registers again (in a notebook, say), or stop it "
             f"first. {reading}"
         )
-    whose = f"process {pid}" if pid else "another process"
+    holder = f"process {pid}" if pid else "another process"
     return (
-        f"the data folder {folder} is in use by {whose}. Start both with `shared=True` (or `perdure serve {folder}`), publish "
+        f"the data folder {folder} is in use by {holder}. Start both with `shared=True` (or `perdure serve {folder}`), publish "
         f"through it with `perdure.connect({str(folder)!r})`, or stop it and try again. {reading}"
     )
 

@@ -78,7 +78,7 @@ def test_a_publish_in_doubt_is_answered_once_the_doubt_is_settled_and_counts_onc
         store.doubts = 1
         doubtful = system.submit(Order("doubtful"))
         assert store.is_away.wait(60)
-        assert not doubtful.done(), "nobody knows whether it was published"
+        assert not doubtful.done(), "it is not known whether it was published"
         store.comes_back.set()
         ident = doubtful.result(60)
         names = [record.message_id for record in system.audit.events(type="Published")]

@@ -31,7 +31,7 @@ class Job:
 
 
 class SlowStore(perdure.MemoryStore):
-    """Whose log, once `reader` names an actor, is read to its end by that one only when `go` is set."""
+    """A store whose log is read to its end by the actor named in `reader` only when `go` is set."""
 
     def __init__(self) -> None:
         super().__init__()

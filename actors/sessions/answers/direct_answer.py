@@ -1,7 +1,7 @@
 """`DirectAnswer`: what the thread of an actor does when it sends an answer to a peer itself.
 
 Such a thread may be killed at any instruction. What it was about to send, and how much of it is sent, is known after that: the
-server's thread goes on from there. Which answers are sent like this, and who may write, is in `peer` and `peer_requests`.
+server's thread goes on from there. Which answers are sent like this, and which thread may write, is in `peer` and `peer_requests`.
 """
 
 from __future__ import annotations

@@ -78,8 +78,8 @@ def connect_to_port(folder: Path) -> tuple[socket.socket, bytes]:
     return sock, secret
 
 
-def _proof(secret: bytes, whose: bytes, nonce: bytes) -> bytes:
-    return hmac.digest(secret, whose + nonce, "sha256")
+def _proof(secret: bytes, side: bytes, nonce: bytes) -> bytes:
+    return hmac.digest(secret, side + nonce, "sha256")
 
 
 class Proof:

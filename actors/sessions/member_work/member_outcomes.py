@@ -104,7 +104,7 @@ class MemberOutcomes:
         self.forget(key)
         self._n_waiting += _size(reported)
         if self._n_waiting > WAITING_MAX:
-            msg = f"more than {WAITING_MAX:,} outcomes before it is known whose they are"
+            msg = f"more than {WAITING_MAX:,} outcomes before it is known which deliveries they belong to"
             raise BadFrame(msg)
         self._waiting[key] = reported, reply
         self.go_on()

@@ -24,7 +24,7 @@ class SimulatedServer:
     """See `Server`.
 
     Args:
-        executor: whose turns judge which processes are gone.
+        executor: takes turns in which it is judged which processes are gone.
         on_sessions: told of what other processes connect to, once they are served, and of None when that ends.
     """
 

@@ -1,6 +1,6 @@
 """The owner's end of all simulated connections, without sockets and threads. The sessions are the real ones.
 
-Whose turn it is is up to the clients' connections (`simulated_client`). What an engine sees of it is in `simulated_server`.
+When each of them runs is up to the clients' connections (`simulated_client`). What an engine sees of it is in `simulated_server`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`Bystander`: what takes turns beside the actors of a simulation. Whose turn it is is drawn in `simulated_executor`."""
+"""`Bystander`: what takes turns beside the actors of a simulation. What runs next is drawn in `simulated_executor`."""
 
 from __future__ import annotations
 

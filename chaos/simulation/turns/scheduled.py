@@ -66,7 +66,7 @@ class Scheduled:
 
 
 def items_of(actor: Actor) -> list[Any]:
-    """Return what an actor's turn takes in: all of its mailbox; of workers, who share theirs, one item each."""
+    """Return what an actor's turn takes in: all of its mailbox; of workers, which share theirs, one item each."""
     inbox: Any = actor.actor_inbox
     if not isinstance(actor, Worker):
         return inbox.drain(0) if not inbox.empty() else []

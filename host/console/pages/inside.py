@@ -68,7 +68,7 @@ def processes(page: Page) -> None:
     for kind, info in handlers_of(page).items():
         for process in info.processes:
             work.setdefault(process.pid, []).append((kind, process))
-    is_known = view.index.seq >= view.seq  # who came last may have left in what is not read yet
+    is_known = view.index.seq >= view.seq  # a process that joined may have left in what is not read yet
     size = page.console.reader.size()
     page.show(
         "processes.html",

@@ -1,4 +1,4 @@
-"""What a journal takes in, beside the log itself: whose appends count, and which requests are refused when frames are void.
+"""What a journal takes in, beside the log itself: which appends count, and which requests are refused when frames are void.
 
 Whole systems, whose disks fail, are in `test_supervision` and tests/chaos.
 """

@@ -40,7 +40,7 @@ def test_a_delivery_of_another_message_with_the_same_number_is_another_one() -> 
     before, after = (WorkerDelivery(1, lease(1), b"", ev.Published(1, ident, "t", b"")) for ident in ("a", "b"))
     pool.deliver([before])
     before.claimed_by(WORKER)
-    before.outcome = DONE  # and nobody has been told of it
+    before.outcome = DONE  # which is not reported yet
     pool.deliver([after])
     assert pool.open[1] is after
     pool.confirmed([before])

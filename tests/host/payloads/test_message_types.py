@@ -453,6 +453,7 @@ def test_what_would_arrive_changed_is_refused_at_publish(message: Any, error: st
             with pytest.raises(perdure.InvalidMessage, match=error) as refused:
                 publish()
             assert type(message).__qualname__ in str(refused.value)
+            assert "plain fields" not in str(refused.value), "that is for types, and this is about a value"
         assert system.admin.metrics().published == 0
 
 

@@ -92,7 +92,7 @@ print(len(list(perdure.Audit(sys.argv[1]).events(type="Published"))))
 """
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
 @pytest.mark.parametrize("protected", ["folder", "files", "owner"])
 def test_folder_that_an_unprivileged_user_may_only_read(protected: str) -> None:
     """Run as a user without root's rights: a system is refused with the path named, and audit still reads."""

@@ -169,7 +169,7 @@ def test_the_copy_is_on_its_disk_before_the_original_goes(tmp_path: Path) -> Non
 
 def test_an_archive_of_another_log_is_refused_and_nothing_goes(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
-    (tmp_path / "old" / "log-00000000000000000001.seg").write_bytes(b"of somebody else")
+    (tmp_path / "old" / "log-00000000000000000001.seg").write_bytes(b"of another program")
     store = filled(tmp_path / "data", History("archive", tmp_path / "old"))
     with pytest.raises(StoreUnavailable, match="one log only"):
         store.retire_history()

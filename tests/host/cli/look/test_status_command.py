@@ -1,4 +1,4 @@
-"""`perdure status`: what it shows is true of a live log, and of one that nobody runs; it follows the log as it grows."""
+"""`perdure status`: what it shows is true of a live log, and of one that no process runs; it follows the log as it grows."""
 
 from __future__ import annotations
 

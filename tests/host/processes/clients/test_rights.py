@@ -17,7 +17,7 @@ from tests.programs import run
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
 ONE, OTHER = 54321, 54322
 TRYING = """
 import os, sys

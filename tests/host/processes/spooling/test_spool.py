@@ -100,7 +100,7 @@ def test_what_is_in_both_the_spool_and_the_log_counts_once(
         client.publish(Order(1))
         suspend(process.pid)
         ids = [client.publish(Order(2)), client.publish(Order(3), id="mine")]
-        assert spool_files(folder), "a stopped owner does not hold up who spools"
+        assert spool_files(folder), "a stopped owner does not hold up a process that spools"
         monkeypatch.setattr("perdure.processes.to_owner.waiting.SPOOL_SILENT_S", 3600.0)
         client.publish(Order(4), id="at once")  # it would wait in vain
         os.kill(process.pid, signal.SIGCONT)
