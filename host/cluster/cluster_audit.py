@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from perdure.cluster.routing import of_id
+from perdure.cluster.routing import search_order
 from perdure.cluster.sums import summed_metrics
 from perdure.events.errors import InvalidMessage, UnknownMessage
 from perdure.events.seconds import shown
@@ -65,16 +65,12 @@ class ClusterAudit:
         return self._of_message(message_id, lambda audit: audit.explain(message_id, at=at, progress=progress))
 
     def _of_message(self, message_id: str, read: Callable[[Audit], R]) -> R:
-        for number in self._in_order(message_id):
+        for number in search_order(message_id, self._cluster.count):
             try:
                 return read(self.partition(number))
             except UnknownMessage:
                 continue
         raise UnknownMessage(f"no message {shown(message_id)} was published in any partition of this queue")
-
-    def _in_order(self, ident: str) -> tuple[int, ...]:
-        first = of_id(ident, self._cluster.count)
-        return (first, *(number for number in range(self._cluster.count) if number != first))
 
     def events(
         self,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.threads.current_actor import check_is_outside
 from perdure.actors.sessions.crossing import OBJECTS
-from perdure.cluster.routing import of_id, of_text
+from perdure.cluster.routing import of_id, of_text, search_order
 from perdure.events.commands import AwaitResult, Cancel, DraftRun, LookUp, Publish
 from perdure.events.errors import InvalidMessage, NotRunning, PerdureError, PublishTimeout, StoreUnavailable
 from perdure.events.keyword_options import shows
@@ -204,12 +204,12 @@ class Routed(Results, Consuming):
 
     def _home(self, ident: str) -> int:
         """Return the partition of a message: the one that its id tells, unless it was published by a group or key."""
-        first = of_id(ident, self.count)
-        for number in (first, *(number for number in range(self.count) if number != first)):
+        order = search_order(ident, self.count)
+        for number in order:
             looked = self._access.through(number, lambda partition: partition.ask("queue", LookUp(ident)))
             if looked is not None and self._is_known(ident, looked):
                 return number
-        return first
+        return order[0]
 
     @staticmethod
     def _is_known(ident: str, looked: Any) -> bool:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from perdure.actors.core.clock import Clock
 
-__all__ = ["PARTITIONS_MAX", "ROUTING", "PartitionIds", "of_id", "of_text"]
+__all__ = ["PARTITIONS_MAX", "ROUTING", "PartitionIds", "of_id", "of_text", "search_order"]
 
 PARTITIONS_MAX = 4096
 """As many as the twelve bits of an id tell apart."""
@@ -33,6 +33,12 @@ def of_id(ident: str, partitions: int) -> int:
     """Return the partition of a message that was published without group and key; of one with an id that perdure made, always."""
     made = _MADE.fullmatch(ident)
     return of_text(ident, partitions) if made is None else int(made[1], 16) % partitions
+
+
+def search_order(ident: str, partitions: int) -> tuple[int, ...]:
+    """Return all partitions as a message is looked for in them: first the one that its id tells."""
+    first = of_id(ident, partitions)
+    return (first, *(number for number in range(partitions) if number != first))
 
 
 class PartitionIds(Ids):

@@ -19,6 +19,7 @@ from perdure.store.backup.state import BackupState, packed, parsed
 from perdure.store.disk.advice import with_advice
 from perdure.store.disk.disk import Disk
 from perdure.store.disk.large_file import PIECE_BYTES, LargeFile
+from perdure.store.disk.whole_file import write_whole
 from perdure.store.files.listing.folder_listing import FolderListing
 from perdure.store.files.listing.folder_marks import BACKUP_FILE
 from perdure.store.format import segment as sg
@@ -268,16 +269,7 @@ class BackupFolder:
         self._disk.sync_folder(self.path)
 
     def _save(self, state: BackupState) -> None:
-        path = self.path / BACKUP_FILE
-        temporary = path.with_suffix(".tmp")
-        fd = self._disk.create(temporary)
-        try:
-            self._disk.write(fd, packed(state))
-            self._disk.sync(fd)
-        finally:
-            self._disk.close(fd)
-        self._disk.rename(temporary, path)
-        self._disk.sync_folder(self.path)
+        write_whole(self._disk, self.path / BACKUP_FILE, [packed(state)])
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

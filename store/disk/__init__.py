@@ -1,9 +1,10 @@
 """Every call of the store to the operating system.
 
 `disk` has all file operations, `opened_folder` looks names up in a folder that may be moved, `folder_lock` is the owner's lock,
-`permissions` says who else could change a folder, `large_file` writes in large pieces, `advice` explains errors, `polling` says
-whether sockets can be waited for, `background_thread` is a thread whose failed start is seen, `enduring_thread` one that goes on
-whatever is raised in it, `each_alone` tells all live things that the process was forked or ends.
+`permissions` says who else could change a folder, `large_file` writes in large pieces, `whole_file` a file that exists whole or not
+at all, `advice` explains errors, `polling` says whether sockets can be waited for, `background_thread` is a thread whose failed
+start is seen, `enduring_thread` one that goes on whatever is raised in it, `each_alone` tells all live things that the process was
+forked or ends.
 
 Not here: the layout of bytes (`format`), and what is written when (`files`).
 """

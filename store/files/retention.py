@@ -6,7 +6,6 @@ disk, name included, before the original is removed. The snapshotter decides whe
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,10 +14,11 @@ import attrs
 from attrs import validators as v
 
 from perdure.events.errors import StoreUnavailable
+from perdure.store.disk.whole_file import write_whole
 from perdure.store.format import segment as sg
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import BinaryIO
 
     from perdure.store.disk.disk import Disk
@@ -107,28 +107,16 @@ def _copy(disk: Disk, reader: FolderReader, folder: Path, first_seq: int, follow
     temporary = target.with_suffix(".tmp")
     if temporary.name in disk.names(folder):
         disk.remove(temporary)
-    try:
-        _write_synced(disk, source, temporary, position.offset)
-        disk.rename(temporary, target)
-    except OSError:
-        with contextlib.suppress(OSError):
-            disk.remove(temporary)  # otherwise each failed attempt would fill a full disk further
-        raise
-    disk.sync_folder(folder)
+    write_whole(disk, target, _chunks(disk, source, position.offset))
     disk.sync_folder(folder.parent)
 
 
-def _write_synced(disk: Disk, source: Path, target: Path, size: int) -> None:
-    fd = disk.create(target)
-    try:
-        with disk.open_read(source) as file:
-            while size:
-                chunk = _read(file, size)
-                disk.write(fd, chunk)
-                size -= len(chunk)
-        disk.sync(fd)
-    finally:
-        disk.close(fd)
+def _chunks(disk: Disk, path: Path, size: int) -> Iterator[bytes]:
+    with disk.open_read(path) as file:
+        while size:
+            chunk = _read(file, size)
+            yield chunk
+            size -= len(chunk)
 
 
 def _check_same(disk: Disk, source: Path, target: Path, size: int) -> None:

@@ -8,7 +8,6 @@ trailer of 20 bytes behind the body holds the two lengths (8 each) and the CRC-3
 
 from __future__ import annotations
 
-import contextlib
 import re
 import struct
 import zlib
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import zstandard
 
 from perdure.events.errors import StoreUnavailable
+from perdure.store.disk.whole_file import write_whole
 from perdure.store.format.frame import WINDOW_MAX, BadFrame, inflate
 from perdure.store.values import Snapshot
 
@@ -60,25 +60,10 @@ def is_unfinished(name: str) -> bool:
 
 def write(disk: Disk, folder: Path, store_id: bytes, snapshot: Snapshot) -> None:
     """Write a snapshot so that it exists whole or not at all. It is never whole in memory. Raises OSError."""
-    path = folder / file_name(snapshot.seq)
-    temporary = path.with_suffix(".tmp")
     for name in disk.names(folder):
         if is_unfinished(name):  # there is one writer at a time, so its writer is dead
             disk.remove(folder / name)
-    try:
-        fd = disk.create(temporary)
-        try:
-            for piece in _joined(_packed(store_id, snapshot)):
-                disk.write(fd, piece)
-            disk.sync(fd)
-        finally:
-            disk.close(fd)
-        disk.rename(temporary, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            disk.remove(temporary)  # otherwise each failed attempt would fill a full disk further
-        raise
-    disk.sync_folder(folder)
+    write_whole(disk, folder / file_name(snapshot.seq), _joined(_packed(store_id, snapshot)))
 
 
 def _packed(store_id: bytes, snapshot: Snapshot) -> Iterator[bytes]:

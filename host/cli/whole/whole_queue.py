@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from perdure.cluster.routing import of_id
+from perdure.cluster.routing import search_order
 from perdure.cluster.sums import ClusterAdmin, ClusterDeadLetters
 from perdure.connecting import connect
 from perdure.events.commands import LookUp
@@ -62,12 +62,12 @@ class WholeQueue:
 
     def home_of(self, ident: str) -> int:
         """Return the partition of a message: the one that knows it, else the one that its id tells."""
-        first = of_id(ident, self.count)
-        for number in (first, *(number for number in range(self.count) if number != first)):
+        order = search_order(ident, self.count)
+        for number in order:
             looked = self.through(number, lambda front: front.ask("queue", LookUp(ident)))
             if looked is not None and MessageState.of(ident, looked).known:
                 return number
-        return first
+        return order[0]
 
     def address_of(self, number: int) -> str:
         """Return the address of a partition's log."""

@@ -14,7 +14,7 @@ import attrs
 
 from perdure.arguments.labels import check_label
 from perdure.cluster.acts.of_all import OfAll
-from perdure.cluster.routing import of_id
+from perdure.cluster.routing import search_order
 from perdure.events.errors import PerdureError, UnknownMessage
 from perdure.events.public_names import public
 from perdure.events.seconds import wait_seconds
@@ -228,8 +228,7 @@ class ActsEverywhere(OfAll):
         Raises:
             UnknownMessage: no partition knows it.
         """
-        first = of_id(id, self._cluster.count)
-        for number in (first, *(number for number in range(self._cluster.count) if number != first)):
+        for number in search_order(id, self._cluster.count):
             try:
                 act: BulkAct = self._cluster.through(number, lambda partition: partition.dead_letters.bulk(id))
             except UnknownMessage:
