@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from typing import Annotated
+
+import typer
 
 from perdure.cli.operated_folder import BadChoice
 from perdure.events.seconds import shown
 
-__all__ = ["HELP", "position"]
+__all__ = ["HELP", "Since", "Until", "position"]
 
 HELP = "a sequence number, a time (2026-11-24T10:30, local unless it says otherwise) or an age (15m, 2h, 3d)"
+Since = Annotated[str | None, typer.Option("--since", metavar="POSITION", help=f"From here on: {HELP}.")]
+Until = Annotated[str | None, typer.Option("--until", metavar="POSITION", help=f"Up to here: {HELP}.")]
 AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 DIGITS_MAX = 40
 """Of a sequence number. One behind the end of the log names its end."""

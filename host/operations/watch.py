@@ -12,6 +12,7 @@ import attrs
 from perdure.actors.journal.log_fold import advance, fold_log
 from perdure.events.errors import HistoryDropped, StoreCorrupt, StoreUnavailable
 from perdure.events.queue.searching import letter_search
+from perdure.operations.reading.stuck_groups import StuckGroup, stuck_groups
 from perdure.publishing.message_ids import made_us
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from perdure.store import LogReader
 
 __all__ = ["Status", "TypeStatus", "Watch", "summed"]
+
+STUCK_MAX = 10
 
 
 @attrs.frozen(kw_only=True)
@@ -58,6 +61,8 @@ class Status:
     bytes: int
     segments: int
     snapshots: int
+    stuck: tuple[StuckGroup, ...] = ()
+    """Groups that one message has held up for a while, those with the most that wait first; `STUCK_MAX` of them at most."""
 
     def total(self, name: str) -> float:
         """Return a count or rate over all types."""
@@ -77,6 +82,7 @@ def summed(looks: Sequence[Status]) -> Status:
         bytes=sum(status.bytes for status in looks),
         segments=sum(status.segments for status in looks),
         snapshots=sum(status.snapshots for status in looks),
+        stuck=tuple(sorted((group for status in looks for group in status.stuck), key=lambda group: -group.waiting)[:STUCK_MAX]),
     )
 
 
@@ -160,6 +166,7 @@ class Watch:
             bytes=size.bytes,
             segments=size.segments,
             snapshots=size.snapshots,
+            stuck=tuple(stuck_groups(queue, now_us)[:STUCK_MAX]),
         )
 
 

@@ -40,6 +40,8 @@ def letters_table(found: Iterable[Letter], total: int) -> RenderableType:
         parts.append(
             Padding(one_line(f"{tries}: {short(with_public_names(letters.full_reason(event)))}"), (0, 0, 0, 4), expand=False)
         )
+    if len(rows) < total:
+        parts.append(Text("--limit N shows more; `perdure stats FOLDER` counts all of them by reason"))
     return Group(*parts)
 
 

@@ -50,8 +50,8 @@ DETAILS = ("attempt", "reason", "exception", "message", "percent", "note", "hold
 """Fields of an event that its line of a timeline shows."""
 
 
-def folder_report(reader: LogReader, states: States) -> RenderableType:
-    """Return a report of a log: counts by type, pauses, throughput, and dead letters by reason."""
+def folder_report(reader: LogReader, states: States, *, is_past: bool = False) -> RenderableType:
+    """Return a report of a log: counts by type, pauses, throughput, and dead letters by reason. `is_past`: it was so once."""
     parts: list[RenderableType] = [Text(_heading(reader, states), style="bold"), Text()]
     by_type = states.queue.by_type
     if by_type:
@@ -59,7 +59,8 @@ def folder_report(reader: LogReader, states: States) -> RenderableType:
     else:
         parts.append(Text("no message was ever published in this folder"))
     if paused := _paused(states):
-        parts += [Text(), one_line(f"PAUSED: {paused}; `system.admin.resume()` continues deliveries", "yellow")]
+        way_on = "" if is_past else "; `perdure resume FOLDER [TYPE]` continues deliveries"
+        parts += [Text(), one_line(f"PAUSED: {paused}{way_on}", "yellow")]
     if throughput := _throughput(reader, states.seq):
         parts += [Text(), *throughput]
     stats = letter_search.stats(states.dead_letters)

@@ -14,7 +14,7 @@ import attrs
 import typer
 from rich.table import Table
 
-from perdure.cli.existing_folder import existing_folder
+from perdure.cli.existing_folder import before_the_log, existing_folder
 from perdure.cli.json_output import PARTITION, Json, print_json, row_of
 from perdure.cli.look.folder_report import DETAILS, record_row, short
 from perdure.cli.look.follow_all import follow_all
@@ -23,7 +23,7 @@ from perdure.cli.named_rows import NOTHING, Named, NamedRows
 from perdure.cli.operated_folder import BadChoice, Folder
 from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal, one_line
-from perdure.cli.typed_moments import HELP, position
+from perdure.cli.typed_moments import HELP, Since, Until, position
 from perdure.cli.whole.each_partition import each_partition
 from perdure.events.queue.searching.expression import is_expression
 from perdure.operations.audit import Audit
@@ -48,8 +48,6 @@ POLL_S = 0.2
 
 Ident = Annotated[str, typer.Argument(metavar="ID", help="The id of a message.", show_default=False)]
 At = Annotated[str | None, typer.Option("--at", metavar="POSITION", help=f"What was true then: {HELP}.")]
-Since = Annotated[str | None, typer.Option("--since", metavar="POSITION", help=f"From here on: {HELP}.")]
-Until = Annotated[str | None, typer.Option("--until", metavar="POSITION", help=f"Up to here: {HELP}.")]
 
 
 @each_partition
@@ -63,10 +61,13 @@ def explain(folder: Folder, message_id: Ident, at: At = None, as_json: Json = Fa
 
 @each_partition
 def state(folder: Folder, at: At = None, as_json: Json = False) -> None:
-    """Show the counts of a folder, now or at any past moment that it keeps."""
+    """Show the counts over all types, now or at any past moment that the folder keeps; `stats --at` has them by type."""
     metrics = _state(folder, at)
     if as_json:
         print_json(_counts(metrics))
+        return
+    if not metrics.seq and at is not None:
+        console.print(one_line(before_the_log(existing_folder(folder))))
         return
     table = Table(box=None, pad_edge=False, show_header=False)
     for name, value in _counts(metrics).items():

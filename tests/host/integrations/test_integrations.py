@@ -5,8 +5,10 @@ Whole applications, under their servers and commands, are run in tests/examples.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+import sqlite3
 import sys
 import threading
 from pathlib import Path
@@ -66,6 +68,38 @@ def test_a_lifespan_starts_and_stops_the_system_on_the_loop_of_the_application(f
         assert system.running
     assert not system.running
     assert not [name for name in threads if name.startswith("perdure")], "the loop is the application's"
+
+
+def test_a_lifespan_starts_and_stops_the_relay_of_an_outbox(folder: Path, tmp_path: Path) -> None:
+    system = perdure.System(folder)
+    charged = threading.Event()
+
+    @system.handler(Placed)
+    def charge(_: Placed) -> None:
+        charged.set()
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(tmp_path / "shop.db")
+
+    with contextlib.closing(connect()) as database, database:
+        outbox = perdure.Outbox(database, system=system)
+        outbox.create_table()
+        outbox.publish(Placed("A"))
+    relay = perdure.OutboxRelay(system, connect)
+    with TestClient(Starlette(lifespan=lifespan(system, relay))):
+        assert charged.wait(30.0)
+    with contextlib.closing(connect()) as database:
+        assert database.execute("SELECT count(*) FROM perdure_outbox").fetchone() == (0,)
+    assert not system.running
+
+
+def test_a_lifespan_refuses_what_it_cannot_start(folder: Path) -> None:
+    system = perdure.System(folder)
+    wrong: Any = object()
+    with pytest.raises(TypeError, match="an OutboxRelay, or a function that makes one, not object"):
+        with TestClient(Starlette(lifespan=lifespan(system, wrong))):
+            pass
+    assert not system.running
 
 
 def test_a_lifespan_connects_a_client_in_each_worker(folder: Path) -> None:

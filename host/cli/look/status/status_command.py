@@ -114,7 +114,7 @@ class _Log:
         rest = "" if free is None else f"; {size(free)} free on the disk"
         if figures is not None and figures.spilled_bytes:
             rest += f"\n{size(figures.spilled_bytes)} of waiting payloads on disk instead of in memory"
-        return screen(self._address, status, rates, rest, [] if figures is None else _below(figures))
+        return screen(self._address, status, rates, rest, [] if figures is None else _below(figures), now_us=_now_us())
 
     def rows(self, status: Status) -> list[dict[str, Any]]:
         """See `_Looked.rows`."""
@@ -142,7 +142,8 @@ class _Queue:
     def screen(self, status: Status, rates: Rates) -> RenderableType:
         """See `_Looked.screen`."""
         rest = f"; {len(self._addresses)} partitions"
-        return screen(self._watch.address, status, rates, rest, [partitions_table(self._watch.looks, self._watch.owners())])
+        below: list[RenderableType] = [partitions_table(self._watch.looks, self._watch.owners())]
+        return screen(self._watch.address, status, rates, rest, below, now_us=_now_us())
 
     def rows(self, status: Status) -> list[dict[str, Any]]:
         """See `_Looked.rows`: a line for each partition, and one for all of them, whose partition is null."""
@@ -158,6 +159,10 @@ class _Queue:
     def close(self) -> None:
         """See `_Looked.close`."""
         self._watch.close()
+
+
+def _now_us() -> int:
+    return SystemClock().now_us()
 
 
 def _below(figures: Figures) -> list[RenderableType]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from perdure.cluster.partition_info import PartitionInfo
     from perdure.operations.metrics import HandlerInfo
+    from perdure.operations.reading.stuck_groups import StuckGroup
     from perdure.operations.watch import Status, TypeStatus
 
 __all__ = ["HISTORY", "handlers_table", "partitions_table", "screen", "size"]
@@ -35,7 +36,7 @@ HOUR_S = 3600
 
 
 def screen(
-    address: str, status: Status, rates: Mapping[str, deque[float]], rest: str, below: list[RenderableType]
+    address: str, status: Status, rates: Mapping[str, deque[float]], rest: str, below: list[RenderableType], *, now_us: int
 ) -> RenderableType:
     """Return a look at a log, or at all logs of a queue.
 
@@ -45,6 +46,7 @@ def screen(
         rates: by count, its rates in the last looks; empty at the first look, which knows none.
         rest: what the heading says besides.
         below: what comes below the table of types.
+        now_us: when, in microseconds since the epoch.
     """
     last = f", last at {moment(status.at_us):%Y-%m-%d %H:%M:%S} UTC" if status.seq else ""
     heading = (
@@ -58,9 +60,16 @@ def screen(
     if rates:
         parts.append(Text())
     parts.append(_table(status, has_rates=bool(rates)) if status.types else Text("no message was ever published in this folder"))
+    if status.stuck:
+        parts += [Text(), *(_stuck(group, now_us) for group in status.stuck)]
     for part in below:
         parts += [Text(), part]
     return Group(*parts)
+
+
+def _stuck(group: StuckGroup, now_us: int) -> Text:
+    """Return a stuck group with the message to look at: the way on is `perdure explain`, then `cancel`."""
+    return one_line(f"{group.told(now_us)}: {group.head_type} {group.head}", "yellow")
 
 
 def partitions_table(looks: Mapping[int, Status | None], owners: Mapping[int, PartitionInfo]) -> Table:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from perdure.events.structures.message import Status
+from perdure.operations.reading.stuck_groups import stuck_groups
 from perdure.publishing.message_ids import made_us
 
 if TYPE_CHECKING:
@@ -19,10 +19,8 @@ if TYPE_CHECKING:
     from perdure.console.console import Console, View
     from perdure.console.pages.parts.page import Page
 
-__all__ = ["Alert", "alerts", "oldest_ready_us", "stuck_groups"]
+__all__ = ["Alert", "alerts", "oldest_ready_us"]
 
-GROUPS_LOOKED = 5_000
-STUCK_S = 30.0
 LONG_WAIT_S = 60.0
 DISK_FREE_PART = 0.05
 DISK_FREE_BYTES = 1 << 30
@@ -39,19 +37,6 @@ class Alert:
     path: str = ""
     params: dict[str, str] = attrs.field(factory=dict)
     action: str = ""
-
-
-@attrs.frozen
-class StuckGroup:
-    """A group whose first message holds up the others."""
-
-    name: str
-    waiting: int
-    head: str
-    head_type: str
-    head_status: str
-    since_us: int
-    failures: int
 
 
 def alerts(page: Page, now_us: int) -> list[Alert]:
@@ -114,31 +99,9 @@ def _handlers(page: Page, now_us: int) -> Iterator[Alert]:
 
 
 def _groups(page: Page, now_us: int) -> Iterator[Alert]:
-    seen = (group for group in stuck_groups(page.shown, now_us) if page.looks(group.head_type))
+    seen = (group for group in stuck_groups(page.shown.states.queue, now_us) if page.looks(group.head_type))
     for group in islice(seen, SHOWN_MAX):
-        since = f" for {(now_us - group.since_us) / 1e6:,.0f} s" if group.since_us else ""
-        failed = f", {group.failures} attempt(s) failed" if group.failures else ""
-        text = f"Group {group.name!r}: {group.waiting:,} wait{since} behind one message ({group.head_status}{failed})"
-        yield Alert("bad", text, f"/messages/{group.head}", action="Look at it")
-
-
-def stuck_groups(view: View, now_us: int) -> list[StuckGroup]:
-    """Return groups whose first message has held up others for a while, those with the most that wait first."""
-    queue = view.states.queue
-    found = []
-    for name, group in islice(queue.groups.items(), GROUPS_LOOKED):
-        if len(group) <= 1:  # one holds up another
-            continue
-        head = queue.look(group.head)
-        if head is None or head.status is Status.READY:
-            continue
-        failures = head.failures or []
-        since = failures[0].at_us if failures else made_us(head.published.id)
-        if failures or (since and (now_us - since) / 1e6 > STUCK_S):
-            status = {Status.LEASED: "being handled", Status.DELAYED: "waits for its next attempt"}.get(head.status, "held")
-            own = head.published
-            found.append(StuckGroup(name, len(group) - 1, own.id, own.type, status, since, len(failures)))
-    return sorted(found, key=lambda group: -group.waiting)
+        yield Alert("bad", group.told(now_us), f"/messages/{group.head}", action="Look at it")
 
 
 def oldest_ready_us(view: View, type_name: str) -> int:

@@ -76,6 +76,15 @@ def test_what_waited_at_half_past_ten_why_and_what_became_of_it(folder: Path, tm
     acts = shell("acts", folder)
     assert "olga" in acts
     assert "the bank is" in acts
+    assert "PAUSED: Payment" in shell("stats", folder, "--at", half_past_ten)
+    by_type = json.loads(shell("stats", folder, "--at", half_past_ten, "--json"))
+    assert (by_type["types"]["Payment"]["ready"], by_type["paused"]) == (1, {"all": False, "types": ["Payment"]})
+    tuesday = shell("acts", folder, "--until", half_past_ten)
+    assert "the bank is down" in tuesday
+    assert "the bank is up" not in tuesday
+    assert "no operator has acted on this folder from 2026-11-17T11:00+00:00 on, up to 2026-11-17T12:00+00:00" in shell(
+        "acts", folder, "--since", "2026-11-17T11:00+00:00", "--until", "2026-11-17T12:00+00:00"
+    )
     # "What became of it? And what changed until today?"
     assert "It was handled at 2026-11-18" in shell("explain", folder, "P-3")
     assert "completed" in shell("diff", folder, half_past_ten)
@@ -89,6 +98,14 @@ def test_what_waited_at_half_past_ten_why_and_what_became_of_it(folder: Path, tm
     assert {row["message_id"] for row in rows if row["event"] == "Published"} == {"P-0", "P-1", "P-2", "P-3"}
     head = shell("verify", folder).rsplit("head ", 1)[1]
     assert "is unchanged" in shell("verify", folder, "--head", head)
+
+
+@pytest.mark.usefixtures("live")
+@pytest.mark.parametrize("command", ["state", "stats"])
+def test_a_moment_before_the_log_is_told_as_one(folder: Path, command: str) -> None:
+    """Not as a state of noughts, of the year 1970."""
+    told = shell(command, folder, "--at", "2026-11-10T12:00+00:00")
+    assert told == "nothing was in this log yet at that moment: it begins at 2026-11-17 09:00:00 UTC"
 
 
 @pytest.mark.usefixtures("live")

@@ -8,6 +8,7 @@ import os
 import pty
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -19,7 +20,7 @@ from perdure.cli.look.status.status_screen import handlers_table, screen
 from perdure.cli.main import app
 from perdure.cli.terminal import Terminal
 from perdure.operations.metrics import HandlerInfo, ProcessInfo
-from perdure.operations.watch import Status, TypeStatus, Watch
+from perdure.operations.watch import Status, TypeStatus, Watch, summed
 from perdure.store import open_reader
 
 if TYPE_CHECKING:
@@ -55,6 +56,23 @@ def test_one_look_counts_what_is_where(tmp_path: Path) -> None:
         shown = status(tmp_path / "q", "--once")
         assert "Order" in shown
         assert "paused" in shown
+
+
+def test_a_stuck_group_is_told_with_the_message_that_holds_it_up(tmp_path: Path) -> None:
+    with perdure.System(tmp_path / "q") as system:
+        first, *_ = [system.publish(Order(n), group="depot 2") for n in range(4)]
+        delivery = system.checkout(Order)
+        assert delivery is not None
+        now_us = time.time_ns() // 1000
+        watch = Watch(open_reader(str(tmp_path / "q")))
+        assert watch.look(now_us).stuck == ()
+        seen = watch.look(now_us + 60_000_000)
+        (group,) = seen.stuck
+        assert (group.name, group.waiting, group.head, group.head_type) == ("depot 2", 3, first, "Order")
+        assert summed([seen, seen]).stuck == (group, group)
+        out = io.StringIO()
+        Terminal(file=out, width=80).print(screen("q", seen, {}, "", [], now_us=group.since_us + 60_000_000))
+        assert f"Group 'depot 2': 3 wait for 60 s behind one message (being handled): Order {first}" in " ".join(out.getvalue().split())
 
 
 def test_json_is_all_that_a_pipe_gets_of_a_long_log(tmp_path: Path) -> None:
@@ -137,7 +155,7 @@ def test_names_of_types_are_never_broken(columns: int) -> None:
     handlers = {name: HandlerInfo(**figures) for name in names}
     status = Status(seq=3, at_us=1, bytes=1, segments=1, snapshots=0, types=types)
     out = io.StringIO()
-    Terminal(file=out, width=columns).print(screen("orders", status, {}, "", [handlers_table(handlers)]))
+    Terminal(file=out, width=columns).print(screen("orders", status, {}, "", [handlers_table(handlers)], now_us=1))
     lines = [line.rstrip() for line in out.getvalue().splitlines()]
     for name in names if columns > 100 else names[:2] if columns == 80 else names[:1]:
         assert sum(name in line for line in lines) == 2, "of its messages, and of its handler"
