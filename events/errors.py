@@ -127,7 +127,7 @@ class NotAllowed(PerdureError):
         self.action = action
         """The right that it takes."""
         self.type = type
-        """The message type that it is about; empty for all."""
+        """The message type that it is about; empty for all, and for one that the principal may not look at."""
 
     def __str__(self) -> str:
         """Return the message alone; the parts are attributes."""

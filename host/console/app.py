@@ -142,7 +142,7 @@ class _Pages:
                 BEFORE[make](page)
             if page.asked("a"):  # before the other view, whose locks it must not wait for
                 with self._console.view(page.asked("a")) as other:
-                    page.other = figures(other)
+                    page.other = figures(other, page.looks)
             with self._console.view(page.at) as view:
                 page.begin(view)
                 make(page)

@@ -39,7 +39,10 @@ TOO_MANY = f"{STREAMS_MAX} pages of this console are open, which is the most: th
 
 
 class News:
-    """What open pages are told: one look at the log a second, for all of them. Of several logs, the sums."""
+    """What open pages are told: one look at the log a second, for all of them. Of several logs, the sum.
+
+    It is the last event's number and no count of messages: the same for all principals, whatever types they may look at.
+    """
 
     def __init__(self, *consoles: Console) -> None:
         self._consoles = consoles
@@ -61,18 +64,14 @@ class News:
 
     def look(self) -> None:
         """Look. Takes a while: not in the event loop."""
-        told = {"seq": 0, "waiting": 0, "dead": 0}
-        is_known = False
+        seq, is_known = 0, False
         for console in self._consoles:
             try:
                 with console.live.looked_at(0.0) as states:
-                    told["seq"] += states.seq
-                    told["waiting"] += states.queue.live
-                    told["dead"] += len(states.dead_letters.letters)
-                    is_known = True
+                    seq, is_known = seq + states.seq, True
             except (PerdureError, OSError) as error:
                 logger.debug("an open page is told nothing of one log: %s", error)
-        self._told = (told["seq"], json.dumps(told)) if is_known else (-1, "{}")
+        self._told = (seq, json.dumps({"seq": seq})) if is_known else (-1, "{}")
         self._looked_s = time.monotonic()
 
 

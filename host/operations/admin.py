@@ -53,9 +53,10 @@ class Admin(CancelsWhere):
         self._system = system
 
     def metrics(self) -> Metrics:
-        """Return the counts as the log records them now."""
+        """Return the counts as the log records them now; takes the right `look` for each type that there is."""
         self._system.permit("look")
         report: QueueReport = self._system.ask("queue", Report())
+        self._system.permit("look", lambda: report.by_type)
         counts = from_counts(
             seq=report.seq,
             at_us=report.at_us,
@@ -84,12 +85,15 @@ class Admin(CancelsWhere):
         )
 
     def handlers(self) -> dict[str, HandlerInfo]:
-        """Return the workers, counts and latencies of each handler, by type name."""
+        """Return the workers, counts and latencies of each handler, by type name; takes `look` for each type that there is."""
         self._system.permit("look")
         report: QueueReport = self._system.ask("queue", Report())
+        self._system.permit("look", lambda: report.by_type)
         wanted: dict[str, tuple[int, bool]] = self._system.ask("dispatcher", Report())
         found = {}
-        for name, figures in self._system.run_figures().handlers.items():
+        handlers = self._system.run_figures().handlers
+        self._system.permit("look", lambda: handlers)
+        for name, figures in handlers.items():
             counts = report.by_type.get(name) or TypeCounts()
             parallelism, paused = wanted.get(name, (figures.target, False))
             found[name] = HandlerInfo(

@@ -104,6 +104,7 @@ class DeadLetters(ActsWhere):
         letters = self._select(
             Selection(type=self._type_name(type), reason=_text(reason), limit=limit, older_than=older, where=where)
         )
+        self._system.permit("reveal", lambda: _types(letters))
         return [entry_of(letter, self._system.drafts) for letter in letters]
 
     def get(self, id: str) -> DeadLetter[Any]:
@@ -231,9 +232,13 @@ class DeadLetters(ActsWhere):
         return purged
 
     def stats(self) -> DeadLetterStats:
-        """Return the dead letters' counts by type and by reason, and the times of the oldest and the newest."""
+        """Return the dead letters' counts by type and by reason, and the times of the oldest and the newest.
+
+        Takes the right `look` for each type among them.
+        """
         self._system.permit("look")
         stats: Stats = self._system.ask("dead_letters", None)
+        self._system.permit("look", lambda: stats.by_type)
         oldest = None if stats.oldest_us is None else moment(stats.oldest_us)
         newest = None if stats.newest_us is None else moment(stats.newest_us)
         return DeadLetterStats(stats.total, stats.by_type, stats.by_reason, oldest, newest)

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Authorize", "Rights", "asked_to_send"]
 
+OF_GIVEN_TYPES = frozenset({"publish", "consume", "pause", "resume", "scale", "configure"})
+"""Actions of which the principal names the type; of others it is looked up."""
+UNTOLD = None
+"""The type of an error that does not name it."""
 logger = GuardedLogger("perdure")
 
 Authorize: TypeAlias = "Callable[[str, str, str], bool]"
@@ -79,7 +83,11 @@ class Rights:
             if not self.allow(principal, action, type_name):
                 refusal = _refusal(principal, action, type_name)
                 logger.warning("refused: %s", inert(str(refusal)))
-                raise refusal
+                raise refusal if self._is_told(principal, action, type_name) else _refusal(principal, action, UNTOLD)
+
+    def _is_told(self, principal: str, action: str, type_name: str) -> bool:
+        """Return whether an error may name the type: its reader has named it, or may look at it. It may have given an id alone."""
+        return not type_name or action in OF_GIVEN_TYPES or self.allow(principal, "look", type_name)
 
     def require_of_acting(self, action: str, types: Callable[[], Iterable[str]]) -> None:
         """As `require`, for the principal of `acting_as`; outside of that the application acts for itself, and may.
@@ -91,15 +99,17 @@ class Rights:
             self.require(principal, action, types())
 
 
-def _refusal(principal: str, action: str, type_name: str) -> NotAllowed:
+def _refusal(principal: str, action: str, type_name: str | None) -> NotAllowed:
     known = ACTIONS.get(action)
     having = "" if known is None else f" ({' and '.join(_presets(known.least))} have it)"
-    on = f" for {type_name}" if type_name else " for all types"
+    on = (
+        f" for {type_name}" if type_name else " for all types" if type_name is not UNTOLD else " for a type that it may not look at"
+    )
     msg = (
         f"{principal} may not do this: it takes the right {action!r}{on}{having}. Nothing was changed. Ask for the right where "
         "the system's `authorize` is written"
     )
-    return NotAllowed(msg, principal, action, type_name)
+    return NotAllowed(msg, principal, action, type_name or "")
 
 
 def _presets(least: str) -> tuple[str, ...]:

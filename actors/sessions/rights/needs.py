@@ -68,6 +68,12 @@ def needs_of(command: Any) -> list[Need] | Question:  # noqa: C901, PLR0911, PLR
             return Question("queue", CountLive(where), lambda counted: [Need("cancel", tuple(counted.by_type) or ALL)])
         case commands.BeginBulk(action=bulk_action, where=where):
             return Question("dead_letters", CountLetters(where), lambda counted: [Need(bulk_action, tuple(counted.by_type) or ALL)])
+        case Report():
+            return Question("queue", command, lambda report: [Need("look", ("", *report.by_type))])
+        case CountLive():
+            return Question("queue", command, lambda counted: [Need("look", ("", *counted.by_type))])
+        case CountLetters() | None:
+            return Question("dead_letters", command, lambda counted: [Need("look", ("", *counted.by_type))])
         case commands.Tick(draft=commands.Draft(type=name)):
             return [Need("publish", (name,))]
         case commands.CheckOut(type=name):
@@ -84,12 +90,8 @@ def needs_of(command: Any) -> list[Need] | Question:  # noqa: C901, PLR0911, PLR
 
 
 PLAIN: dict[type, str] = {
-    Report: "look",
     WhenIdle: "look",
-    type(None): "look",
     commands.LookAtBulk: "look",
-    CountLetters: "look",
-    CountLive: "look",
     AskFigures: "look",
     TakeSnapshot: "snapshot",
     HandOver: "own",

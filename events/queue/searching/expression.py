@@ -113,8 +113,13 @@ class Search:
         return {word for word in self.of_events if word.holds(_of_event(word.field, event))}
 
 
-def search_of(text: str) -> Search:
+def search_of(text: str, *, is_on_record: bool = False) -> Search:
     """Return the search that an expression asks for.
+
+    Args:
+        text: the expression.
+        is_on_record: it is that of a bulk act which the log has: one of an older version may compare with what is no number of
+            JSON. That finds nothing, and is refused where it is asked for anew.
 
     Raises:
         InvalidMessage: it cannot be read; says which word is wrong, and what there is.
@@ -132,7 +137,7 @@ def search_of(text: str) -> Search:
     except ValueError as error:
         msg = f"where: {shown(text)} cannot be read: {error}"
         raise InvalidMessage(msg) from error
-    words = [_word(one) for one in texts]
+    words = [_word(one, is_on_record=is_on_record) for one in texts]
     if not words:
         msg = (
             f'where: nothing to search for; write FIELD=VALUE, for example type=Order error~"no stock". Fields: {", ".join(FIELDS)}'
@@ -163,7 +168,7 @@ def _match(text: str) -> re.Match[str] | None:
     return match
 
 
-def _word(text: str) -> Word:
+def _word(text: str, *, is_on_record: bool) -> Word:
     match = _match(text)
     if match is None:
         known = ", ".join([*PUBLISHED, *LATER, "header.NAME", "payload.PATH"])
@@ -172,6 +177,11 @@ def _word(text: str) -> Word:
         raise InvalidMessage(msg)
     if match["op"] in "><" and not _is_number(match["value"]):
         msg = f"{shown(text)}: {match['op']} compares numbers"
+        raise InvalidMessage(msg)
+    if match["op"] in "><" and not is_on_record and not math.isfinite(float(match["value"])):
+        msg = (
+            f"{shown(text)}: {match['value']} is infinite or too large for a number, so that this would find nothing, or everything"
+        )
         raise InvalidMessage(msg)
     if match["op"] == "!=" and match["field"] in LATER:  # nearly every message has some other event, too
         msg = f"{shown(text)}: what happened to a message is asked for with = or ~"

@@ -184,7 +184,7 @@ class Portion(NamedTuple):
 
 def next_letters(state: DeadLettersState, asked: NextLetters) -> Portion:
     """Return the next letters, at most so many, of at most so many bytes unless it is one, after so many looks at most."""
-    search = search_of(asked.where)
+    search = search_of(asked.where, is_on_record=True)
     found: list[Letter] = []
     at, size = asked.after, 0
     for looks, letter in enumerate(state.in_order.oldest_first(after_seq=asked.after), 1):

@@ -46,13 +46,13 @@ class FindLive:
     upto: int
 
 
-def live_search_of(where: str) -> Search:
-    """Return the search of an expression for messages that wait or run.
+def live_search_of(where: str, *, is_on_record: bool = False) -> Search:
+    """Return the search of an expression for messages that wait or run. `is_on_record`: as of `search_of`.
 
     Raises:
         InvalidMessage: it cannot be read, or asks for what only the log knows; names the word.
     """
-    search = search_of(where)
+    search = search_of(where, is_on_record=is_on_record)
     for word in search.of_events:
         if word.field != "error":
             msg = (
@@ -88,7 +88,7 @@ def finding(state: QueueState, asked: FindLive) -> Look[array[int]]:
         InvalidMessage: see `live_search_of`.
     """
     found = array("q")
-    for message in _meant(state, live_search_of(asked.where), asked.after, asked.upto):
+    for message in _meant(state, live_search_of(asked.where, is_on_record=True), asked.after, asked.upto):
         if message is None:
             yield
         else:

@@ -98,6 +98,11 @@ def run_restore(
     for number, one in done.partitions.items():
         with of_number(number, is_shown=not as_json):
             _print_restored(one, f"{folder}/{number}", as_json=as_json)
+    if not as_json:
+        console.say_line(
+            "the log that was backed up and this one would both handle what waits: start only one of them. To look at this one "
+            f"first: perdure pause {folder}"
+        )
 
 
 def _print_restored(done: Restored, folder: str, *, as_json: bool) -> None:
@@ -113,7 +118,10 @@ def _print_restored(done: Restored, folder: str, *, as_json: bool) -> None:
     if done.spooled:
         console.say_line(f"{done.spooled:,} spooled publishes wait for its first owner")
     if done.spooled_left_out:
-        left_out = f"left out: {done.spooled_left_out:,} publishes in spool files, which had not reached the log at that moment"
+        left_out = (
+            f"left out: {done.spooled_left_out:,} publishes in spool files, which had not reached the log at that moment. They "
+            "have no time of their own; a restore without --to has all of them"
+        )
         console.say_line(left_out, "yellow")
     if done.spooled_damaged:
         left_out = f"left out: {done.spooled_damaged:,} damaged records of spool files, each of one publish or more"

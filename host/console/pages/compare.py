@@ -22,7 +22,7 @@ def compare(page: Page) -> None:
     if before is None:
         page.show("compare.html", a="", first=None, rows=[], types=[], acts=[])
         return
-    after = figures(view)
+    after = figures(view, page.looks)
     low, high = sorted((before.seq, after.seq))
     page.show(
         "compare.html",

@@ -60,7 +60,7 @@ def dead_letters(page: Page) -> None:
         }
     page.show(
         "dead_letters.html",
-        total=len(view.states.dead_letters.letters),
+        total=page.dead,
         where=where,
         problem=problem,
         hidden=search is not None and search.reads_payloads,

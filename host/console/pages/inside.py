@@ -6,15 +6,20 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from perdure.console.pages.parts.page_rows import happening_row, happenings_until
+from perdure.console.pages.parts.seen import sees_schedule
 from perdure.console.pages.types import ask_figures, handlers_of
 from perdure.events import vocabulary as ev
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from perdure.console.pages.parts.page import Page
 
 __all__ = ["actors", "ask_partitions", "processes", "schedules"]
 
 LATEST = 50
+OF_MESSAGES = frozenset({"spooled_messages_taken_in", "ingress_rows_taken_in", "encoding_errors"})
+"""Counters that count messages of all types."""
 
 
 def schedules(page: Page) -> None:
@@ -22,7 +27,7 @@ def schedules(page: Page) -> None:
     view, system = page.shown, page.console.system
     known = {} if system is None or view.is_past else system.inner.registered.schedules
     now_us = round(time.time() * 1e6)
-    names = sorted(name for name in {*view.states.queue.ticks, *known} if page.looks(name) and not page.hides(name))
+    names = sorted(name for name in {*view.states.queue.ticks, *known} if sees_schedule(name, page.looks) and not page.hides(name))
     rows = []
     for name in names:
         last = view.index.ticks.get(name)
@@ -88,18 +93,21 @@ def actors(page: Page) -> None:
     names: list[str] = [] if system is None or view.is_past else sorted(name for name in system.actors if not page.hides(name))
     restarts: dict[str, list[Any]] = {}
     for happening in view.index.happenings:
-        if (
-            isinstance(happening.event, ev.ActorRestarted)
-            and happening.seq <= view.seq
-            and not page.hides(happening_row(happening).text)
-        ):
-            restarts.setdefault(happening.event.actor, []).append(happening_row(happening))
+        if isinstance(happening.event, ev.ActorRestarted) and happening.seq <= view.seq:
+            row = happening_row(happening, sees_all=page.sees_all)
+            if not page.hides(row.text):
+                restarts.setdefault(happening.event.actor, []).append(row)
     deaths = sorted((row for rows in restarts.values() for row in rows), key=lambda row: -row.seq)
     page.show(
         "actors.html",
         names=names,
         restarts=restarts,
         deaths=deaths[:LATEST],
-        counters={} if page.figures is None else page.figures.counters,
+        counters={} if page.figures is None else _counters(page, page.figures.counters),
         is_here=system is not None,
     )
+
+
+def _counters(page: Page, counters: Mapping[str, int]) -> dict[str, int]:
+    """Return the counters of the run, without those that count messages which the principal may not look at."""
+    return {name: count for name, count in counters.items() if page.sees_all or name not in OF_MESSAGES}

@@ -51,12 +51,12 @@ def message(page: Page) -> None:
     story = story_of(
         view.reader, view.index, view.states, ident, Budget(BUDGET_S), until=view.seq, read_from=page.asked_number("from")
     )
-    if story is None:
-        known = "; its id is known, and its publication lies before what the log keeps" if standing.status != "unknown" else ""
+    if story is None or not page.looks(story.own.published.type):  # one that may not be looked at is as one that is not there
+        is_known = standing.status != "unknown" and (page.looks(standing.type) if standing.type else page.sees_all)
+        known = "; its id is known, and its publication lies before what the log keeps" if story is None and is_known else ""
         msg = f"no message {ident!r} was found as far as this page looked ({view.history_said}){known}"
         raise UnknownMessage(msg)
     own = story.own
-    page.rights.rights.require(page.rights.principal, "look", [own.published.type])
     story.children = [kin for kin in story.children if page.looks(kin.published.type)]
     story.ancestors = [kin for kin in story.ancestors if page.looks(kin.published.type)]
     now_us = view.at_us if view.is_past else round(time.time() * 1e6)

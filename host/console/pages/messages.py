@@ -97,7 +97,7 @@ def _waiting(page: Page, search: Search | None, place: str, kind: str) -> dict[s
     return {
         "rows": [row_of(page, message.published, 0, made_us(message.published.id)) for message in found],
         "following": page.here(skip=following) if following else "",
-        "looked": "; ".join(_told(place, skip)),
+        "looked": "; ".join(_told(place, skip if page.sees_all else 0)),
     }
 
 

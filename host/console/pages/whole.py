@@ -123,7 +123,7 @@ def whole_overview(page: WholePage) -> None:
     owners = {one.number: one for one in page.partitions}
     for console in page.consoles:
         console.live.begin()  # all at once; then each is looked at
-    whole = Sums()
+    whole, sees_all = Sums(), True
     types: dict[str, Sums] = {}
     found: list[tuple[Alert, str, int]] = []
     for console in page.consoles:
@@ -140,7 +140,9 @@ def whole_overview(page: WholePage) -> None:
                     if part.looks(of_type.type):
                         row.sums.add(of_type)
                         types.setdefault(of_type.type, Sums()).add(of_type)
-                if not view.is_past:
+                if not part.sees_all:
+                    sees_all = False
+                elif not view.is_past:
                     row.sums.rates = rates_now(view, now_us)
                 found += [(alert, _leads_to(page, row.number, alert), row.number) for alert in alerts(part, now_us)]
         except InvalidMessage:
@@ -150,7 +152,11 @@ def whole_overview(page: WholePage) -> None:
         except (PerdureError, OSError) as error:
             row.problem = str(error)
         whole.add(row.sums)
-        whole.add_rates(row.sums.rates)
+    for row in page.rows:
+        if sees_all:
+            whole.add_rates(row.sums.rates)
+        else:
+            row.sums.rates = {}  # also of a partition that has no hidden type yet: all rows say the same
     ordered = sorted(types.items(), key=lambda item: -(item[1].ready + item[1].in_flight + item[1].dead))
     page.show(
         "whole.html",
@@ -158,6 +164,7 @@ def whole_overview(page: WholePage) -> None:
         rows=page.rows,
         unread=[row for row in page.rows if row.problem],
         is_coming=any(row.is_coming for row in page.rows),
+        sees_all=sees_all,
         types=ordered[:TYPES_SHOWN],
         types_all=len(ordered),
         alerts=sorted(found, key=lambda one: one[0].level != "bad")[:ALERTS_MAX],

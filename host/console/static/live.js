@@ -13,11 +13,9 @@
   };
   const source = new EventSource(document.body.dataset.live);
   source.addEventListener("grown", (event) => {
-    const told = JSON.parse(event.data);
+    const told = JSON.parse(event.data), seq = document.querySelector("[data-seq]");
     if (isPast()) return;
-    const seq = document.querySelector("[data-seq]"), dead = document.querySelector("[data-count=dead]");
     if (seq) seq.textContent = told.seq.toLocaleString("en");
-    if (dead) dead.textContent = told.dead.toLocaleString("en");
     if (!waiting) waiting = setTimeout(refresh, Math.max(0, last + LEAST_MS - Date.now()));
   });
   source.addEventListener("error", () => { // refused for good; where only the connection broke, the browser asks again

@@ -86,6 +86,7 @@ class ActsWhere:
         where = checked_expression(where, search_of)
         self._system.permit("look")
         counted: Counted = self._system.ask("dead_letters", CountLetters(where, upto))
+        self._system.permit("look", lambda: counted.by_type)
         return CountedLetters(counted.where, counted.seq, counted.by_type)
 
     def replay_where(

@@ -46,6 +46,7 @@ class CancelsWhere:
         where = checked_expression(where, live_search_of)
         self._system.permit("look")
         counted: Counted = self._system.ask("queue", CountLive(where, upto))
+        self._system.permit("look", lambda: counted.by_type)
         return CountedMessages(counted.where, counted.seq, counted.by_type)
 
     def cancel_where(

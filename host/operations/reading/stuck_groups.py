@@ -14,11 +14,15 @@ from perdure.events.structures.message import Status
 from perdure.publishing.message_ids import made_us
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from perdure.events.queue.state import QueueState
 
 __all__ = ["StuckGroup", "stuck_groups"]
 
 GROUPS_LOOKED = 5_000
+MEMBERS_LOOKED = 1_000
+"""Of a group some of whose messages may not be looked at."""
 STUCK_S = 30.0
 
 
@@ -41,9 +45,13 @@ class StuckGroup:
         return f"Group {self.name!r}: {self.waiting:,} wait{since} behind one message ({self.head_status}{failed})"
 
 
-def stuck_groups(queue: QueueState, now_us: int) -> list[StuckGroup]:
-    """Return groups whose first message has held up others for a while, those with the most that wait first. `now_us`: of the wall
-    clock, in microseconds.
+def stuck_groups(queue: QueueState, now_us: int, looks: Callable[[str], bool] | None = None) -> list[StuckGroup]:
+    """Return groups whose first message has held up others for a while, those with the most that wait first.
+
+    Args:
+        queue: the state.
+        now_us: when, in microseconds since the epoch.
+        looks: returns whether a type may be looked at, where some may not: others neither count nor hold up what is told.
     """
     found = []
     for name, group in islice(queue.groups.items(), GROUPS_LOOKED):
@@ -52,10 +60,22 @@ def stuck_groups(queue: QueueState, now_us: int) -> list[StuckGroup]:
         head = queue.look(group.head)
         if head is None or head.status is Status.READY:
             continue
+        waiting = len(group) - 1
+        if looks is not None:
+            if not looks(head.published.type):
+                continue
+            waiting = sum(looks(_type_of(queue, number)) for number in islice(group, 1, MEMBERS_LOOKED))
+            if not waiting:
+                continue
         failures = head.failures or []
         since = failures[0].at_us if failures else made_us(head.published.id)
         if failures or (since and (now_us - since) / 1e6 > STUCK_S):
             status = {Status.LEASED: "being handled", Status.DELAYED: "waits for its next attempt"}.get(head.status, "held")
             own = head.published
-            found.append(StuckGroup(name, len(group) - 1, own.id, own.type, status, since, len(failures)))
+            found.append(StuckGroup(name, waiting, own.id, own.type, status, since, len(failures)))
     return sorted(found, key=lambda group: -group.waiting)
+
+
+def _type_of(queue: QueueState, number: int) -> str:
+    message = queue.look(number)
+    return "" if message is None else message.published.type

@@ -162,6 +162,27 @@ def test_another_process_is_asked_by_its_user_whatever_name_it_acts_under(
     client.admin.resume()
 
 
+def test_another_process_is_told_no_sum_over_types_that_it_may_not_look_at(
+    system: perdure.System, client: perdure.Client, house: House
+) -> None:
+    ident = dead(system)
+    house.rules = lambda _principal, _action, about: about != "rights.Order"
+    calls: dict[str, Callable[[], object]] = {
+        "metrics": client.admin.metrics,
+        "handlers": client.admin.handlers,
+        "letters": client.dead_letters.stats,
+        "count of letters": lambda: client.dead_letters.count_where("id!=none"),
+        "state": lambda: client.state(ident),
+        "replay": lambda: client.dead_letters.replay(ident),
+    }
+    for name, call in calls.items():
+        with pytest.raises(perdure.NotAllowed) as refused:
+            call()
+        assert "rights.Order" not in str(refused.value), name
+        assert refused.value.type == "", name
+    assert client.admin.count_where("type=rights.Letter").count >= 0  # of a type that it may look at
+
+
 def test_a_viewer_in_another_process_sees_counts_and_changes_nothing(
     system: perdure.System, client: perdure.Client, house: House
 ) -> None:

@@ -99,8 +99,7 @@ def _handlers(page: Page, now_us: int) -> Iterator[Alert]:
 
 
 def _groups(page: Page, now_us: int) -> Iterator[Alert]:
-    seen = (group for group in stuck_groups(page.shown.states.queue, now_us) if page.looks(group.head_type))
-    for group in islice(seen, SHOWN_MAX):
+    for group in islice(stuck_groups(page.shown.states.queue, now_us, None if page.sees_all else page.looks), SHOWN_MAX):
         yield Alert("bad", group.told(now_us), f"/messages/{group.head}", action="Look at it")
 
 

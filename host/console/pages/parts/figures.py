@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from perdure.operations.audit import counts_of
-
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from perdure.console.console import View
 
 __all__ = ["Figures", "figures"]
@@ -38,11 +38,12 @@ class Figures:
     types: dict[str, dict[str, int]]
 
 
-def figures(view: View) -> Figures:
-    """Return the counts at the moment of a view."""
-    counts = counts_of(view.states)
+def figures(view: View, looks: Callable[[str], bool]) -> Figures:
+    """Return the counts at the moment of a view, of the types that may be looked at; those of the whole are their sums."""
     types = {}
     for name, of_type in view.states.queue.by_type.items():
+        if not looks(name):
+            continue
         handler = view.states.handlers.handlers.get(name)
         types[name] = {
             **{count: getattr(of_type, count) for count in COUNTS},
@@ -50,4 +51,5 @@ def figures(view: View) -> Figures:
             "workers": 0 if handler is None else handler.parallelism,
             "paused": int(view.states.handlers.is_paused(name)),
         }
-    return Figures(view.seq, view.at_us, {name: getattr(counts, name) for name in (*COUNTS, "dead_letters")}, types)
+    whole = {name: sum(of_type[name] for of_type in types.values()) for name in (*COUNTS, "dead_letters")}
+    return Figures(view.seq, view.at_us, whole, types)

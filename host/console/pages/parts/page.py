@@ -10,6 +10,8 @@ from urllib.parse import quote, urlencode
 
 import attrs
 
+from perdure.console.pages.parts.seen import types_of
+
 if TYPE_CHECKING:
     from starlette.requests import Request
 
@@ -66,6 +68,7 @@ class Page:
     began_s: float = attrs.field(factory=time.perf_counter)
     _looks: dict[str, bool] = attrs.field(factory=dict)
     _hidden: re.Pattern[str] | None = None
+    _hidden_types: frozenset[str] | None = None
 
     @property
     def at(self) -> str:
@@ -175,10 +178,27 @@ class Page:
     def hides(self, text: str) -> bool:
         """Return whether a text names a message type that the principal may not look at."""
         if self._hidden is None:
-            states = self.shown.states
-            names = [re.escape(name) for name in {*states.queue.by_type, *states.handlers.handlers} if not self.looks(name)]
+            names = [re.escape(name) for name in self.hidden_types]
             self._hidden = re.compile(rf"(?<!\w)(?:{'|'.join(names)})(?!\w)" if names else NEVER)
         return self._hidden.search(text) is not None
+
+    @property
+    def hidden_types(self) -> frozenset[str]:
+        """The types that there are, now or at the moment that is shown, and that the principal may not look at."""
+        if self._hidden_types is None:
+            known = {name for states in (self.shown.states, self.shown.live.states) for name in types_of(states)}
+            self._hidden_types = frozenset(name for name in known if not self.looks(name))
+        return self._hidden_types
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether the principal may look at all types: otherwise what counts them together is not shown."""
+        return not self.hidden_types
+
+    @property
+    def dead(self) -> int:
+        """How many dead letters there are that the principal may look at."""
+        return sum(count for name, count in self.shown.groups.by_type.items() if self.looks(name))
 
     def sees(self, published: Published) -> bool:
         """Return whether the payload of a message is shown to this principal."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from perdure.console.pages.parts.attention import oldest_ready_us
+from perdure.console.pages.parts.seen import sees_subject
 from perdure.events import vocabulary as ev
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def _rates(view: View) -> dict[str, list[float]]:
 def happenings_until(page: Page, most: int) -> list[HappeningRow]:
     """Return what happened to the system itself up to the moment that is shown, newest first."""
     view = page.shown
-    found = (happening_row(happening) for happening in reversed(view.index.happenings) if happening.seq <= view.seq)
+    found = (happening_row(one, sees_all=page.sees_all) for one in reversed(view.index.happenings) if one.seq <= view.seq)
     return list(islice((one for one in found if not page.hides(one.text)), most))
 
 
@@ -104,12 +105,14 @@ def acts_until(page: Page) -> Iterator[OperatorAct]:
     """Yield the acts of operators up to the moment that is shown, newest first, but for those that name a hidden type."""
     view = page.shown
     for act in reversed(view.index.acts):
-        if act.seq <= view.seq and not page.hides(f"{act.subject} {act.reason}"):
+        if act.seq > view.seq or page.hides(f"{act.subject} {act.reason}"):
+            continue
+        if page.sees_all or sees_subject(view.states, act.subject, page.looks):
             yield act
 
 
-def happening_row(happening: Happening) -> HappeningRow:
-    """Return a happening in words."""
+def happening_row(happening: Happening, *, sees_all: bool) -> HappeningRow:
+    """Return a happening in words. `sees_all`: also what an actor died of, which may be about a message of any type."""
     text, level = "", ""
     match happening.event:
         case ev.Started() as event:
@@ -117,7 +120,7 @@ def happening_row(happening: Happening) -> HappeningRow:
         case ev.Stopped():
             text = "The owner stopped in good order"
         case ev.ActorRestarted() as event:
-            text, level = f"Actor {event.actor} died and was restarted: {event.cause}", "warn"
+            text, level = f"Actor {event.actor} died and was restarted{f': {event.cause}' if sees_all else ''}", "warn"
         case ev.ProcessJoined() as event:
             text = f"Process {event.pid} joined ({event.name or 'unnamed'})"
         case ev.ProcessLeft() as event:

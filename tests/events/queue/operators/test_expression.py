@@ -6,6 +6,7 @@ import pytest
 
 from perdure.events.errors import InvalidMessage
 from perdure.events.queue.searching.expression import is_expression, search_of
+from perdure.events.queue.searching.live_messages import live_search_of
 from perdure.events.vocabulary import Published
 
 
@@ -13,6 +14,19 @@ from perdure.events.vocabulary import Published
 def test_only_numbers_are_compared(text: str) -> None:
     with pytest.raises(InvalidMessage, match="compares numbers"):
         search_of(text)
+
+
+@pytest.mark.parametrize("text", ["payload.x>1e999", "payload.x<-1e999", "priority>inf", "header.n<infinity"])
+def test_what_is_no_finite_number_is_refused_by_name_unless_the_log_has_it(text: str) -> None:
+    """Plans of bulk acts on record may have it: their owner goes on with them, and finds nothing."""
+    with pytest.raises(InvalidMessage, match="is infinite or too large for a number") as refused:
+        search_of(text)
+    assert text in str(refused.value)
+    with pytest.raises(InvalidMessage, match="is infinite or too large"):
+        live_search_of(text)
+    published = Published(id="a", type="t", payload=b"", number=1)
+    for search in (search_of(text, is_on_record=True), live_search_of(text, is_on_record=True)):
+        assert not search.takes(published, lambda _: {"x": "none"})
 
 
 @pytest.mark.parametrize("text", ["event!=AttemptFailed", "error!=timeout", "reason!=x"])

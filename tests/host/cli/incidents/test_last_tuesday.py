@@ -112,6 +112,7 @@ def test_a_moment_before_the_log_is_told_as_one(folder: Path, command: str) -> N
 def test_the_day_itself_is_opened_from_a_backup(folder: Path, tmp_path: Path) -> None:
     shell("backup", folder, tmp_path / "backup")
     half_past_ten = (TUESDAY + 1.5 * HOUR).isoformat()
-    shell("restore", tmp_path / "backup", tmp_path / "tuesday", "--to", half_past_ten)
+    told = shell("restore", tmp_path / "backup", tmp_path / "tuesday", "--to", half_past_ten)
+    assert told.replace(" ", "").endswith(f"Tolookatthisonefirst:perduredelete{tmp_path}/tuesday".replace("delete", "pause"))
     assert json.loads(shell("state", tmp_path / "tuesday", "--json"))["ready"] == 1
     assert "PAUSED: Payment" in shell("stats", tmp_path / "tuesday")

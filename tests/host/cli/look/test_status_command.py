@@ -72,7 +72,9 @@ def test_a_stuck_group_is_told_with_the_message_that_holds_it_up(tmp_path: Path)
         assert summed([seen, seen]).stuck == (group, group)
         out = io.StringIO()
         Terminal(file=out, width=80).print(screen("q", seen, {}, "", [], now_us=group.since_us + 60_000_000))
-        assert f"Group 'depot 2': 3 wait for 60 s behind one message (being handled): Order {first}" in " ".join(out.getvalue().split())
+        assert f"Group 'depot 2': 3 wait for 60 s behind one message (being handled): Order {first}" in " ".join(
+            out.getvalue().split()
+        )
 
 
 def test_json_is_all_that_a_pipe_gets_of_a_long_log(tmp_path: Path) -> None:
