@@ -90,7 +90,7 @@ def told(client: TestClient, path: str) -> str:
     """Return what a page says of messages."""
     answer = client.get(path)
     assert answer.status_code == 200, (path, answer.text)
-    text = answer.text
+    text: str = answer.text
     for pattern in AWAY:
         text = re.sub(pattern, "", text, flags=re.DOTALL)
     return text
@@ -140,5 +140,10 @@ def _is_read(shop: Shop) -> bool:
 
 def test_an_open_page_is_told_no_count(mixed: Shop) -> None:
     news = News(mixed.console)
-    until(lambda: (news.look(), news.newest[0] > 0)[1])
+
+    def is_known() -> bool:
+        news.look()
+        return news.newest[0] > 0
+
+    until(is_known)
     assert json.loads(news.newest[1]) == {"seq": news.newest[0]}
