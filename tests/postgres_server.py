@@ -141,7 +141,7 @@ class Server:
     def end_all_sessions(self) -> None:
         """End every connection but the one that asks for it."""
         others = "pid <> pg_backend_pid() AND backend_type = 'client backend'"
-        self.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")  # noqa: S608 - a constant
+        self.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
 
     def run(self, statement: str) -> list[tuple[object, ...]]:
         """Run a statement and return its rows."""

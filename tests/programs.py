@@ -101,7 +101,7 @@ class Program:
             reading, writing = os.pipe()
             its, ours = (reading, writing) if number == 0 else (writing, reading)
             given.callback(os.close, its)
-            setattr(self, ("stdin", "stdout", "stderr")[number], open(ours, "w" if number == 0 else "r", encoding="utf-8"))  # noqa: PTH123, SIM115
+            setattr(self, ("stdin", "stdout", "stderr")[number], open(ours, "w" if number == 0 else "r", encoding="utf-8"))  # noqa: PTH123, SIM115 - a descriptor, which the program closes
             return its
         if what == subprocess.DEVNULL:
             its = os.open(os.devnull, os.O_RDWR)

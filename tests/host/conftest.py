@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Until = Callable[[Callable[[], object]], None]
 
-typer.testing._get_command = functools.cache(typer.main.get_command)  # type: ignore[attr-defined]
+typer.testing._get_command = functools.cache(typer.main.get_command)  # type: ignore[attr-defined]  # of typer's own
 """The runner makes the parsers of all commands anew for each one that it runs, which takes longer than most of those do."""
 
 PATIENCE_S = 60.0

@@ -404,11 +404,11 @@ def test_a_reopen_leaves_a_snapshot_that_is_being_written_alone(tmp_path: Path) 
     rename = store.disk.rename
 
     def taken_over_meanwhile(old: Path, new: Path) -> None:
-        store.disk.rename = rename  # type: ignore[method-assign]
+        store.disk.rename = rename
         store.reopen()
         rename(old, new)
 
-    store.disk.rename = taken_over_meanwhile  # type: ignore[method-assign]
+    store.disk.rename = taken_over_meanwhile
     store.save_snapshot(Snapshot(14, b"state"))
     assert [snapshot.seq for snapshot in store.snapshots()] == [14]
     (tmp_path / "snapshot-00000000000000000009.tmp").write_bytes(b"its writer is dead")

@@ -264,7 +264,7 @@ def test_a_commit_whose_wait_for_its_standby_was_cancelled_is_not_acknowledged_b
         waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE '%append%'"
         thread.start()
         patiently_until(lambda: server.run(waiting))
-        server.run(f"SELECT pg_cancel_backend(pid) FROM ({waiting}) AS w")  # noqa: S608 - a constant
+        server.run(f"SELECT pg_cancel_backend(pid) FROM ({waiting}) AS w")
         patiently_until(lambda: server.run("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE '%claim%'"))
         assert not appended.is_set()
     finally:
@@ -354,7 +354,7 @@ def test_a_suspended_owner_is_replaced_after_its_lease_and_writes_nothing_afterw
 
 def pass_lease_of(server: Server, owner: Owner) -> None:
     """Do to its lease what time would."""
-    server.run(f"UPDATE perdure.lease SET until = '-infinity' WHERE owner LIKE '%:{owner.process.pid}:%'")  # noqa: S608 - a number
+    server.run(f"UPDATE perdure.lease SET until = '-infinity' WHERE owner LIKE '%:{owner.process.pid}:%'")
 
 
 def patiently_open(store: perdure.PostgresStore) -> None:
@@ -373,7 +373,7 @@ def patiently_open(store: perdure.PostgresStore) -> None:
 def test_a_killed_owner_is_replaced_long_before_its_lease_has_passed(server: Server) -> None:
     name = new_queue()
     first = Owner(server, name)
-    server.run(f"UPDATE perdure.lease SET until = until + interval '1 hour' WHERE owner LIKE '%:{first.process.pid}:%'")  # noqa: S608
+    server.run(f"UPDATE perdure.lease SET until = until + interval '1 hour' WHERE owner LIKE '%:{first.process.pid}:%'")
     first.append()
     first.end()
     second = perdure.PostgresStore(server.dsn, name=name)
@@ -455,8 +455,8 @@ def test_an_owner_without_anything_to_write_finds_that_the_database_holds_less_t
             store.append(b"frame", 1, expected_seq=n, durable=True)
         server.end_all_sessions()
         assert not found.wait(0.8), "all is there still"
-        of_queue = f"(SELECT id FROM perdure.partition WHERE queue = '{name}')"  # noqa: S608 - of this test
-        server.run(f"DELETE FROM perdure.frame WHERE first_seq = 2 AND partition_id = {of_queue}")  # noqa: S608 - as above
+        of_queue = f"(SELECT id FROM perdure.partition WHERE queue = '{name}')"
+        server.run(f"DELETE FROM perdure.frame WHERE first_seq = 2 AND partition_id = {of_queue}")
         server.end_all_sessions()
         assert found.wait(PATIENCE_S)
         assert "ends at 1, but was synced up to 2" in str(told[0])

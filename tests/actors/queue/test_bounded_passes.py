@@ -386,7 +386,7 @@ def test_outcomes_are_still_one_request_each() -> None:
                 sent.extend(e for e in message.written if isinstance(e, Settle) and isinstance(e.request.command, Outcomes))
             tell(name, message)
 
-        system.runtime.directory.tell = listening  # type: ignore[method-assign]
+        system.runtime.directory.tell = listening
         system.advance(5.0)
         assert system.admin.metrics().dead_letters == 60
     keys = [effect.request.key for effect in sent]

@@ -90,7 +90,7 @@ def test_what_was_out_when_the_run_began_is_claimed_once(queue: Queue) -> None:
     assert say(queue, other, orphans, delivery) == [delivery.attempt_ref]
 
 
-def test_what_this_run_has_handed_out_is_nobody_elses_before_it_shows_in_a_pool(queue: Queue) -> None:
+def test_what_this_run_has_handed_out_is_no_other_processs_before_it_shows_in_a_pool(queue: Queue) -> None:
     """Found by the simulation: the delivery was decided and waited to be written, and another process got it besides."""
     orphans = orphaned(queue)
     delivery = queue.hand_out()

@@ -38,7 +38,7 @@ def ids(n: int = SUBMIT_BATCH_MAX) -> IdRun:
 
 
 def payloads(submit_batch: SubmitBatch) -> list[bytes]:
-    return list(submit_batch.publish().drafts.payloads)  # type: ignore[union-attr]
+    return list(submit_batch.publish().drafts.payloads)  # type: ignore[union-attr]  # a run of drafts
 
 
 def test_a_closed_batch_takes_no_message() -> None:
@@ -49,7 +49,7 @@ def test_a_closed_batch_takes_no_message() -> None:
     publish = submit_batch.publish()
     assert not submit_batch.add(b"c", Replies())
     assert submit_batch.publish() is publish
-    assert (submit_batch.count(), payloads(submit_batch), list(publish.drafts.ids)) == (2, [b"a", b"b"], list(ids(2)))  # type: ignore[union-attr]
+    assert (submit_batch.count(), payloads(submit_batch), list(publish.drafts.ids)) == (2, [b"a", b"b"], list(ids(2)))  # type: ignore[union-attr]  # a run of drafts
 
 
 def test_a_batch_is_bounded_in_messages_and_in_bytes() -> None:

@@ -51,7 +51,7 @@ def test_completions_cross_as_numbers_over_the_connection_that_handed_them_out_a
     assert worded(outcomes, handed, {}) == Reported([4, 5, 6], [fail])
     in_full = Reported([], [*(Done(*d.attempt_ref) for d in deliveries), fail])
     assert worded(outcomes, set(), {}) == in_full, "another owner, or the same one since the connection broke"
-    mixed = Outcomes([], DoneRun([4, 7], [deliveries[0].lease, plain([7])[0].lease]))  # type: ignore[list-item]
+    mixed = Outcomes([], DoneRun([4, 7], [deliveries[0].lease, plain([7])[0].lease]))  # type: ignore[list-item]  # leases of batches
     assert worded(mixed, handed, {}).done == [], "some came over an earlier connection"
     assert worded(outcomes, handed, {5: ("own", 1)}) == in_full, "the owner has taken one of them back"
     assert OBJECTS.object(OBJECTS.packed(in_full)) == in_full

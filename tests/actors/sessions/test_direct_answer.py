@@ -210,7 +210,7 @@ class _Slow:
 
 @pytest.mark.usefixtures("actor")
 def test_the_rest_of_a_frame_goes_out_before_all_that_comes_after(wire: _Wire) -> None:
-    wire.peer.sock = _Slow(wire.peer.sock)  # type: ignore[assignment]
+    wire.peer.sock = _Slow(wire.peer.sock)  # type: ignore[assignment]  # it has what is called of a socket
     wire.session.answered(KEYS[0], None)
     assert not wire.peer.answer_now()
     wire.peer.put(pack(Kind.ANSWER, [7, b""]))
@@ -229,7 +229,7 @@ def test_the_servers_thread_leaves_the_socket_alone_while_an_actor_writes_and_is
             claims.append(wire.peer.claim())
             return sock.send(data)
 
-    wire.peer.sock = Whole(sock)  # type: ignore[assignment]
+    wire.peer.sock = Whole(sock)  # type: ignore[assignment]  # as above
     wire.session.answered(KEYS[0], None)
     assert not wire.peer.answer_now()  # sent; the server's thread wants to look
     assert claims == [False]

@@ -249,7 +249,7 @@ def test_a_report_about_nothing_is_answered() -> None:
 
 def test_a_silent_process_gets_nothing_until_it_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
     owner, now = Owner(), [0.0]
-    monkeypatch.setattr(member_session.time, "monotonic", lambda: now[0])  # type: ignore[attr-defined]
+    monkeypatch.setattr(member_session.time, "monotonic", lambda: now[0])  # type: ignore[attr-defined]  # the module that it imports
     owner.session.heard()
     now[0] = HEARD_S - 0.1
     owner.session.look()
@@ -266,7 +266,7 @@ def test_a_silent_process_gets_nothing_until_it_speaks(monkeypatch: pytest.Monke
 
 def test_a_process_relays_an_outbox_while_it_is_heard_and_has_the_owner_look_into_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     owner, now = Owner(), [0.0]
-    monkeypatch.setattr(member_session.time, "monotonic", lambda: now[0])  # type: ignore[attr-defined]
+    monkeypatch.setattr(member_session.time, "monotonic", lambda: now[0])  # type: ignore[attr-defined]  # the module that it imports
     owner.session.heard()
     owner.session.take_ping([["orders", 1], ["bills", 0]])
     assert owner.session.relayed() == {"orders": 1}

@@ -161,5 +161,5 @@ def test_what_is_remembered_of_the_classes_of_fields_is_bounded() -> None:
             objects.object(msgspec.msgpack.encode(msgspec.msgpack.Ext(32, msgspec.msgpack.encode(list(fields)))))
         sent += 1
     assert sent > SHAPES_MAX
-    (maker,) = (make.__self__ for number, make in objects._make.items() if number == 32)  # type: ignore[attr-defined]
+    (maker,) = (make.__self__ for number, make in objects._make.items() if number == 32)  # type: ignore[attr-defined]  # each is a bound method
     assert len(maker._left) == SHAPES_MAX

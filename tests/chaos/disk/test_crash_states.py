@@ -228,7 +228,7 @@ class DropsAllAtOnce(SegmentStore):
             if len(calls) == 1:
                 real(path)
 
-        self.disk.sync_folder = first_only  # type: ignore[method-assign]
+        self.disk.sync_folder = first_only
         try:
             gone = super().retire_history()
         finally:
@@ -299,7 +299,7 @@ class NamesNotSyncedAtTheStart(SegmentStore):
             if len(calls) > 2:
                 real(path)
 
-        self.disk.sync_folder = all_but_the_first  # type: ignore[method-assign]
+        self.disk.sync_folder = all_but_the_first
         try:
             return super()._recover(void_after)
         finally:

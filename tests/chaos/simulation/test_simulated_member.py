@@ -59,7 +59,7 @@ class Shop(House):
         self.member = SimulatedMember(self.executor, lambda: self.sessions, system)
         self.member.begin()
 
-    def handle(self, order: Order, ctx: perdure.Context) -> int:  # type: ignore[override]
+    def handle(self, order: Order, ctx: perdure.Context) -> int:  # type: ignore[override]  # it handles orders alone
         self.attempts.append(("owner", ctx.id, ctx.attempt))
         return order.number
 

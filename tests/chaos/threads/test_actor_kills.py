@@ -113,7 +113,7 @@ def run(folder: Path, seed: int, kills: int, census: Census, only: str | None = 
             system.drain(timeout=DRAIN_S)
             assert load.refused == []
             assert system.running
-            live = dump_queue(system.runtime.directory.actors["queue"].state)  # type: ignore[attr-defined]
+            live = dump_queue(system.runtime.directory.actors["queue"].state)  # type: ignore[attr-defined]  # a decider
             replayed, _ = fold_log(system.runtime.log.store)
             assert live == dump_queue(replayed.queue)
         faulthandler.cancel_dump_traceback_later()

@@ -40,7 +40,7 @@ def plant() -> None:
         path = self.get_filename(name)
         return compile(grow(self.get_data(path).decode(), GROWN[name]), path, "exec")
 
-    importlib.machinery.SourceFileLoader.get_code = grown  # type: ignore[method-assign, assignment]
+    importlib.machinery.SourceFileLoader.get_code = grown  # type: ignore[assignment]  # it takes the module's name alone
 
 
 def main() -> int:

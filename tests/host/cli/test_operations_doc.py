@@ -61,7 +61,7 @@ def test_each_error_is_listed_with_what_to_do() -> None:
 
 
 def test_each_command_is_listed() -> None:
-    for name in typer.main.get_command(cli.app).commands:  # type: ignore[attr-defined]
+    for name in typer.main.get_command(cli.app).commands:  # type: ignore[attr-defined]  # a group of commands
         assert f"`perdure {name}" in DOC, name
 
 

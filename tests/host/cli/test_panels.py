@@ -11,7 +11,7 @@ from tests import programs
 
 def test_each_command_is_in_one_group() -> None:
     grouped = [name for names in PANELS.values() for name in names]
-    assert sorted(grouped) == sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    assert sorted(grouped) == sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]  # a group of commands
 
 
 def test_text_of_each_command_breaks_where_the_terminal_ends_and_nowhere_else() -> None:

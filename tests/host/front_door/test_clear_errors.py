@@ -130,7 +130,7 @@ def test_a_class_whose_handle_is_not_a_method_is_refused() -> None:
         handle = 3
 
     with pytest.raises(perdure.InvalidMessage, match=r"`handle` of the class .*Handler is 3; make it a method"):
-        SimulatedSystem().handler(Job)(Handler)  # type: ignore[call-overload]
+        SimulatedSystem().handler(Job)(Handler)  # type: ignore[call-overload]  # no handler
 
 
 def test_error_of_an_async_process_handler_says_what_to_write() -> None:

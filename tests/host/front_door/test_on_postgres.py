@@ -105,7 +105,7 @@ def test_a_system_that_was_replaced_stops_without_being_used_and_leaves_the_log_
     with contextlib.ExitStack() as stack:
         stack.enter_context(first)
         first.publish(Order("of the first"), id="of the first")
-        server.run(f"UPDATE perdure.lease SET owner = '', until = '-infinity' WHERE partition_id = {_partition(server, name)}")  # noqa: S608
+        server.run(f"UPDATE perdure.lease SET owner = '', until = '-infinity' WHERE partition_id = {_partition(server, name)}")
         stack.enter_context(second)
         second.publish(Order("of the second"), id="of the second")
         until(lambda: isinstance(getattr(first.runtime.health.failed, "__cause__", None), perdure.OwnershipLost))
@@ -146,7 +146,7 @@ def test_a_start_that_is_replaced_while_it_takes_in_what_was_published_ends_at_o
 
 
 def _partition(server: Server, name: str) -> int:
-    [(number,)] = server.run(f"SELECT id FROM perdure.partition WHERE queue = '{name}'")  # noqa: S608
+    [(number,)] = server.run(f"SELECT id FROM perdure.partition WHERE queue = '{name}'")
     assert isinstance(number, int)
     return number
 

@@ -50,8 +50,8 @@ def test_failed_attempts_and_dead_letters_are_logged(
         system.drain(timeout=30.0)
         system.dead_letters.list()
     failed, dead = _lines(caplog, "failed:"), _lines(caplog, "is a dead letter")
-    assert [(r.levelno, r.attempt) for r in failed] == [(logging.WARNING, 1), (logging.WARNING, 2)]  # type: ignore[attr-defined]
-    assert [(r.levelno, r.attempt) for r in dead] == [(logging.ERROR, 2)]  # type: ignore[attr-defined]
+    assert [(r.levelno, r.attempt) for r in failed] == [(logging.WARNING, 1), (logging.WARNING, 2)]  # type: ignore[attr-defined]  # from `extra`
+    assert [(r.levelno, r.attempt) for r in dead] == [(logging.ERROR, 2)]  # type: ignore[attr-defined]  # from `extra`
     for record in [*failed, *dead]:
         extra = record.__dict__
         assert (extra["type"], extra["id"], extra["key"]) == (NAME, ident, "ORD-1\n")

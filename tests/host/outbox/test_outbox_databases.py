@@ -252,7 +252,7 @@ def test_rows_that_another_relay_publishes_between_the_two_looks_hide_no_later_o
         found = _last_wanted(sizes)
         if next(looks, False):
             with contextlib.closing(connect()) as connection:
-                _run(connection, f"DELETE FROM perdure_outbox WHERE seq <= {others[-1]}")  # noqa: S608
+                _run(connection, f"DELETE FROM perdure_outbox WHERE seq <= {others[-1]}")
                 connection.commit()
         return found
 

@@ -30,7 +30,7 @@ from perdure.payloads.proofs import prove
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nowhere import Missing  # type: ignore[import-not-found]
+    from nowhere import Missing  # type: ignore[import-not-found]  # there is none
 
     from tests.host.conftest import Collected
 
@@ -195,7 +195,7 @@ class Strict(pydantic.BaseModel):
     at: dt.datetime
     ident: uuid.UUID
 
-    @pydantic.computed_field  # type: ignore[prop-decorator]
+    @pydantic.computed_field  # type: ignore[prop-decorator]  # pydantic's own way
     @property
     def year(self) -> int:
         return self.at.year

@@ -108,7 +108,7 @@ def test_every_way_to_publish_is_bound_and_arrives() -> None:
         assert all(payload.startswith(b"PdSig2") for payload in payloads)
         while not list(system.audit.events(type="Ticked")):
             pass
-        system.clock.advance(60)  # type: ignore[attr-defined]
+        system.clock.advance(60)  # type: ignore[attr-defined]  # a ManualClock
         system.drain(timeout=20)
         while not due:
             pass

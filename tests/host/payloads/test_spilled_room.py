@@ -202,14 +202,14 @@ def test_what_is_needed_of_sparse_files_is_moved_in_bounded_steps(tmp_path: Path
         steps += 1
     assert steps >= 5
     assert state.spill.size <= 2 * state.spilled_bytes
-    assert [state.look(k * 1_000 + 1).published.payload for k in range(20)] == [body(k * 1_000) for k in range(20)]  # type: ignore[union-attr]
+    assert [state.look(k * 1_000 + 1).published.payload for k in range(20)] == [body(k * 1_000) for k in range(20)]  # type: ignore[union-attr]  # all are there
     state.resident_max = 1_000_000
     complete_one_in_line(state, 1)
     state.spill.put([bytes(50_000)])
     while compact(state):
         pass
     assert state.spilled_bytes == 0
-    assert [state.look(k * 1_000 + 1).published.payload for k in range(1, 20)] == [body(k * 1_000) for k in range(1, 20)]  # type: ignore[union-attr]
+    assert [state.look(k * 1_000 + 1).published.payload for k in range(1, 20)] == [body(k * 1_000) for k in range(1, 20)]  # type: ignore[union-attr]  # all are there
 
 
 def complete_one_in_line(state: QueueState, number: int) -> None:

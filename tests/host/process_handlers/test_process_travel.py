@@ -51,7 +51,7 @@ class Stranger(Strange):
 class OnlyThere(Exception):
     """Cannot be read anywhere but in the process that made it."""
 
-    def __reduce__(self) -> tuple[Any, ...]:  # noqa: D105
+    def __reduce__(self) -> tuple[Any, ...]:
         return _only_in, (os.getpid(),)
 
 
@@ -64,7 +64,7 @@ def _only_in(pid: int) -> OnlyThere:
 class NeverThere(Exception):
     """Can be pickled nowhere."""
 
-    def __reduce__(self) -> tuple[Any, ...]:  # noqa: D105
+    def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError("no")
 
     def __new__(cls, *args: Any) -> Self:
@@ -182,7 +182,7 @@ def test_handler_that_its_process_cannot_load_fails_only_its_messages(folder: Pa
     module.write_text("def handle(job): return 1\n")
     sys.path.insert(0, str(tmp_path))
     try:
-        import gone_tomorrow  # type: ignore[import-not-found]
+        import gone_tomorrow  # type: ignore[import-not-found]  # written by this test
 
         system = perdure.System(folder)
         system.handler(Job, isolation="process", retries=0)(gone_tomorrow.handle)

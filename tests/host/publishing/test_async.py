@@ -142,9 +142,9 @@ def test_cancelled_awaits_leave_nothing_behind(folder: Path) -> None:
             asyncio.create_task(system.apublish(Ping(2))),
         ]
         # Other threads' doing, without an event to wait for; drain and result are what is not answered meanwhile.
-        while await asyncio.to_thread(lambda: system.admin.metrics().published) < 2:  # noqa: ASYNC110
+        while await asyncio.to_thread(lambda: system.admin.metrics().published) < 2:  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0)
-        while len(asked := list(outstanding.values())) != 2 or any(isinstance(it.command, Publish) for it in asked):  # noqa: ASYNC110
+        while len(asked := list(outstanding.values())) != 2 or any(isinstance(it.command, Publish) for it in asked):  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0)
         for wait in waits:
             wait.cancel()

@@ -84,7 +84,7 @@ def test_full_backlog_refuses_after_the_timeout(folder: Path) -> None:
             system.publish(Order("a", 3))
         assert system.admin.metrics().ready == 3
     with perdure.System(folder, options=options) as system:
-        assert [system.checkout(Order).id for _ in range(3)] == ids  # type: ignore[union-attr]
+        assert [system.checkout(Order).id for _ in range(3)] == ids  # type: ignore[union-attr]  # three wait
         assert system.checkout(Order) is None
 
 

@@ -185,7 +185,7 @@ def test_a_row_of_the_outbox_that_is_due_beyond_the_year_9999_can_be_looked_at(t
     with perdure.System(store=perdure.MemoryStore()) as system, sqlite3.connect(database) as connection:
         perdure.Outbox(connection).create_table()
         row = written_draft(Draft("late", "t", b"p", due_us=1 << 62, expires_us=(1 << 63) - 1))
-        connection.execute(f"INSERT INTO {TABLE} (id, draft) VALUES ('late', ?)", (row,))  # noqa: S608
+        connection.execute(f"INSERT INTO {TABLE} (id, draft) VALUES ('late', ?)", (row,))
         connection.commit()
         assert perdure.OutboxRelay(system, lambda: sqlite3.connect(database)).relay_once() == 1
         state = system.state("late")
@@ -216,7 +216,7 @@ def test_a_row_of_the_outbox_that_is_no_draft_is_left_there_and_stops_nothing(ro
     with perdure.System(store=perdure.MemoryStore()) as system, sqlite3.connect(database) as connection:
         outbox = perdure.Outbox(connection)
         outbox.create_table()
-        connection.execute(f"INSERT INTO {TABLE} (id, draft) VALUES ('m1', ?)", (msgspec.msgpack.encode(row),))  # noqa: S608
+        connection.execute(f"INSERT INTO {TABLE} (id, draft) VALUES ('m1', ?)", (msgspec.msgpack.encode(row),))
         outbox.publish(Visit(1))
         connection.commit()
         relay = perdure.OutboxRelay(system, lambda: sqlite3.connect(database))
@@ -224,5 +224,5 @@ def test_a_row_of_the_outbox_that_is_no_draft_is_left_there_and_stops_nothing(ro
             relay.relay_once()
         assert relay.published == 1
         assert system.checkout(Visit) is not None
-        assert connection.execute(f"SELECT id FROM {TABLE}").fetchall() == [("m1",)]  # noqa: S608
+        assert connection.execute(f"SELECT id FROM {TABLE}").fetchall() == [("m1",)]
         assert "actor_deaths" not in system.admin.metrics().runtime_counters

@@ -51,7 +51,7 @@ class CountingDisk(Disk):
         self.read: Counter[str] = Counter()
 
     def open_read(self, path: Path) -> BinaryIO:
-        return CountedFile(super().open_read(path), self.read, path.name)  # type: ignore[return-value]
+        return CountedFile(super().open_read(path), self.read, path.name)  # type: ignore[return-value]  # it has what is called of a file
 
 
 def fill(store: SegmentStore, frames: int, size: int = 3000) -> None:

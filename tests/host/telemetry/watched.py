@@ -40,7 +40,7 @@ class Watched:
             for metric in (metric for scope in resource.scope_metrics for metric in scope.metrics if metric.name == name):
                 for point in metric.data.data_points:
                     value = getattr(point, "value", None)
-                    found.append((dict(point.attributes or {}), point.count if value is None else value))  # type: ignore[union-attr]
+                    found.append((dict(point.attributes or {}), point.count if value is None else value))  # type: ignore[union-attr]  # a histogram has no value
         return found
 
 

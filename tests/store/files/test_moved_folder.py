@@ -318,7 +318,7 @@ def test_a_folder_swapped_while_it_is_opened_is_refused(folder: Path) -> None:
         folder.mkdir()
         take()
 
-    store._lock.take = swap  # type: ignore[method-assign]
+    store._lock.take = swap
     with pytest.raises(FolderMoved):
         store.open()
     assert list(folder.iterdir()) == []

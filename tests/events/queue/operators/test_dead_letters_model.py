@@ -68,9 +68,9 @@ class Letters(RuleBasedStateMachine):
             self.risen.append(event)
 
     @rule(purge=st.booleans())
-    def leave_of_nobody(self, purge: bool) -> None:
-        nobody = ev.Published(10**6, "nobody", "a", b"zz")
-        self.take(ev.Purged(10**6, "test") if purge else ev.Replayed(10**6, nobody, 0, []))
+    def leave_of_none(self, purge: bool) -> None:
+        unknown = ev.Published(10**6, "unknown", "a", b"zz")
+        self.take(ev.Purged(10**6, "test") if purge else ev.Replayed(10**6, unknown, 0, []))
 
     @rule(
         kind=st.sampled_from([None, *TYPES]),
@@ -118,7 +118,7 @@ class Letters(RuleBasedStateMachine):
             (found,) = letter_search.select(self.state, letter_search.Selection(id=event.published.id))
             assert found.event == event
         for gone in (*self.risen, None):
-            ident = "nobody" if gone is None else gone.published.id
+            ident = "unknown" if gone is None else gone.published.id
             assert letter_search.select(self.state, letter_search.Selection(id=ident)) == []
 
     @invariant()

@@ -155,7 +155,7 @@ def test_viewer_looks_and_does_nothing(shop: Shop) -> None:
 
 
 def session_of(client: TestClient) -> Session:
-    known: Sessions = client.app._sessions  # type: ignore[attr-defined]
+    known: Sessions = client.app._sessions  # type: ignore[attr-defined]  # the gate, outermost
     found = known.find(client.cookies[known.cookie_name])
     assert found is not None
     return found

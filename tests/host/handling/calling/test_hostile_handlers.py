@@ -135,12 +135,12 @@ class NoPast(Exception):
     """Says nothing of where it was raised."""
 
     @property
-    def __traceback__(self) -> Any:  # type: ignore[override]
+    def __traceback__(self) -> Any:  # type: ignore[override]  # it raises
         """Fail."""
         raise RuntimeError
 
     @property
-    def __cause__(self) -> Any:  # type: ignore[override]
+    def __cause__(self) -> Any:  # type: ignore[override]  # it raises
         """Fail."""
         raise RuntimeError
 
@@ -148,7 +148,7 @@ class NoPast(Exception):
 class NoModule(BaseException):
     """Comes from nowhere."""
 
-    __module__ = None  # type: ignore[assignment]
+    __module__ = None  # type: ignore[assignment]  # foreign code may
 
 
 class Quits(Exception):

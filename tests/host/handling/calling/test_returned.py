@@ -79,7 +79,7 @@ class Own:
     def __init__(self, number: int) -> None:
         self.number = number
 
-    def __await__(self) -> Any:  # noqa: D105
+    def __await__(self) -> Any:
         yield from asyncio.sleep(0).__await__()
         return self.number
 
@@ -376,7 +376,7 @@ class Wrong(perdure.Middleware):
 
 
 class WrongPublish(perdure.Middleware):
-    async def publish(self, message: Any, options: dict[str, Any], call_next: Callable[..., str]) -> str:  # type: ignore[override]
+    async def publish(self, message: Any, options: dict[str, Any], call_next: Callable[..., str]) -> str:  # type: ignore[override]  # a coroutine on purpose
         return call_next(message, options)
 
 

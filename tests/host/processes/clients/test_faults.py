@@ -60,6 +60,14 @@ def greeted(folder: Path) -> socket.socket:
     return sock
 
 
+def server_of(owner: perdure.System) -> server_module.Server:
+    """Return what serves the other processes of an owner."""
+    engine = owner._engine
+    assert engine is not None
+    assert engine.server is not None
+    return engine.server
+
+
 def open_descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
@@ -316,7 +324,7 @@ def test_another_user_is_refused(owner: perdure.System, folder: Path, monkeypatc
         max_size=4,
     ),
 )
-def test_hostile_bytes_cost_their_sender_its_connection_and_nobody_else_anything(
+def test_hostile_bytes_cost_their_sender_its_connection_and_no_other_peer_anything(
     client: perdure.Client, folder: Path, *, hello: bool, parts: list[bytes]
 ) -> None:
     sock = connect_to(folder)
@@ -338,8 +346,7 @@ def test_a_peer_that_does_not_read_is_dropped(
     with contextlib.suppress(OSError):
         for key in range(200):
             sock.sendall(pack(Kind.ASK, [key, 1, "dead_letters", selection]))
-    server = owner._engine.server  # type: ignore[union-attr]
-    assert server is not None
+    server = server_of(owner)
     wait_until(lambda: server.peers == 1)
     assert client.publish(Order(1))
     sock.close()
@@ -350,8 +357,7 @@ def test_a_peer_that_says_nothing_is_dropped(
 ) -> None:
     monkeypatch.setattr(server_module, "HELLO_S", 0.1)
     sock = connect_to(folder)
-    server = owner._engine.server  # type: ignore[union-attr]
-    assert server is not None
+    server = server_of(owner)
     wait_until(lambda: server.peers == 2)
     wait_until(lambda: server.peers == 1)
     sock.close()
@@ -375,8 +381,7 @@ def test_a_thousand_connections_leave_nothing_behind(owner: perdure.System, clie
         with greeted(folder) as sock:
             sock.sendall(pack(Kind.ASK, [1, 1, "queue", body]))
 
-    server = owner._engine.server  # type: ignore[union-attr]
-    assert server is not None
+    server = server_of(owner)
 
     def gone() -> bool:
         client.state("x")  # the queue forgets what waits no longer when it looks at a request
@@ -389,8 +394,7 @@ def test_a_thousand_connections_leave_nothing_behind(owner: perdure.System, clie
 
 
 def test_a_client_leaves_nothing_behind(owner: perdure.System, folder: Path) -> None:
-    server = owner._engine.server  # type: ignore[union-attr]
-    assert server is not None
+    server = server_of(owner)
 
     def use() -> None:
         with perdure.connect(folder) as client:

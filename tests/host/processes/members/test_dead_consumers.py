@@ -112,7 +112,7 @@ def test_a_takeover_leaves_what_is_checked_out_to_those_that_live_and_takes_it_f
         mine.ack()
 
 
-def test_who_is_back_in_time_is_not_gone() -> None:
+def test_a_process_that_is_back_in_time_is_not_gone() -> None:
     gone: list[str] = []
     departed = Departed(gone.append)
     me, dead = os.getpid(), subprocess.Popen(["true"])

@@ -56,7 +56,7 @@ def test_of_two_that_prefer_to_own_the_folder_the_first_keeps_it(folder: Path) -
         process = Program(["-m", "perdure", "serve", str(folder)], stderr=subprocess.PIPE)
         try:
             assert process.stderr is not None
-            wait_until(lambda: "prefers to keep it" in process.stderr.readline())  # type: ignore[union-attr]
+            wait_until(lambda: "prefers to keep it" in process.stderr.readline())  # type: ignore[union-attr]  # a pipe
             assert system.role == "owner"
             assert system.publish({"a": 1})
         finally:
