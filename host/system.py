@@ -30,7 +30,7 @@ from perdure.operations.dead_letters import DeadLetters
 from perdure.options import Options
 from perdure.payloads.codecs import Codec, MessagePack
 from perdure.payloads.type_names import TypeNames
-from perdure.processes.facts import without_policy_where_unknown
+from perdure.processes.owner_facts import without_policy_where_unknown
 from perdure.processes.role_rules import OWNERSHIP, Ownership
 from perdure.publishing.drafts import Drafts
 from perdure.publishing.message_ids import Ids

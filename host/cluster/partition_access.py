@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from perdure.cluster.routing import search_order
+from perdure.events.commands import LookUp
 from perdure.events.errors import NotRunning
 from perdure.processes.client import Client
+from perdure.publishing.message_state import MessageState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,11 +21,27 @@ if TYPE_CHECKING:
 
     Partition: TypeAlias = System | Client
 
-__all__ = ["PartitionAccess"]
+__all__ = ["PartitionAccess", "home_of"]
 
 R = TypeVar("R")
 
 PAUSE_S = 0.01
+
+
+def home_of(ident: str, partitions: int, look_up: Callable[[int, LookUp], Any]) -> int:
+    """Return the partition that knows a message; the one that its id tells where none does.
+
+    Args:
+        ident: the message's id. It does not tell the partition of one that has an id of the host's, and a group or key.
+        partitions: how many the queue has.
+        look_up: returns what a partition answers.
+    """
+    order = search_order(ident, partitions)
+    for number in order:
+        looked = look_up(number, LookUp(ident))
+        if looked is not None and MessageState.of(ident, looked).known:
+            return number
+    return order[0]
 
 
 class PartitionAccess:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.threads.current_actor import check_is_outside
 from perdure.actors.sessions.crossing import OBJECTS
-from perdure.cluster.routing import of_id, of_text, search_order
+from perdure.cluster.partition_access import home_of
+from perdure.cluster.routing import of_id, of_text
 from perdure.events.commands import AwaitResult, Cancel, DraftRun, LookUp, Publish
 from perdure.events.errors import InvalidMessage, NotRunning, PerdureError, PublishTimeout, StoreUnavailable
 from perdure.events.keyword_options import shows
@@ -203,19 +204,8 @@ class Routed(Results, Consuming):
     # --- one message -------------------------------------------------------------------------------------------------------
 
     def _home(self, ident: str) -> int:
-        """Return the partition of a message: the one that its id tells, unless it was published by a group or key."""
-        order = search_order(ident, self.count)
-        for number in order:
-            looked = self._access.through(number, lambda partition: partition.ask("queue", LookUp(ident)))
-            if looked is not None and self._is_known(ident, looked):
-                return number
-        return order[0]
-
-    @staticmethod
-    def _is_known(ident: str, looked: Any) -> bool:
-        from perdure.publishing.message_state import MessageState  # noqa: PLC0415 - only here
-
-        return MessageState.of(ident, looked).known
+        """Return the partition of a message."""
+        return home_of(ident, self.count, lambda number, look: self._access.through(number, lambda at: at.ask("queue", look)))
 
     def ask(self, actor: str, command: Any, *, timeout_s: float = ASK_TIMEOUT_S) -> Any:
         """Ask the owner of the one message that a command is about.

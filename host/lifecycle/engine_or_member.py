@@ -24,8 +24,8 @@ from perdure.handling.options.handler_options import check_changed_fields
 from perdure.operations.asked_audit import AskedAudit
 from perdure.payloads.type_names import namesakes
 from perdure.processes.deputy import Deputy, warm_fold_of
-from perdure.processes.facts import OwnersFacts
 from perdure.processes.member import Member
+from perdure.processes.owner_facts import OwnerFacts
 from perdure.processes.role_rules import Event
 from perdure.processes.roles import Roles
 from perdure.publishing.results import Results
@@ -119,7 +119,7 @@ class EngineOrMember(Including, Results, Consuming, Running):
             spools=self._spools,
             deputy=Deputy(warm_fold_of(store, self.options)) if self._is_deputy else None,
         )
-        facts = OwnersFacts(self.drafts, self.options, self._registered.specs)
+        facts = OwnerFacts(self.drafts, self.options, self._registered.specs)
         runtime = HandlerRuntime(
             clock=self.clock, rng=self._rng, publisher=self.drafts, tuning=self.options, run="", executor=self._executor
         )

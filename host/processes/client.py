@@ -30,7 +30,7 @@ from perdure.options import Options
 from perdure.payloads.codecs import MessagePack
 from perdure.payloads.type_names import TypeNames
 from perdure.processes.connected import Connected
-from perdure.processes.facts import OwnersFacts, without_policy_where_unknown
+from perdure.processes.owner_facts import OwnerFacts, without_policy_where_unknown
 from perdure.processes.to_owner.connection import Connection
 from perdure.processes.to_owner.database_connection import DatabaseConnection
 from perdure.processes.to_owner.spooling import Spooling
@@ -96,7 +96,7 @@ class Client(Results, Consuming, Connected):
         ids = Ids(self.clock, random.SystemRandom())
         self.drafts = Drafts(TypeNames(), codec or MessagePack(), self.clock, ids, self.options, check_middleware(middleware))
         self._checked_out_types = {}
-        self._facts = OwnersFacts(self.drafts, self.options)
+        self._facts = OwnerFacts(self.drafts, self.options)
         self.drafts.names.noticed = self._facts.notice
         program = f"{inert(Path(sys.argv[0] or 'python').name)[:NAME_CHARS_MAX]} {os.getpid()}"
         own_name = check_label("name", program if name is None else name, NAME_CHARS_MAX + 20)

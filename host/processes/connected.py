@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from perdure.actors.core.threads.answer import Answer
     from perdure.actors.requests.pending import PendingRequests
     from perdure.actors.sessions.figures import RunFigures
-    from perdure.processes.facts import OwnersFacts
+    from perdure.processes.owner_facts import OwnerFacts
     from perdure.processes.to_owner.connection import Connection
     from perdure.processes.to_owner.database_connection import DatabaseConnection
 
@@ -32,7 +32,7 @@ class Connected(Asking):
 
     _connection: Connection | DatabaseConnection
     _why_closed: str = ""
-    _facts: OwnersFacts
+    _facts: OwnerFacts
     _spools: bool = False
     """Publishes need no owner."""
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from perdure.actors.sessions.server import Server
     from perdure.actors.workers.handler_spec import HandlerSpec
     from perdure.events.errors import NotRunning
-    from perdure.processes.facts import OwnersFacts
+    from perdure.processes.owner_facts import OwnerFacts
     from perdure.processes.role_rules import Event
     from perdure.processes.to_owner.exchange import Exchange
     from perdure.runtime.hook_mark import Hooks
@@ -76,7 +76,7 @@ class Member:
         self,
         runtime: HandlerRuntime,
         folder: Path,
-        facts: OwnersFacts,
+        facts: OwnerFacts,
         watch: Callable[[Event], None],
         hooks: Hooks,
         *,
@@ -144,7 +144,7 @@ class Member:
         """Take what the owner says of itself, and which outboxes it has this process relay. Called in the connection's thread.
 
         Raises:
-            ValueError: as `OwnersFacts.take`.
+            ValueError: as `OwnerFacts.take`.
         """
         self.facts.take(facts)
         self._outboxes.take(facts)

@@ -20,7 +20,7 @@ from perdure.options import Options
 from perdure.payloads.codecs import MessagePack
 from perdure.payloads.type_names import TypeNames
 from perdure.processes.client import Client
-from perdure.processes.facts import OwnersFacts, without_policy_where_unknown
+from perdure.processes.owner_facts import OwnerFacts, without_policy_where_unknown
 from perdure.processes.to_owner.exchange import HOLD_S, Exchange
 from perdure.processes.to_owner.no_owner import NoAnswer
 from perdure.publishing.drafts import Drafts
@@ -328,7 +328,7 @@ class SimulatedClient(Client):
         self.drafts = Drafts(TypeNames(), MessagePack(), executor.clock, ids, self.options)
         self._checked_out_types = {}
         self._spools = spool is not None
-        self._facts = OwnersFacts(self.drafts, self.options)
+        self._facts = OwnerFacts(self.drafts, self.options)
         self.connection = SimulatedConnection(executor, sessions, timeout_s, self.take_facts, equip=self._name, spool=spool)
         if spool is not None:
             connection = self.connection  # as in `Client`

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from perdure.actors.services.runtime import HandlerRuntime
 from perdure.chaos.simulation.processes.simulated_client import SimulatedConnection
 from perdure.chaos.simulation.processes.simulated_process import SimulatedProcess
-from perdure.processes.facts import OwnersFacts
 from perdure.processes.member import OWNER_WAIT_S, Member
+from perdure.processes.owner_facts import OwnerFacts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +62,7 @@ class SimulatedMember(Member):
             executor=self.process,
         )
         runtime.pools.version_of = system.version_of
-        facts = OwnersFacts(system.drafts, system.options, system.inner.registered.specs)
+        facts = OwnerFacts(system.drafts, system.options, system.inner.registered.specs)
         super().__init__(runtime, self._no_folder(), facts, lambda _: None, _NoHooks())
         system.be_member(self)
 

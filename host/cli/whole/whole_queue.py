@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from perdure.cluster.routing import search_order
+from perdure.cluster.partition_access import home_of
 from perdure.cluster.sums import ClusterAdmin, ClusterDeadLetters
 from perdure.connecting import connect
-from perdure.events.commands import LookUp
-from perdure.publishing.message_state import MessageState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager, ExitStack
 
     from perdure.processes.client import Client
+    from perdure.publishing.message_state import MessageState
     from perdure.system import System
 
     Front = System | Client
@@ -62,12 +61,7 @@ class WholeQueue:
 
     def home_of(self, ident: str) -> int:
         """Return the partition of a message: the one that knows it, else the one that its id tells."""
-        order = search_order(ident, self.count)
-        for number in order:
-            looked = self.through(number, lambda front: front.ask("queue", LookUp(ident)))
-            if looked is not None and MessageState.of(ident, looked).known:
-                return number
-        return order[0]
+        return home_of(ident, self.count, lambda number, look: self.through(number, lambda front: front.ask("queue", look)))
 
     def address_of(self, number: int) -> str:
         """Return the address of a partition's log."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from perdure.options import Options
     from perdure.publishing.drafts import Drafts
 
-__all__ = ["OwnersFacts", "without_policy_where_unknown"]
+__all__ = ["OwnerFacts", "without_policy_where_unknown"]
 
 logger = GuardedLogger("perdure")
 NOTICED_MAX = 100
@@ -30,7 +30,7 @@ AGAIN_US = 60_000_000
 """Between two warnings beyond that: what is new much later, a deploy's mistake say, is still said."""
 
 
-class OwnersFacts:
+class OwnerFacts:
     """What the owner said last. The connection's thread takes it, any thread reads.
 
     Args:
