@@ -82,15 +82,13 @@ def fail(state: QueueState, report: Fail, now_us: int, limits: Limits) -> Events
     if message is None or message.lease is None:
         return _late(state, report)
     number, attempt = report.number, report.attempt
-    newer = _newer(state, message)
+    replaced = _replaced(state, message, now_us, limits)
     exhausted = 0 <= message.lease.retries < attempt
-    final = newer or exhausted or report.reject is not None
-    due_us = 0 if final else max(now_us + report.delay_us, 1)
+    final = exhausted or report.reject is not None
+    due_us = 0 if replaced or final else max(now_us + report.delay_us, 1)
     failed = ev.AttemptFailed(number, attempt, report.exception, report.message, report.traceback, due_us, now_us)
-    events: Events = [failed]
-    if newer:
-        return [*events, ev.Superseded(number, by=newer), *no_result(state, message.published, "Superseded", now_us, limits)]
-    if final:
+    events: Events = [failed, *replaced]
+    if final and not replaced:
         reason = report.reject if report.reject is not None else f"failed {attempt - message.forgiven} times: {report.exception}"
         note = ev.FailureNote(now_us, attempt, report.exception, report.message)
         events += _dead_letter(state, message, reason, note, report.traceback, limits)
@@ -161,8 +159,8 @@ def _expire(state: QueueState, message: Message, reason: str, now_us: int, limit
         return []
     number, attempt = message.number, message.lease.attempt
     events: Events = [ev.LeaseExpired(number, attempt, reason, crashed, now_us)]
-    if newer := _newer(state, message):
-        return [*events, ev.Superseded(number, by=newer), *no_result(state, message.published, "Superseded", now_us, limits)]
+    if replaced := _replaced(state, message, now_us, limits):
+        return [*events, *replaced]
     if 0 <= message.lease.retries < attempt:
         note = ev.FailureNote(now_us, attempt, "LeaseExpired", reason)
         events += _dead_letter(state, message, f"lost {attempt - message.forgiven} times: {reason}", note, "", limits)
@@ -189,18 +187,18 @@ def _return(
     if message.lease is None:
         return []
     returned = ev.Returned(message.number, message.lease.attempt, reason, free_worker_only, spent=True)
-    if newer := _newer(state, message):
-        superseded = ev.Superseded(message.number, by=newer)
-        return [returned, superseded, *no_result(state, message.published, "Superseded", now_us, limits)]
-    return [returned]
+    return [returned, *_replaced(state, message, now_us, limits)]
 
 
-def _newer(state: QueueState, message: Message) -> int:
-    """Return the number of the waiting message that is to replace this one, which is out; 0: there is none."""
+def _replaced(state: QueueState, message: Message, now_us: int, limits: Limits) -> Events:
+    """Return the end of a message that is out where a newer one of its key waits to replace it; no event where none does."""
     published = message.published
     if published.key is None or published.dedup == "append":
-        return 0
-    return state.keys[published.type, published.key].waiting
+        return []
+    newer = state.keys[published.type, published.key].waiting
+    if not newer:
+        return []
+    return [ev.Superseded(message.number, by=newer), *no_result(state, published, "Superseded", now_us, limits)]
 
 
 def _dead_letter(state: QueueState, message: Message, reason: str, note: ev.FailureNote, traceback: str, limits: Limits) -> Events:

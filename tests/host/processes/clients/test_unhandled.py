@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import perdure
-from perdure.processes import facts
+from perdure.processes import owner_facts
 from tests.host.processes.shop import Order, Quote
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def test_a_message_that_is_refused_is_not_warned_of(folder: Path, caplog: pytest
 def test_a_client_that_makes_a_type_for_each_request_is_warned_of_some_and_later_of_one_a_minute(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(facts, "NOTICED_MAX", 3)
+    monkeypatch.setattr(owner_facts, "NOTICED_MAX", 3)
     system = perdure.System(folder, shared=True)
     system.handler(RUN)(lambda _: None)
     with system, perdure.connect(folder) as client:
@@ -98,7 +98,7 @@ def test_a_client_that_makes_a_type_for_each_request_is_warned_of_some_and_later
         known, now_us = client._facts._noticed, client.clock.now_us()
         for minute in range(1, 5):
             caplog.clear()
-            monkeypatch.setattr(client.clock, "now_us", lambda at_us=now_us + minute * facts.AGAIN_US: at_us)
+            monkeypatch.setattr(client.clock, "now_us", lambda at_us=now_us + minute * owner_facts.AGAIN_US: at_us)
             for number in range(10):
                 client.publish(named(f"minute{minute}_{number}.Parcel")(number))
             (warning,) = warnings(caplog)
