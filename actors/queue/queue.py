@@ -185,7 +185,7 @@ class Queue(DecisionPass):
                     continue
             self.admission.decide(now_us)
             match message:
-                case Request(command=Tick() as tick) if comes_too_early(self.state, tick):
+                case Request(command=Tick() as tick) if comes_too_early(self.state.ticks, tick):
                     pass  # the scheduler sends it again
                 case Request():
                     self._answer(message, now_us)

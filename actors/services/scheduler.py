@@ -14,7 +14,7 @@ from perdure.actors.requests.request import Request
 from perdure.events.commands import RunNow, Tick
 from perdure.events.errors import PerdureError
 from perdure.events.loggers import GuardedLogger
-from perdure.events.schedules.ticks import due, is_set_back
+from perdure.events.schedules.ticks import comes_too_early, due, is_set_back
 
 if TYPE_CHECKING:
     from perdure.actors.core.actor import Home
@@ -86,7 +86,8 @@ class Scheduler(Actor):
         self.last: dict[str, int] = {}
         self.known = False
         self.begun: set[str] = set()
-        """Schedules that begin, and whose beginning is not known to be on record: a predecessor's may get there first."""
+        """Schedules that begin, or go back with the clock, while it is not known what is on record of that: another scheduler's
+        beginning may get there first, and what that sent before the clock was put back."""
 
     def on_start(self) -> None:
         """Ask which ticks are on record, and run what operators asked the predecessor for: it may not have come to that."""
@@ -104,11 +105,21 @@ class Scheduler(Actor):
             if isinstance(message, Request):
                 self._run_now(message)
             elif isinstance(message, dict):
-                self.last = {**message, **self.last}
-                self.known = True
-                self.begun.clear()
+                self._take_record(message)
         if self.known and any(isinstance(message, (dict, Wake, Restarted)) for message in messages):
             self._look(self.clock.wall_us())
+
+    def _take_record(self, record: dict[str, int]) -> None:
+        """Go on from what is on record; of schedules that have begun, from what this scheduler has sent since."""
+        for name in self.begun:
+            self.last.pop(name, None)
+        self.last = {**record, **self.last}
+        self.known = True
+        for request in list(self.pending.outstanding.values()) if self.begun else ():
+            tick = request.command
+            if type(tick) is Tick and tick.schedule in self.begun and comes_too_early(record, tick):
+                self.pending.forget(request)  # the tick before it was one of the old time, and is never done
+        self.begun.clear()
 
     def _run_now(self, request: Request) -> None:
         """Send the message of a tick that an operator asks for; the schedule's own ticks go on as they would."""
@@ -146,21 +157,27 @@ class Scheduler(Actor):
         """Send the ticks of a schedule that are due; return the time of the next one."""
         last_us = self.last.get(schedule.name)
         if last_us is None:  # its first time ever: it begins now
-            if schedule.name not in self.begun:
-                self.begun.add(schedule.name)
-                self._send(Tick(schedule.name, now_us, None))
-                self._ask()
-            return schedule.after(now_us)
+            return self._begin(schedule, Tick(schedule.name, now_us, None))
         if is_set_back(last_us, now_us):
-            logger.warning("the schedule %s goes on from now: the clock was put back by hours since its last tick", schedule.name)
-            self._send(Tick(schedule.name, now_us, None, last_us, anew=True))
-            self.last[schedule.name] = last_us = now_us
+            return self._begin(schedule, Tick(schedule.name, now_us, None, last_us, anew=True))
         ticks, next_us = due(schedule.after, last_us, now_us, missed=schedule.missed, started_us=self._started_us())
         for tick in ticks:
             draft = schedule.draft(tick.due_us) if tick.publish else None
             self._send(Tick(schedule.name, tick.due_us, draft, self.last[schedule.name]))
             self.last[schedule.name] = tick.due_us
         return next_us
+
+    def _begin(self, schedule: Schedule, tick: Tick) -> int:
+        """Let a schedule begin or go back, and ask what came of it: it goes on from what is on record then."""
+        if schedule.name not in self.begun:
+            if tick.anew:
+                logger.warning(
+                    "the schedule %s goes on from now: the clock was put back by hours since its last tick", schedule.name
+                )
+            self.begun.add(schedule.name)
+            self._send(tick)
+            self._ask()
+        return schedule.after(tick.due_us)
 
     def _started_us(self) -> int:
         """Return when the process began, by the wall clock as it goes now."""

@@ -21,11 +21,12 @@ from perdure.events import vocabulary as ev
 from perdure.events.queue import deadlines, leasing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from perdure.chaos.oracle.handler_log import HandlerLog
     from perdure.chaos.oracle.publisher_log import PublisherLog
     from perdure.chaos.oracle.recording_store import RecordingStore
+    from perdure.chaos.oracle.ticks import SentTicks
 
 __all__ = ["History", "check_history"]
 
@@ -41,13 +42,10 @@ class History:
     """Leases (id, attempt) that were written more than once: the first frame was lost while the attempt ran on."""
     committed: set[str]
     """Ids of the messages that the host's database committed to its outbox."""
-    starts_us: Sequence[int]
-    """When processes began, and when each was running."""
     now_us: int
-    latest_us: int
-    """The latest time that the clock showed before it was set back, where members may have had the schedules; 0: no such time."""
     schedules: Mapping[str, tuple[str, float]]
     """By name: which missed ticks are made up for, and the seconds between two ticks."""
+    sent_ticks: SentTicks
     rates_per_s: Mapping[str, float]
     """By the name of a message type: the limit of its handler's rate."""
     backoff_us: int
@@ -63,7 +61,7 @@ def check_history(history: History) -> ReferenceModel:
     model = ReferenceModel()
     model.leased_again = lambda ident, attempt: (ident, attempt) in history.leased_again
     frame = FrameCheck(history.handler_log, model, history.backoff_us)
-    ticks = Ticks(history.schedules, history.starts_us, history.latest_us)
+    ticks = Ticks(history.schedules, history.sent_ticks)
     rates = [_RateLimit(name, per_s) for name, per_s in history.rates_per_s.items()]
     workers_max: dict[str, int] = {}
     for n, seq, at_us, event in history.store.recorded_events():
@@ -75,7 +73,7 @@ def check_history(history: History) -> ReferenceModel:
         frame.take(seq, at_us, event)
         for rate in rates:
             rate.take(at_us, event, model)
-        ticks.take(n, at_us, event)
+        ticks.take(n, event)
         match event:
             case ev.HandlerRegistered(type=name, parallelism=fewest, parallelism_max=most):
                 workers_max[name] = max(fewest, most)

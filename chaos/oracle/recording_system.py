@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from perdure.actors.services.runtime import HandlerRuntime
     from perdure.actors.sessions.server import Server
     from perdure.actors.sessions.session import Owner
+    from perdure.chaos.oracle.ticks import SentTicks
     from perdure.chaos.simulation.processes.simulated_member import SimulatedMember
     from perdure.chaos.simulation.processes.simulated_server import SimulatedServer
     from perdure.events.codec.snapshot import States
@@ -36,6 +37,8 @@ class RecordingSystem(SimulatedSystem):
     """It had folded something."""
     server: SimulatedServer | None = None
     """Where set: by which it serves other processes from its next start on, as one with `shared=True` does."""
+    sent_ticks: SentTicks | None = None
+    """Where set: takes note of what its scheduler sends."""
 
     @property
     def recording(self) -> RecordingStore:
@@ -79,14 +82,19 @@ class RecordingSystem(SimulatedSystem):
         server = server or cast("Server | None", self.server)
         fold, self.deputy = self.deputy, None
         if fold is None:
-            return super()._new_engine(opened, server, handlers)
+            return self._watched(super()._new_engine(opened, server, handlers))
         self.had_deputy = bool(fold.seq)
-        engine = super()._new_engine(opened, server, handlers, fold.take(self._store))
+        engine = self._watched(super()._new_engine(opened, server, handlers, fold.take(self._store)))
         cold, _ = fold_log(self._store, finished_max=self.options.finished_max)
         warm = engine._states  # noqa: SLF001 - before the actors have it
         cold.at_us = warm.at_us  # of the last snapshot of a stop, which is no part of the state, it is the time of the stop
         same = warm.encode() == cold.encode()
         require(same, f"a deputy takes over with another state than the log's at {cold.seq}")
+        return engine
+
+    def _watched(self, engine: Engine) -> Engine:
+        if self.sent_ticks is not None:
+            self.sent_ticks.watch(engine.runtime.pending)
         return engine
 
     def keep_dropped(self, dropped: list[Frame]) -> None:

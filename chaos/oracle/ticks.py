@@ -5,18 +5,25 @@ The schedules are in `scenarios.messages`; single messages are followed by `refe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import weakref
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from perdure.actors.services.scheduler import Scheduler
 from perdure.chaos.oracle.reference_model import require
 from perdure.events import vocabulary as ev
+from perdure.events.commands import Tick
 from perdure.events.schedules.ticks import is_set_back
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
-__all__ = ["Ticks"]
+    from perdure.actors.requests.pending import PendingRequests
+    from perdure.actors.requests.request import Request
+    from perdure.chaos.simulation.simulated_executor import SimulatedExecutor
+
+__all__ = ["SentTicks", "Ticks"]
 
 
 @attrs.define
@@ -24,8 +31,61 @@ class _Schedule:
     missed: str
     step_us: int
     last_us: int = 0
-    skipped: bool = False
-    """The last tick was handled without a message."""
+
+
+@attrs.frozen
+class _Sent:
+    at_us: int
+    started_us: int
+    """When the process that sent it began."""
+    is_first: bool
+    """Of those of its schedule that were sent in one turn."""
+
+    def is_published(self, due_us: int, schedule: _Schedule) -> bool:
+        """Return whether this tick has a message.
+
+        A single one that fell due while the process ran is late. Others were missed.
+        """
+        is_last = due_us + schedule.step_us > self.at_us
+        if self.is_first and is_last and due_us >= self.started_us:
+            return True
+        return schedule.missed == "all" or (schedule.missed == "last" and is_last)
+
+
+class SentTicks:
+    """When schedulers sent their ticks: by the clock as it was then, a tick was missed, or is early.
+
+    It can be on record at any later moment, as its process may have no owner for so long. The clock may have been set back
+    meanwhile, so that it is on record at a time before its own.
+    """
+
+    def __init__(self, executor: SimulatedExecutor) -> None:
+        self._executor = executor
+        self._sent: dict[tuple[str, int, bool], list[_Sent]] = {}
+        self._turns: dict[str, tuple[PendingRequests, int]] = {}
+        """By schedule: the turn in which one was sent last."""
+        self._watched: weakref.WeakSet[PendingRequests] = weakref.WeakSet()
+
+    def watch(self, pending: PendingRequests) -> None:
+        """Take note from now on of what the scheduler of a process sends; called when the process begins, again without effect."""
+        if pending in self._watched:
+            return
+        self._watched.add(pending)
+        executor, send, started_us = self._executor, pending.send, self._executor.clock.wall_us()
+
+        def send_and_note(target: str, command: Any, *how: Any, **others: Any) -> Request:
+            if isinstance(command, Tick) and isinstance(executor.current, Scheduler):  # not what a session passes on
+                turn, before = (pending, executor.steps), self._turns.get(command.schedule)
+                self._turns[command.schedule] = turn
+                sent = self._sent.setdefault((command.schedule, command.due_us, command.draft is not None), [])
+                sent.append(_Sent(executor.clock.wall_us(), started_us, turn != before))
+            return send(target, command, *how, **others)
+
+        pending.send = send_and_note  # type: ignore[method-assign]  # each request of a process passes here once
+
+    def of(self, schedule: str, due_us: int, *, is_published: bool) -> list[_Sent]:
+        """Return when a tick was sent with a message, or without one."""
+        return self._sent.get((schedule, due_us, is_published), [])
 
 
 class Ticks:
@@ -33,21 +93,18 @@ class Ticks:
 
     Args:
         schedules: by name, which missed ticks are made up for (`all`, `last`, `none`), and the seconds between two ticks.
-        starts_us: when processes began, and when each was running.
-        latest_us: the latest time that the clock showed before it was set back while members lived. A tick that one had sent then
-            is on record at a time before its own.
+        sent: when they were sent.
     """
 
-    def __init__(self, schedules: Mapping[str, tuple[str, float]], starts_us: Sequence[int], latest_us: int = 0) -> None:
-        self._latest_us = latest_us
-        self._starts_us = starts_us
+    def __init__(self, schedules: Mapping[str, tuple[str, float]], sent: SentTicks) -> None:
+        self._sent = sent
         self._schedules = {name: _Schedule(missed, round(step * 1_000_000)) for name, (missed, step) in schedules.items()}
         self._published: dict[str, int] = {}
         """By schedule: the frame that contains a message whose tick is not recorded yet."""
         self.ids: set[str] = set()
         """Ids of messages that ticks have published."""
 
-    def take(self, frame: int, at_us: int, event: ev.Event) -> None:
+    def take(self, frame: int, event: ev.Event) -> None:
         """Check one event.
 
         Raises:
@@ -60,33 +117,29 @@ class Ticks:
                 self._published[name] = frame
                 self.ids.add(ident)
             case ev.Ticked(schedule=name, due_us=due_us):
-                self._ticked(name, due_us, at_us, is_published=self._published.pop(name, -1) == frame)
+                self._ticked(name, due_us, is_published=self._published.pop(name, -1) == frame)
 
-    def _ticked(self, name: str, due_us: int, at_us: int, *, is_published: bool) -> None:
+    def _ticked(self, name: str, due_us: int, *, is_published: bool) -> None:
         schedule = self._schedules[name]
+        sent = self._sent.of(name, due_us, is_published=is_published)
+        require(bool(sent), f"no scheduler has sent the tick of {name} at {due_us}, which is published: {is_published}")
+        early_us = due_us - min(each.at_us for each in sent)
+        require(early_us <= 0, f"the tick of {name} at {due_us} is {early_us} us early")
         if is_set_back(schedule.last_us, due_us):  # the schedule goes on from the new time; ticks before it are done
             require(not is_published, f"{name} published a message as it went on after the clock was set back")
-            schedule.last_us, schedule.skipped = due_us, True
+            schedule.last_us = due_us
             return
         require(due_us > schedule.last_us, f"the tick of {name} at {due_us} is handled after the one at {schedule.last_us}")
-        require(due_us <= max(at_us, self._latest_us), f"the tick of {name} at {due_us} is {due_us - at_us} us early")
         if not schedule.last_us:
             require(not is_published, f"{name} published a message as it began")
         else:
             following_us = schedule.last_us - schedule.last_us % schedule.step_us + schedule.step_us
             require(due_us == following_us, f"{name} went from {schedule.last_us} to {due_us}, skipping its tick at {following_us}")
-            missed = due_us + schedule.step_us <= at_us or any(due_us <= start_us <= at_us for start_us in self._starts_us)
-            match schedule.missed:
-                case "all":
-                    require(is_published, f"the tick of {name} at {due_us} has no message")
-                case "last":
-                    require(is_published or missed, f"the last tick of {name} at {due_us} has no message")
-                case "none":
-                    require(
-                        is_published or missed or schedule.skipped,
-                        f"the tick of {name} at {due_us} was not missed and has no message",
-                    )
-        schedule.last_us, schedule.skipped = due_us, not is_published
+            is_right = all(each.is_published(due_us, schedule) is is_published for each in sent)
+            require(
+                is_right, f"the tick of {name} at {due_us} has {'a' if is_published else 'no'} message, against `{schedule.missed}`"
+            )
+        schedule.last_us = due_us
 
     def close(self, now_us: int) -> None:
         """Check the end: every message has its tick, and no tick that was due is missing.

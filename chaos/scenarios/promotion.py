@@ -49,7 +49,6 @@ def promote(sut: SystemUnderTest, n: int, *, grace: float | None = None, is_depu
     sut.database.relay = sut.database.of_members.get(member)
     sut.system.deputy = sut.others.end_deputy() if is_deputy else None
     sut.executor.die_after = dies_in
-    sut.starts_us.append(sut.executor.clock.now_us())
     has_running = any(pool.running() for pool in member.runtime.pools.by_type.values())
     try:
         sut.system.take_over(member)
@@ -61,7 +60,6 @@ def promote(sut: SystemUnderTest, n: int, *, grace: float | None = None, is_depu
     except (PerdureError, TimeoutError) as error:  # the disk works, and nothing else was in its way
         msg = f"a member could not become the owner: {error!r}"
         raise BrokenContract(msg) from error
-    sut.starts_us.append(sut.executor.clock.now_us())
     sut.fault_counts["promoted"] += 1
     sut.fault_counts["promoted while its handlers run"] += has_running
     sut.spools.note_left(sut.others, sut.fault_counts)

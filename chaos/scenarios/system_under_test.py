@@ -17,6 +17,7 @@ from perdure.chaos.oracle.publisher_log import PublisherLog
 from perdure.chaos.oracle.recording_system import RecordingSystem
 from perdure.chaos.oracle.reference_model import BrokenContract
 from perdure.chaos.oracle.state_checks import check_state, dead_letter_ids, has_room, is_at_rest
+from perdure.chaos.oracle.ticks import SentTicks
 from perdure.chaos.scenarios.handlers import Handlers
 from perdure.chaos.scenarios.messages import BACKOFF_S, CROWD_MAX, RATE_PER_S, SCHEDULES, Crowd, Metered
 from perdure.chaos.scenarios.outbox_database import HostDatabase
@@ -67,7 +68,8 @@ class SystemUnderTest:
         self.database = HostDatabase(self.publisher_log)
         self.by_front: dict[int | None, list[Delivery[Any]]] = {None: []}
         """Deliveries that a manual consumer has checked out and not settled, by its client; None: in the owner's process."""
-        self.others = OtherProcesses(self.executor, self.handler_log, self.fault_counts)
+        self.sent_ticks = SentTicks(self.executor)
+        self.others = OtherProcesses(self.executor, self.handler_log, self.fault_counts, self.sent_ticks)
         self.holdings = Holdings(self.violations, self.others, self.handler_log, self.executor)
         self.spools = Spools(self.executor, self.publisher_log, lambda: self.disk)
         self.publisher_log.is_spooled = self.spools.is_durable
@@ -81,10 +83,6 @@ class SystemUnderTest:
         self.with_others = False
         """The owner has handlers for what is of interest in several processes only."""
         self.set_back_s = 0.0
-        self.latest_us = 0
-        """The latest time that the clock showed before it was set back while members lived."""
-        self.starts_us: list[int] = []
-        """When processes began, and when each was running."""
         self.dropped: list[Frame] = []
         """Frames whose segments were dropped with old history; the checks still read them."""
         self.plays_roles = False
@@ -121,6 +119,7 @@ class SystemUnderTest:
     def enter(self, system: RecordingSystem) -> None:
         """Let all logs watch a system from now on."""
         system.keep_dropped(self.dropped)
+        system.sent_ticks = self.sent_ticks
         self.publisher_log.system = system
         self.handler_log.replace_process(system)
         if self.plays_roles:
@@ -211,11 +210,9 @@ class SystemUnderTest:
         """
         for _ in range(START_TRIES):
             try:
-                self.starts_us.append(self.executor.clock.now_us())
                 self.system.has_members = bool(self.others.members)
                 self.handler_log.spooled = self.spools.found_at_start(self.executor) if self.has_spool else set()
                 self.system.start()
-                self.starts_us.append(self.executor.clock.now_us())
                 if self._relays or self.always_relays:
                     self.database.attach(self.system)
                 else:
@@ -336,10 +333,9 @@ class SystemUnderTest:
             handler_log=self.handler_log,
             leased_again=self.leased_again,
             committed=self.database.committed,
-            starts_us=self.starts_us,
             now_us=self.executor.clock.now_us(),
-            latest_us=self.latest_us,
             schedules=SCHEDULES,
+            sent_ticks=self.sent_ticks,
             rates_per_s={self.handler_log.name_of(Metered): RATE_PER_S},
             backoff_us=round(BACKOFF_S * 1_000_000),
         )

@@ -90,12 +90,14 @@ def _tick(state: QueueState, command: Tick, now_us: int, limits: Limits) -> Even
     """Return what a due tick publishes, once for each due time, however full the backlog is. A schedule begins once.
 
     A tick that its key's policy rejects is passed over. After the clock was put back, a due time may come whose message was
-    published before: the message of this tick then gets an id of its own.
+    published before: the message of this tick then gets an id of its own. Of several schedulers that take a schedule back with the
+    clock, the first one counts.
     """
     dealt_with_us = state.ticks.get(command.schedule, 0)
-    if command.due_us <= dealt_with_us and not (command.anew and command.after_us == dealt_with_us):
-        return []
-    if dealt_with_us and not command.after_us:
+    if command.anew:
+        if command.after_us != dealt_with_us:
+            return []
+    elif command.due_us <= dealt_with_us or (dealt_with_us and not command.after_us):
         return []
     ticked = ev.Ticked(command.schedule, command.due_us)
     draft = command.draft

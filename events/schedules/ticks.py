@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from perdure.events.commands import Tick
     from perdure.events.queue.state import QueueState, TypeCounts
@@ -115,6 +115,13 @@ def is_set_back(last_us: int, now_us: int) -> bool:
     return last_us - now_us > SET_BACK_US
 
 
-def comes_too_early(state: QueueState, tick: Tick) -> bool:
-    """Return whether the tick before this one is not done: a journal lost it, and both will be sent again in order."""
-    return state.ticks.get(tick.schedule, 0) < tick.after_us
+def comes_too_early(ticks: Mapping[str, int], tick: Tick) -> bool:
+    """Return whether the tick before this one is not done: a journal lost it, and both will be sent again in order.
+
+    Or the clock was put back since it was sent, and the tick before it will not be done. One that goes back never comes too early.
+
+    Args:
+        ticks: by schedule, the due time of the last tick on record.
+        tick: the tick that has come.
+    """
+    return not tick.anew and ticks.get(tick.schedule, 0) < tick.after_us

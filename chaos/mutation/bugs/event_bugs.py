@@ -110,7 +110,7 @@ EVENT_BUGS: tuple[Bug, ...] = (
         "rules",
         "simulation",
         SCENARIOS,
-        (Edit("perdure.events.queue.decisions", "    if dealt_with_us and not command.after_us:\n        return []\n", ""),),
+        (Edit("perdure.events.queue.decisions", " or (dealt_with_us and not command.after_us)", ""),),
         found=True,
         favoured=("process_death", "process_death_soon"),
         first=8,
@@ -155,8 +155,8 @@ EVENT_BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.events.queue.decisions",
-                "if command.due_us <= dealt_with_us and",
-                "if command.due_us < dealt_with_us and",
+                "elif command.due_us <= dealt_with_us or",
+                "elif command.due_us < dealt_with_us or",
             ),
         ),
         favoured=("redeliver",),

@@ -5,7 +5,7 @@ The rules are in `event_bugs`, the actors in `actor_bugs`, the files in `store_b
 
 from __future__ import annotations
 
-from perdure.chaos.mutation.bug import Bug, Edit
+from perdure.chaos.mutation.bug import SCENARIOS, Bug, Edit
 
 __all__ = ["HOST_BUGS"]
 
@@ -136,5 +136,41 @@ HOST_BUGS: tuple[Bug, ...] = (
         0,
         (Edit("perdure.actors.services.scheduler", "                wait_us = min(wait_us, LOOK_US)\n", "                pass\n"),),
         found=True,
+    ),
+    Bug(
+        "a schedule goes back with the clock, though a tick that was sent before has come between",
+        "time",
+        "tests/actors/services/test_schedulers_together.py",
+        0,
+        (
+            Edit(
+                "perdure.actors.services.scheduler",
+                "            return self._begin(schedule, Tick(schedule.name, now_us, None, last_us, anew=True))\n",
+                "            self._send(Tick(schedule.name, now_us, None, last_us, anew=True))\n"
+                "            self.last[schedule.name] = last_us = now_us\n",
+            ),
+        ),
+        found=True,
+    ),
+    Bug(
+        "a schedule goes back with the clock once for each process",
+        "time",
+        "tests/actors/services/test_schedulers_together.py",
+        0,
+        (
+            Edit(
+                "perdure.events.queue.decisions",
+                "        if command.after_us != dealt_with_us:\n",
+                "        if command.due_us <= dealt_with_us and command.after_us != dealt_with_us:\n",
+            ),
+        ),
+        found=True,
+    ),
+    Bug(
+        "a tick that is late counts as missed",
+        "schedules",
+        "simulation",
+        SCENARIOS,
+        (Edit("perdure.events.schedules.ticks", "len(times) == 1 and times[0] >= started_us", "len(times) == 1 and not times"),),
     ),
 )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from perdure.chaos.disk.memory_disk import MemoryDisk
     from perdure.chaos.oracle.handler_log import HandlerLog
     from perdure.chaos.oracle.recording_system import RecordingSystem
+    from perdure.chaos.oracle.ticks import SentTicks
     from perdure.chaos.scenarios.processes.members import Member
     from perdure.chaos.simulation.processes.simulated_client import SimulatedConnection
     from perdure.chaos.simulation.processes.simulated_member import SimulatedMember
@@ -41,7 +42,9 @@ CALM_S = 5.0
 class OtherProcesses:
     """The processes that are there now."""
 
-    def __init__(self, executor: SimulatedExecutor, handler_log: HandlerLog, fault_counts: Counter[str]) -> None:
+    def __init__(
+        self, executor: SimulatedExecutor, handler_log: HandlerLog, fault_counts: Counter[str], sent_ticks: SentTicks
+    ) -> None:
         self.clients: dict[int, SimulatedClient] = {}
         self.members: dict[int, SimulatedMember] = {}
         self.sessions: SimulatedSessions | None = None
@@ -54,6 +57,7 @@ class OtherProcesses:
         self._executor = executor
         self._handler_log = handler_log
         self._fault_counts = fault_counts
+        self._sent_ticks = sent_ticks
 
     def client(self, n: int) -> SimulatedClient:
         """Return one of the clients, which begins with its first step."""
@@ -128,6 +132,7 @@ class OtherProcesses:
         if n in self.members:
             return
         member = new_member(self._executor, lambda: self.sessions, self._handler_log, self._fault_counts, settings, disk, options)
+        self._sent_ticks.watch(member.runtime.pending)
         self.members[n] = member
         if settings.may_own:
             self.candidates.add(n)

@@ -99,8 +99,6 @@ def _machine_pause(sut: SystemUnderTest, seconds: float) -> None:
 def _clock_set_back(sut: SystemUnderTest, seconds: float) -> None:
     """End the process; the next one finds an earlier time of day."""
     sut.fault_counts["process"] += 1
-    if sut.others.members:
-        sut.latest_us = max(sut.latest_us, sut.executor.clock.now_us())
     sut.executor.clock.set_back(seconds)
     sut.set_back_s += seconds
     sut.start_successor(sut.disk)

@@ -48,11 +48,10 @@ def test_made_up_for_is_a_bounded_number() -> None:
 
 
 def test_tick_waits_for_the_one_before_it() -> None:
-    state = QueueState()
-    state.ticks["s"] = 20
-    assert comes_too_early(state, Tick("s", 40, None, after_us=30))
-    assert not comes_too_early(state, Tick("s", 30, None, after_us=20))
-    assert not comes_too_early(state, Tick("other", 30, None))
+    ticks = {"s": 20}
+    assert comes_too_early(ticks, Tick("s", 40, None, after_us=30))
+    assert not comes_too_early(ticks, Tick("s", 30, None, after_us=20))
+    assert not comes_too_early(ticks, Tick("other", 30, None))
 
 
 def test_time_that_comes_again_after_the_clock_was_put_back_has_a_message_again() -> None:
