@@ -68,14 +68,15 @@ class HandlerLog:
     record."""
     has_room: Callable[[int], bool] = attrs.field(default=lambda _messages: True, init=False)
     """Tells whether the backlog has room for so many more messages."""
+    _has_process: bool = attrs.field(default=False, init=False)
     _leased_before: set[tuple[str, int]] = attrs.field(factory=set, init=False)
     """Leases (id, attempt) that earlier processes recorded: a member may still hold one whose frame was lost in a failed sync."""
 
     def replace_process(self, system: RecordingSystem) -> None:
         """Go on with another process: the calls of the last one are over, and those of members go on."""
-        if self.calls:
+        if self._has_process:
             self._leased_before.update(self.system.recording.leases)
-        self.system, self.spooled = system, set()
+        self.system, self.spooled, self._has_process = system, set(), True
         self.running = [call for call in self.running if call.home is not None and not call.ended]
         self.calls_here = {ref: call for ref, call in self.calls.items() if call.home is system}
 

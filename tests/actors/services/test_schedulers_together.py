@@ -32,7 +32,7 @@ def after(at_us: int) -> int:
 
 
 def draft(due_us: int) -> Draft:
-    return Draft(f"s@{due_us}", "every:s", b"", None, 0)
+    return Draft(f"s@{due_us}", "every:s", b"")
 
 
 class Process:
