@@ -58,6 +58,8 @@ class Blueprint:
     gates: Gates = attrs.field(factory=Gates)
     node: str = ""
     """The name of this process's node, while it runs."""
+    logs: dict[int, bytes] = attrs.field(factory=dict)
+    """By partition, the id of the log that this process has opened since it joined."""
     entered_on: asyncio.AbstractEventLoop | None = None
     """The event loop of the `async with` that has started this process's part."""
     loop_of_hooks: asyncio.AbstractEventLoop | None = None
@@ -80,6 +82,7 @@ class Blueprint:
             drop_history=known.history == "drop",
         )
         store.node, store.instead_of, store.kept_by = self.node, instead_of, self.leases.keep
+        store.known_logs = self.logs
         resident = known.resident_payload_bytes // len(self.ids)  # of memory, which the process has once
         system = System(
             store=store,

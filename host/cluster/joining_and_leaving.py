@@ -43,7 +43,8 @@ logger = GuardedLogger("perdure")
 START_S = 60.0
 LOOK_S = 0.05
 STOP_S = 30.0
-"""Beyond the grace period: how long a stop waits for its partitions to be closed."""
+"""Beyond the grace period: how long a stop waits for its partitions to be closed, and for its thread to end."""
+KEEPER_S = 2.0
 
 
 def _is_in_a_handler() -> bool:
@@ -87,6 +88,7 @@ class JoiningAndLeaving(Singular, Including, Startable):
         check_poll("a Cluster")
         self._closing = False
         node = self._blueprint.node = f"{socket.gethostname()[:100]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self._blueprint.logs.clear()
         where = f"{socket.gethostname()} process {os.getpid()}"
         session = NodeSession(self._database, self.name, node, where, self._blueprint.leases)
         try:
@@ -147,19 +149,19 @@ class JoiningAndLeaving(Singular, Including, Startable):
 
     def _end(self, grace_s: float) -> None:
         keeper = self._keeper
+        until_s = time.monotonic() + grace_s
         self._closing = True
         atexit.unregister(self.stop)
         try:
             if keeper is not None:
                 keeper.leave(1.0)
-            until_s = time.monotonic() + grace_s
             self._hosting.close_all(grace_s, grace_s + STOP_S)
             self._end_hooks(until_s - time.monotonic())
             self._access.close(1.0)
             self._spread.close()
         finally:
             if keeper is not None:
-                keeper.end(STOP_S)
+                keeper.end(max(KEEPER_S, until_s + STOP_S - time.monotonic()))
             self._keeper, self._has_started = None, False
             self._blueprint.entered_on = None
 

@@ -30,7 +30,9 @@ logger = GuardedLogger("perdure")
 END_S = 0.5
 """How long host code has to end, beyond the grace period of a stop."""
 QUIESCE_MAX_S = 60.0
-"""How long a stop waits for handlers to come to rest, beyond their grace period; also how long for each actor of perdure to end."""
+"""How long a stop waits for handlers to come to rest, beyond their grace period; also how long for the actors of perdure to end."""
+LATE_S = 2.0
+"""How long all actors of perdure have to end together where the handlers did not come to rest: what holds them up is the same."""
 LOOK_S = 0.05
 """How often a stop checks whether what it waits for can still come."""
 ALONE_LOOKS = 40
@@ -68,6 +70,8 @@ class ActorShutdown:
         self._runtime = runtime
         self._store = store
         self._grace_is_over = False
+        self._is_late = False
+        """The handlers did not come to rest in time."""
 
     def end_grace(self) -> None:
         """End the grace period of handlers, now or of a stop that begins later."""
@@ -86,6 +90,7 @@ class ActorShutdown:
             self._wait_for_rest(answer, grace_s, quiesce_max_s, look)
             runtime.directory.tell("supervisor", ev.Stopped(runtime.run))
         except (TimeoutError, PerdureError) as error:
+            self._is_late = True
             logger.warning("the handlers did not come to rest; the next start takes their messages back: %r", error)
 
     def _wait_for_rest(self, answer: Answer, grace_s: float, quiesce_max_s: float, look: Callable[[], None] | None) -> None:
@@ -131,16 +136,17 @@ class ActorShutdown:
 
     def end_roles(self, but: tuple[str, ...] = ()) -> list[str]:
         """End all actors `but` these and the workers, and return the names of those that did not end in time."""
-        end_by_s = self._runtime.executor.monotonic_s() + END_S
-        return [name for name in STOP_ORDER if name not in but and not self._end(name, end_by_s)]
+        now_s = self._runtime.executor.monotonic_s()
+        until_s = now_s + (LATE_S if self._is_late else QUIESCE_MAX_S)
+        return [name for name in STOP_ORDER if name not in but and not self._end(name, now_s + END_S, until_s)]
 
-    def _end(self, name: str, end_by_s: float) -> bool:
-        """End an actor and return True, or kill it and return False where host code holds it up."""
+    def _end(self, name: str, end_by_s: float, until_s: float) -> bool:
+        """End an actor and return True, or kill it and return False where host code, or what it waits for, holds it up."""
         runtime, ended = self._runtime, None
         while (actor := runtime.directory.actors.get(name)) is not ended and actor is not None:  # it may just have been replaced
             if actor.actor_ref.is_alive():
                 actor.actor_ref.stop(block=False)
-            until_s = runtime.executor.monotonic_s() + QUIESCE_MAX_S
+            until_s = max(until_s, runtime.executor.monotonic_s() + END_S)  # one before it may have used up all
             while runtime.executor.runs(actor):
                 now_s = runtime.executor.monotonic_s()
                 if now_s >= (end_by_s if actor.runs_host_code or actor.in_callback else until_s):

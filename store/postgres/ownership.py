@@ -38,6 +38,8 @@ logger = GuardedLogger("perdure.store")
 SILENCE_S = 1.0
 """How long the session of an owner must have been gone before its lease is taken to be over."""
 LOOK_S = 0.1
+ANSWER_S = 1.0
+"""How long the end of a lease waits for an answer to its renewal."""
 _CLASS = 0x70647265
 """The class of the advisory locks of owners; the object is the partition's id."""
 _INT, _LONG, _FLOAT = struct.Struct(">i"), struct.Struct(">q"), struct.Struct(">d")
@@ -218,6 +220,7 @@ class Lease(HeldLease):
         self._hint = hint_of(partition)
         self._ended, self._wake = os.pipe()
         self._end_lock = threading.Lock()
+        self._session: Session | None = None
         self._thread = BackgroundThread(self._keep, f"perdure-lease-{partition}")
         try:
             self._thread.start()
@@ -234,11 +237,16 @@ class Lease(HeldLease):
         if wake < 0:
             return
         os.close(wake)
-        if self._thread is not threading.current_thread():
-            self._thread.join(10.0)
+        if self._thread is threading.current_thread():
+            return
+        self._thread.join(ANSWER_S)
+        session = self._session
+        if session is not None and self._thread.is_alive():
+            session.drop()  # a database that hangs answers nothing
+        self._thread.join(10.0)
 
     def _keep(self) -> None:
-        session: Session | None = None
+        session = None
         pause_s = 0.0
         try:
             while not self._waits(session, pause_s):
@@ -248,7 +256,7 @@ class Lease(HeldLease):
                 try:
                     began_s = time.monotonic()
                     if session is None:
-                        session = Session(self._database.connect(), {b"renew": RENEW, b"hint": HINT, b"ends": ENDS})
+                        session = self._session = Session(self._database.connect(), {b"renew": RENEW, b"hint": HINT, b"ends": ENDS})
                         session.run(b"hint", self._hint)
                     if session.run(b"renew", [*self._values, _FALSE]) != [_TRUE]:
                         logger.error("%s", lost())

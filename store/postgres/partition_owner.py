@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     Keep: TypeAlias = Callable[[int, str, float, Callable[[OwnershipLost], None]], HeldLease]
 
-__all__ = ["FALSE", "TRUE", "PartitionOwner"]
+__all__ = ["FALSE", "TRUE", "PartitionOwner", "another_log"]
 
 E = TypeVar("E", bound=PerdureError)
 
@@ -68,6 +68,8 @@ class PartitionOwner:
         """What keeps the lease, where one thread does so for many partitions; None: a thread of this one."""
         self.instead_of = ""
         """An owner that is known to have died: its lease is not waited for."""
+        self.known_logs: dict[int, bytes] = {}
+        """By number of a partition: the id of the log that was opened there. No other is taken. Stores of a cluster share it."""
         self._chain = b""
         """Chain hash of the last frame."""
         self._crc_seed = 0
@@ -134,6 +136,9 @@ class PartitionOwner:
         if session.warnings:
             session.drop()
             raise _not_replicated(session)
+        if self.known_logs.setdefault(self.database.address.partition or 0, claim.store_id) != claim.store_id:
+            self._give_back(session, claim.id)
+            raise another_log(self.database.address.text)
         if self._lease is None:
             try:
                 self._lease = self._kept(claim.id, self._who, began_s, self._tell_lost)
@@ -267,6 +272,14 @@ class PartitionOwner:
         if session.warnings:
             raise self._fail(_not_replicated(session))
         lease.renewed(began_s)
+
+
+def another_log(where: str) -> StoreUnavailable:
+    """Return the error for a log that was opened here before, and is not there any more."""
+    return StoreUnavailable(
+        f"the log that this process has opened in {where} is not there any more: its tables were dropped or renamed, or another "
+        "database answers. Nothing is written. Bring it back; or, to begin a new log, start this process again."
+    )
 
 
 def _not_replicated(session: Session) -> StoreUnavailable:

@@ -27,6 +27,7 @@ from perdure.store.postgres.connecting.own_session import check_own_session
 from perdure.store.postgres.connecting.postgres_address import PostgresAddress
 from perdure.store.postgres.connecting.server_conditions import unsafe_standbys
 from perdure.store.postgres.connecting.session import Refused
+from perdure.store.postgres.partition_owner import another_log
 from perdure.store.postgres.partition_writer import PartitionWriter
 from perdure.store.postgres.postgres_reader import PostgresReader
 from perdure.store.postgres.schema import check_schema, create_schema
@@ -131,6 +132,8 @@ class PostgresStore(PartitionWriter, ReadsThrough[PostgresReader]):
         with self.database.session() as connection:
             check_own_session(connection, self.database.connect)
             if not check_schema(connection):
+                if self.node or self.known_logs:  # they were there
+                    raise another_log(self.address)
                 create_schema(self.database)
             row = connection.execute("SELECT current_setting('fsync'), current_setting('full_page_writes')").fetchone()
             standbys = 0 if self.node else unsafe_standbys(connection)  # a cluster says so once for all

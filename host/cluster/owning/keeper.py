@@ -53,6 +53,9 @@ class Keeper:
         self._hosting = hosting
         self._partitions = partitions
         self._silent_since: dict[str, float] = {}
+        self._there: set[int] = set()
+        """The partitions that the database has held; empty until the first look."""
+        self._missing: set[int] = set()
         self._renew_at_s = 0.0
         self._is_leaving = self._has_ended = False
         self._left = threading.Event()
@@ -156,9 +159,23 @@ class Keeper:
         for number in told.give:
             logger.info("partition %d goes to another node", number)
             self._hosting.give(number)
-        for number in told.take:
+        for number in set(told.take) - self._gone(view):
             owner = owners.get(number, "")
             self._hosting.take(number, owner if node_of(owner) in dead else "")
+
+    def _gone(self, view: View) -> set[int]:
+        """Return the partitions that were there and are not any more. To open one of them would begin an empty log in its place."""
+        found = {one.number for one in view.partitions}
+        self._there |= found
+        missing = self._there - found
+        if missing - self._missing:
+            logger.error(
+                "partitions %s are not in the database any more: its tables were dropped, or another database answers. They are "
+                "not begun anew: bring them back, or stop all processes of the cluster and start them again",
+                ", ".join(map(str, sorted(missing))),
+            )
+        self._missing = missing
+        return missing
 
     def _dead(self, view: View, now_s: float) -> set[str]:
         """Return the nodes that have been without a connection for too long: they were killed, or their machine was."""
