@@ -111,5 +111,5 @@ class Blueprint:
         """Return the address of a partition's log. It may hold a password."""
         parameters: dict[str, Any] = {**self.database.parameters}
         database = quote(str(parameters.pop("dbname", "")), safe="")
-        query = f"?{urlencode({name: str(value) for name, value in parameters.items()})}" if parameters else ""
+        query = f"?{urlencode({name: str(value) for name, value in parameters.items()}, quote_via=quote)}" if parameters else ""
         return f"postgresql:///{database}{query}#{quote(self.name, safe='')}/{number}"

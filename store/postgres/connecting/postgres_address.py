@@ -38,7 +38,7 @@ class PostgresAddress:
     def _text(self) -> str:
         shown = {key: str(value) for key, value in self.parameters.items() if key not in (*_SECRETS, "dbname")}
         database = quote(str(self.parameters.get("dbname", "")), safe="")
-        query = f"?{urlencode(sorted(shown.items()))}" if shown else ""
+        query = f"?{urlencode(sorted(shown.items()), quote_via=quote)}" if shown else ""
         return f"postgresql:///{database}{query}{self._fragment()}"
 
     def _fragment(self) -> str:

@@ -25,6 +25,8 @@ __all__ = ["Ingress", "add_rows"]
 
 _ADD = "SELECT perdure.add_to_ingress(%s, %s, %b)"
 """Bodies go as they are (`%b`): as text, the driver's choice for lists, they are twice as long, and both ends convert them."""
+_UNKNOWN = ("08", "57P", "40003")
+"""SQLSTATEs, and classes of them, after which a statement may have been carried out: the connection is lost, the server ends."""
 _READ = """
 SELECT id, body FROM (
     SELECT id, body, sum(octet_length(body)) OVER (ORDER BY id) - octet_length(body) AS before
@@ -38,22 +40,37 @@ def add_rows(database: Database, statement: LiteralString, values: Sequence[Any]
     """Run a statement that writes rows, all or none; they outlast a crash of the database once this returns.
 
     Raises:
-        ConnectionError: the database cannot be reached; nothing was written.
-        AppendInDoubt: no answer came; writing them again does no harm.
+        ConnectionError: the database cannot be reached, or refuses for a reason that may pass (its disk is full, the statement has
+            timed out); nothing was written.
+        AppendInDoubt: no answer came, or the rows may be on no standby; writing them again does no harm.
         StoreUnavailable: the database refuses them.
     """
     try:
         connection = database.take()
     except StoreUnavailable as error:
         raise ConnectionError(str(error)) from error
+    warnings: list[str] = []
+
+    def note(notice: psycopg.errors.Diagnostic) -> None:
+        if notice.severity_nonlocalized == "WARNING":
+            warnings.append(str(notice.message_primary))
+
+    connection.add_notice_handler(note)
     try:
         connection.execute(statement, values)
     except psycopg.OperationalError as error:
+        is_answer = not connection.broken and bool(error.sqlstate) and not str(error.sqlstate).startswith(_UNKNOWN)
         connection.close()
+        if is_answer:
+            raise ConnectionError(str(as_ours(error, "written"))) from error
         raise AppendInDoubt(" ".join(str(error).split())) from error
     except psycopg.Error as error:
         connection.close()
         raise as_ours(error, "written") from error
+    if warnings:  # a wait for a synchronous standby that was cancelled
+        connection.close()
+        raise AppendInDoubt(warnings[0])
+    connection.remove_notice_handler(note)
     database.give_back(connection)
 
 
