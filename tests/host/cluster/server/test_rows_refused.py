@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -79,6 +80,10 @@ def test_a_refusal_that_passes_holds_up_a_publish_and_no_more(queue: str, publis
         assert published.is_set()
 
 
+def waits_again(waiting: str, but: object) -> bool:
+    return shared_server().run(waiting) not in ([], [(but,)])
+
+
 @pytest.mark.parametrize("publish", [publish_one, publish_in_two])
 def test_a_row_whose_wait_for_its_standby_was_cancelled_is_not_acknowledged(
     queue: str, publish: Callable[[perdure.Cluster], object], until: Until
@@ -102,7 +107,7 @@ def test_a_row_whose_wait_for_its_standby_was_cancelled_is_not_acknowledged(
                 until(lambda: server.run(waiting))
                 [(pid,)] = server.run(waiting)
                 server.run(f"SELECT pg_cancel_backend({pid})")
-                until(lambda pid=pid: server.run(waiting) not in ([], [(pid,)]))  # it writes the row again
+                until(partial(waits_again, waiting, pid))  # it writes the row again
             assert not published.is_set()
         finally:
             server.run("ALTER SYSTEM RESET synchronous_standby_names")

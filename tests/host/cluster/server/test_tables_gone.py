@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -41,6 +42,14 @@ def has_tables(database: str) -> bool:
     return bool(run(database, "SELECT FROM pg_namespace WHERE nspname = 'perdure'"))
 
 
+def has_tables_or_is(database: str, until_s: float) -> bool:
+    return has_tables(database) or time.monotonic() > until_s
+
+
+def has_more(collected: Collected, than: int) -> bool:
+    return len(collected.items) > than
+
+
 def test_tables_that_are_renamed_for_a_while_are_not_made_anew(database: str, collected: Collected, until: Until) -> None:
     def host() -> perdure.Cluster:
         cluster = perdure.Cluster(database, name="q", partitions=PARTITIONS, lease=LEASE_S)
@@ -52,12 +61,10 @@ def test_tables_that_are_renamed_for_a_while_are_not_made_anew(database: str, co
         until(lambda: len(collected.items) > 20)
         for pause_s in (LEASE_S / 4, LEASE_S * 4):
             run(database, "ALTER SCHEMA perdure RENAME TO away")
-            until_s = time.monotonic() + pause_s
-            until(lambda until_s=until_s: has_tables(database) or time.monotonic() > until_s)
+            until(partial(has_tables_or_is, database, time.monotonic() + pause_s))
             assert not has_tables(database)
             run(database, "ALTER SCHEMA away RENAME TO perdure")
-            before = len(collected.items)
-            until(lambda before=before: len(collected.items) > before + 20)
+            until(partial(has_more, collected, len(collected.items) + 20))
         acknowledged = publishers.end()
         until(lambda: acknowledged <= set(collected.items))
         one.drain(timeout=PATIENCE_S)
