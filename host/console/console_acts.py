@@ -5,7 +5,6 @@ The owner puts each on record, in the commit of its effect. Not here: forms (`te
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from perdure.arguments.acting import acting_as, new_act
 from perdure.console.counting import LETTERS, MESSAGES, from_plain
 from perdure.events.errors import InvalidMessage, NotAllowed, NotRunning
 from perdure.events.handlers.registry import Note
-from perdure.publishing.given_message import json_object, json_value, message_of
+from perdure.publishing.given_message import given_json, json_object, message_of, option_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +28,6 @@ __all__ = ["ACTS", "ActRequest", "do"]
 
 BULK_WAIT_S = 1.0
 """How long a page waits for a bulk act, which goes on after that."""
-WORDS = {"none": None, "inf": math.inf, "infinity": math.inf}
 
 
 @attrs.frozen
@@ -94,13 +92,7 @@ def _scale(request: ActRequest) -> str:
 def _configure(request: ActRequest) -> str:
     kind, option, value = request.field("type"), request.field("option"), request.field("value")
     request.check("configure", kind)
-    try:
-        plain = WORDS[value.lower()] if value.lower() in WORDS else json_value(value)
-    except InvalidMessage:
-        raise
-    except ValueError:
-        plain = value
-    request.front.admin.configure(kind, **{option: plain})
+    request.front.admin.configure(kind, **{option: option_value(value)})
     return f"{kind}: {option} is {value} from the next delivery on"
 
 
@@ -197,15 +189,8 @@ def _begun(request: ActRequest, action: str, counted: Any, ident: str) -> BulkAc
         case "purge":
             act = letters.purge_where(counted, timeout=BULK_WAIT_S, id=ident)
         case "edit":
-            path, value = request.field("path"), request.field("value")
-            try:
-                plain = json_value(value)
-            except InvalidMessage:
-                raise
-            except ValueError as error:
-                msg = f"the value is no JSON: {error}"
-                raise InvalidMessage(msg) from error
-            act = letters.edit_where(counted, {path: plain}, timeout=BULK_WAIT_S, id=ident)
+            changes = {request.field("path"): given_json("value", request.field("value"))}
+            act = letters.edit_where(counted, changes, timeout=BULK_WAIT_S, id=ident)
         case _:
             act = letters.replay_where(counted, timeout=BULK_WAIT_S, id=ident)
     return act

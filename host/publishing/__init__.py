@@ -2,7 +2,7 @@
 
 `publisher` has the public methods, `drafts` checks every option, `stored_payloads` decodes what was published, `message_ids` makes
 ids, `publish_future` is the future of a `submit`, `results` waits for what a handler returned, `message_state` is where a
-message is now, `confirming` what a publish waits for, `given_message` reads one that a person wrote as JSON, and
+message is now, `confirming` what a publish waits for, `given_message` reads what a person wrote as JSON, and
 `inner_calls` is what other rooms of host/ may call.
 
 Not here: how an object becomes bytes (`payloads`), and whether the queue accepts a message (`events/queue/admission/publishing`).

@@ -1,4 +1,4 @@
-"""Messages that a person gives as JSON, to a command or in the console, of types whose classes only the application has."""
+"""What a person gives as JSON, to a command or in the console: values, options, and messages of classes that only the host has."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from perdure.events.errors import InvalidMessage
 from perdure.events.seconds import shown
 from perdure.payloads.type_names import message
 
-__all__ = ["json_object", "json_value", "message_of"]
+__all__ = ["given_json", "json_object", "message_of", "option_value", "value_or_text"]
+
+WORDS = {"none": None, "inf": math.inf, "infinity": math.inf}
+"""Values of a handler's options that JSON has no word for."""
 
 
-def json_value(text: str) -> Any:
+def _json_value(text: str) -> Any:
     """Return the value that a text holds as JSON.
 
     Raises:
@@ -43,19 +46,52 @@ def _no_number(name: str) -> None:
     raise InvalidMessage(msg)
 
 
+def given_json(what: str, text: str) -> Any:
+    """Return the value that a text holds as JSON.
+
+    Raises:
+        InvalidMessage: it is no JSON, or a number in it is none of JSON; `what` names it.
+    """
+    try:
+        return _json_value(text)
+    except InvalidMessage:
+        raise
+    except ValueError as error:
+        msg = f"the {what} is no JSON: {error}"
+        raise InvalidMessage(msg) from error
+
+
+def value_or_text(text: str) -> Any:
+    """Return the value that a text holds as JSON, or the text itself where it holds none.
+
+    Raises:
+        InvalidMessage: a number in it is none of JSON: 1e999 was not meant as a text.
+    """
+    try:
+        return _json_value(text)
+    except InvalidMessage:
+        raise
+    except ValueError:
+        return text
+
+
+def option_value(text: str) -> Any:
+    """Return the value of a handler's option that a person wrote: `none`, `inf`, JSON, or a text.
+
+    Raises:
+        InvalidMessage: as `value_or_text`.
+    """
+    word = text.lower()
+    return WORDS[word] if word in WORDS else value_or_text(text)
+
+
 def json_object(text: str) -> dict[str, Any]:
     """Return the fields that an argument gives as JSON.
 
     Raises:
-        InvalidMessage: it is no JSON object, or see `json_value`.
+        InvalidMessage: it is no JSON object, or a number in it is none of JSON.
     """
-    try:
-        plain = json_value(text)
-    except InvalidMessage:
-        raise
-    except ValueError as error:
-        msg = f"the message is no JSON: {error}"
-        raise InvalidMessage(msg) from error
+    plain = given_json("message", text)
     if not isinstance(plain, dict):
         msg = "the message is to be a JSON object with its fields, for example '{\"order\": 7}'"
         raise InvalidMessage(msg)

@@ -207,13 +207,7 @@ MEMBER_BUGS: tuple[Bug, ...] = (
         "member",
         "tests/chaos/simulation/test_simulated_member.py",
         0,
-        (
-            Edit(
-                "perdure.actors.sessions.member_work.member_outcomes",
-                "while self._waiting and not self._reattaching:",
-                "while self._waiting:",
-            ),
-        ),
+        (Edit("perdure.actors.sessions.member_work.member_outcomes", " and not self._reattaching:", ":"),),
         found=True,
     ),
     Bug(

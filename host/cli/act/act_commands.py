@@ -20,9 +20,9 @@ from perdure.cli.operated_folder import BadChoice, By, Folder, Why, operated
 from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal
 from perdure.cli.whole.whole_queue import WholeQueue
-from perdure.events.errors import InvalidMessage, PerdureError, UnknownMessage
+from perdure.events.errors import PerdureError, UnknownMessage
 from perdure.events.seconds import shown
-from perdure.publishing.given_message import json_object, json_value, message_of
+from perdure.publishing.given_message import json_object, message_of, option_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,8 +36,6 @@ __all__ = ["COMMANDS"]
 
 console = Terminal()
 
-WORDS = {"none": None, "inf": math.inf, "infinity": math.inf}
-"""Values of options that JSON has no word for."""
 TYPES_NAMED = 10
 NO_OPTIONS = ("self", "type")
 """Parameters of `configure` that are no options."""
@@ -251,11 +249,4 @@ def _setting(text: str) -> tuple[str, Any]:
     if not equals or name in NO_OPTIONS:
         msg = f"{shown(text)} is no OPTION=VALUE, for example timeout=30"
         raise BadChoice(msg)
-    if value.lower() in WORDS:
-        return name, WORDS[value.lower()]
-    try:
-        return name, json_value(value)
-    except InvalidMessage:
-        raise
-    except ValueError:
-        return name, value
+    return name, option_value(value)

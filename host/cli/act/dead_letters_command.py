@@ -22,9 +22,9 @@ from perdure.cli.operated_folder import BadChoice, By, Folder, Why, operated
 from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal
 from perdure.cli.whole.each_partition import each_partition
-from perdure.events.errors import InvalidMessage, UnknownMessage
+from perdure.events.errors import UnknownMessage
 from perdure.events.queue.searching.letter_search import Selection, select
-from perdure.publishing.given_message import json_object, json_value, message_of
+from perdure.publishing.given_message import json_object, message_of, value_or_text
 from perdure.store import checked_address, partition_addresses
 
 if TYPE_CHECKING:
@@ -262,9 +262,4 @@ def _setting(text: str) -> tuple[str, Any]:
     if not equals or not path:
         msg = f"--set: {text!r} is no PATH=VALUE, for example customer.id=7"
         raise BadChoice(msg)
-    try:
-        return path, json_value(value)
-    except InvalidMessage:
-        raise  # 1e999 is no text that was meant as such
-    except ValueError:
-        return path, value
+    return path, value_or_text(value)

@@ -175,9 +175,8 @@ class Exchange(Waiting):
         is_due = is_due or (self.is_member and now_s - self._pinged_s > MEMBER_PING_S)
         if is_due and len(self._questions) < QUESTIONS_MAX:
             frames.append(self._question(now_s))
-        if (
-            not self._queue and len(outstanding) > len(self._sent) + self.local()
-        ):  # a thread was killed between entering and sending
+        if not self._queue and len(outstanding) > len(self._sent) + self.local():
+            # A thread was killed between entering a request and sending it.
             missing = (request for request in sorted(outstanding.values(), key=_key_of) if request.key not in self._sent)
             self._queue.extend(request for request in missing if not self.is_local(request))
         return frames
@@ -246,7 +245,6 @@ class Exchange(Waiting):
         if self.is_up:
             self.heard_s = now_s
             self.is_silent = False
-
             if self.is_member and self._is_doubtful(now_s):
                 self.post(self._question(now_s))
 
