@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable
 
-__all__ = ["Clock", "ManualClock", "SystemClock"]
+__all__ = ["Clock", "ManualClock", "SystemClock", "ahead_us"]
 
 logger = GuardedLogger("perdure")
 
@@ -34,6 +34,10 @@ SLOWER_BY = 10
 """By which part of the time it runs slower than the wall clock where that was put back."""
 JUMPS_MAX = 64
 """Jumps that are remembered."""
+NEAR_US = 20_000
+"""What a clock is ahead of the wall clock, or behind, within drift."""
+TRIES = 5
+"""How often two clocks are read until they are read at once."""
 
 
 @public
@@ -126,6 +130,20 @@ class SystemClock:
 
     def subscribe(self, moved: Callable[[], None]) -> None:
         """Do nothing: threads that wait look at the clock again within seconds."""
+
+
+def ahead_us(clock: Clock) -> int:
+    """Return by how many microseconds a clock is ahead of the wall clock, since that was put back; 0 within drift.
+
+    Below 0: the wall clock was put forward, and that has not been noticed yet.
+    """
+    now_us, wall_us = clock.now_us(), clock.wall_us()
+    for _ in range(TRIES):
+        if clock.now_us() - now_us <= AT_ONCE_NS // 1000:
+            break
+        now_us, wall_us = clock.now_us(), clock.wall_us()  # the thread was held up in between
+    ahead = now_us - wall_us
+    return ahead if abs(ahead) > NEAR_US else 0
 
 
 START_US_MAX = 250_246_627_200_000_000

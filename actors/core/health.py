@@ -26,11 +26,13 @@ class OwnersLife:
     A connection that was left goes on to write into its own.
     """
 
-    __slots__ = ("until_s",)
+    __slots__ = ("ahead_us", "until_s")
 
     def __init__(self, until_s: float = 0.0) -> None:
         self.until_s = until_s
         """In monotonic seconds."""
+        self.ahead_us = 0
+        """By how many microseconds its clock is ahead of this process's, as far as it has said so."""
 
 
 class Health:

@@ -36,7 +36,7 @@ class MemberWorker(Worker):
     def _give_back_if_closed(self, delivery: WorkerDelivery) -> bool:
         if super()._give_back_if_closed(delivery):
             return True
-        if 0 < delivery.lease.until_us <= self.clock.now_us():
+        if 0 < delivery.lease.until_us <= self.clock.now_us() + self.health.owner.ahead_us:
             why = "its lease had run out before it began"
         elif self.now_s() >= self.health.owner.until_s:
             why = "no owner was heard when it was to begin"
@@ -52,7 +52,8 @@ class MemberWorker(Worker):
 
     def _handle_simply(self, delivery: WorkerDelivery) -> bool:
         # Written out, as this is a good part of what a short message costs a member: what has run out is left to `_handle`.
-        if 0 < delivery.lease.until_us <= self.looked_us or self.now_s() >= self.health.owner.until_s:
+        owner = self.health.owner
+        if 0 < delivery.lease.until_us <= self.looked_us + owner.ahead_us or self.now_s() >= owner.until_s:
             return False
         self.mark(delivery.number, delivery.lease.attempt)
         return super()._handle_simply(delivery)

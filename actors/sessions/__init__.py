@@ -2,6 +2,7 @@
 
 - `server`: the thread that watches the sockets, which are in `listening`; `peer`: one connection.
 - `session`: one peer and what it asks. `answers`: its requests and their answers. `member_work`: its handlers.
+- `owner`: what a session needs of the run.
 - `framing`: frames; `crossing`: what may stand in them.
 - `rights`, `bounds`: what a peer may ask. `handover`: it asks for the folder. `departures`: its connection has ended.
 - `figures`: what a run tells of itself besides what actors answer.

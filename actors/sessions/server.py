@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
-    from perdure.actors.sessions.session import Owner
+    from perdure.actors.sessions.owner import Owner
 
 __all__ = ["Server"]
 

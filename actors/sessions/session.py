@@ -17,6 +17,7 @@ from perdure.actors.sessions.answers.replies import PeerReply, submitted_run
 from perdure.actors.sessions.bounds import check
 from perdure.actors.sessions.crossing import CONSUME, OBJECTS, OWNER, RIGHTS, route_of
 from perdure.actors.sessions.framing.delivered import Reported
+from perdure.actors.sessions.framing.moments import AHEAD, MOMENTS_CROSS, as_read
 from perdure.actors.sessions.framing.objects import BadObject
 from perdure.actors.sessions.framing.wire import FRAME_MAX, PROTOCOL, BadFrame, Kind, pack
 from perdure.actors.sessions.handover import HandOver
@@ -31,16 +32,12 @@ from perdure.events.vocabulary import ProcessJoined
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from perdure.actors.requests.pending import PendingRequests
     from perdure.actors.sessions.answers.replies import AnswerKey
-    from perdure.actors.sessions.bounds import Bounds
     from perdure.actors.sessions.crossing import Route
-    from perdure.actors.sessions.figures import RunFigures
     from perdure.actors.sessions.member_work.begin_marks import MarkReader
-    from perdure.actors.sessions.member_work.member_session import MemberServices
-    from perdure.events.commands import Draft
+    from perdure.actors.sessions.owner import Owner
 
-__all__ = ["RELAYS", "SUBMITTED", "Ended", "Owner", "Session"]
+__all__ = ["RELAYS", "SUBMITTED", "Ended", "Session"]
 
 UUID_CHARS = 36
 NAME_MAX = 100
@@ -58,29 +55,6 @@ class Ended(Exception):
     def __init__(self, reason: PerdureError) -> None:
         super().__init__(str(reason))
         self.reason = reason
-
-
-@attrs.frozen(kw_only=True)
-class Owner:
-    """What a session needs of the run that answers it."""
-
-    pending: PendingRequests
-    bounds: Bounds
-    facts: Callable[[], dict[str, Any]]
-    """Returns what a peer must know to make its requests: plain values."""
-    figures: Callable[[], RunFigures]
-    check_changes: Callable[[dict[str, Any]], Any]
-    """Checks the options that an operator changes."""
-    hand_over: Callable[[HandOver], bool] = lambda _: False
-    """Returns whether the folder is let go for another process, which then begins."""
-    consumer_gone: Callable[[str], None] = lambda _: None
-    """Gives back what a process has checked out by hand, which is gone; it is named by its origin."""
-    members: MemberServices | None = None
-    """What feeds the workers of other processes; None: none may have handlers."""
-    under_policy: Callable[[Draft], Draft] = lambda draft: draft
-    """Returns a draft with a key under its handler's policy: a peer may have made it before it knew that."""
-    permit: Callable[[str, str, Sequence[str]], None] | None = None
-    """Raises NotAllowed where a principal may not do an action to messages of these types; None: there is nothing to ask."""
 
 
 class _Asked(NamedTuple):
@@ -140,7 +114,7 @@ class Session:
         """What came with HELLO: which attempts the peer's workers have begun."""
         self.member: MemberSession | None = None
         """What feeds the peer's workers; None: it has none."""
-        self._is_open = False
+        self._is_open = self._moments_cross = False
 
     # --- what comes in -----------------------------------------------------------------------------------------------------
 
@@ -206,6 +180,7 @@ class Session:
                     raise BadFrame(msg)
                 self.name = name[:100]
                 self.origin = more[0][:NAME_MAX] if more and isinstance(more[0], str) else ""
+                self._moments_cross = more[1:2] == [MOMENTS_CROSS]
             case _:
                 msg = "no HELLO came first"
                 raise BadFrame(msg)
@@ -214,7 +189,7 @@ class Session:
             raise Ended(closed)
         self._is_open = True
         self._facts = self._facts_now()
-        return pack(Kind.WELCOME, PROTOCOL, self._facts)
+        return self._said_facts()
 
     def news(self) -> list[bytes]:
         """Return a frame with the facts where they have changed. Called several times a second."""
@@ -223,7 +198,10 @@ class Session:
         if not self._is_open or (facts := self._facts_now()) == self._facts:
             return []
         self._facts = facts
-        return [pack(Kind.WELCOME, PROTOCOL, facts)]
+        return [self._said_facts()]
+
+    def _said_facts(self) -> bytes:
+        return pack(Kind.WELCOME, PROTOCOL, {**self._facts, AHEAD: self._owner.ahead_us()})
 
     def _facts_now(self) -> dict[str, Any]:
         facts = self._owner.facts()
@@ -241,6 +219,8 @@ class Session:
             return  # the same frame once more: it is answered once
         self._requests.enter(key)
         command = OBJECTS.object(body)
+        if self._moments_cross:
+            command = as_read(command, self._owner.ahead_us)
         route = route_of(actor, command)
         if route is None:
             msg = f"a {type(command).__name__} for the {actor[:50]}, which no peer may send"

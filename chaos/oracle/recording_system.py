@@ -15,8 +15,8 @@ from perdure.runtime.process.lifecycle_steps import Start
 if TYPE_CHECKING:
     from perdure.actors.journal.warm_fold import WarmFold
     from perdure.actors.services.runtime import HandlerRuntime
+    from perdure.actors.sessions.owner import Owner
     from perdure.actors.sessions.server import Server
-    from perdure.actors.sessions.session import Owner
     from perdure.chaos.oracle.ticks import SentTicks
     from perdure.chaos.simulation.processes.simulated_member import SimulatedMember
     from perdure.chaos.simulation.processes.simulated_server import SimulatedServer

@@ -104,7 +104,7 @@ class Blueprint:
         """Return a client of a partition, whatever process owns it."""
         timeout_s = self.drafts.options.publish_timeout_s or 1.0
         client = Client(self.address(number), timeout=timeout_s, codec=self.drafts.codec, confirm=self.confirm)
-        client.drafts.names = self.drafts.names
+        client.drafts.names, client.drafts.clock = self.drafts.names, self.clock
         return client
 
     def address(self, number: int) -> str:

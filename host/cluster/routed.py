@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.threads.current_actor import check_is_outside
 from perdure.actors.sessions.crossing import OBJECTS
+from perdure.actors.sessions.framing.moments import as_sent
 from perdure.cluster.partition_access import home_of
 from perdure.cluster.routing import of_id, of_text
 from perdure.events.commands import AwaitResult, Cancel, DraftRun, LookUp, Publish
@@ -113,7 +114,8 @@ class Routed(Results, Consuming):
 
     def _publish_spread(self, parts: Mapping[int, list[Draft] | DraftRun], *, is_of_handler: bool = False) -> None:
         """Write what belongs to several partitions into the ingress of each, all or none, in whatever process they run."""
-        bodies = {number: OBJECTS.packed(Publish([*drafts])) for number, drafts in parts.items()}
+        ahead_us = self.drafts.ahead_us
+        bodies = {number: OBJECTS.packed(as_sent(Publish([*drafts]), ahead_us)) for number, drafts in parts.items()}
         until_s = time.monotonic() + self.options.publish_timeout_s + SLACK_S
         is_in_doubt = False
         while True:

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from perdure.actors.core.clock import Clock
     from perdure.actors.core.executor import Executor
     from perdure.actors.sessions.figures import RunFigures
+    from perdure.actors.sessions.owner import Owner
     from perdure.actors.sessions.server import Server
-    from perdure.actors.sessions.session import Owner
     from perdure.actors.workers.gates.gate import RunGate
     from perdure.config import Traced
     from perdure.events.codec.snapshot import States

@@ -24,6 +24,7 @@ from perdure.events.commands import Draft
 from perdure.events.errors import InvalidMessage
 from perdure.events.keyword_options import shows
 from perdure.events.loggers import GuardedLogger
+from perdure.events.moments import moved_draft
 from perdure.events.public_names import public
 from perdure.events.publish_options import DEFAULTS, PublishOptions
 from perdure.events.seconds import checked_seconds, shown
@@ -149,7 +150,8 @@ class Outbox:
             InvalidMessage, PayloadTooLarge, UnknownMessageType: as `System.publish`.
         """
         draft = self._draft_of_message(message, **options)
-        self._sql.run(f"INSERT INTO {TABLE} (id, draft) VALUES (?, ?)", (draft.id, written_draft(draft)))  # noqa: S608 - our table's name
+        body = written_draft(moved_draft(draft, -self._drafts.ahead_us()))
+        self._sql.run(f"INSERT INTO {TABLE} (id, draft) VALUES (?, ?)", (draft.id, body))  # noqa: S608 - our table's name
         return draft.id
 
 
@@ -326,7 +328,8 @@ class OutboxRelay:
         except msgspec.DecodeError as error:
             # Delays no other row: a newer version may have written it, and that version's relay will read it.
             return InvalidMessage(f"row {row} of {TABLE} is not a draft that this version can read: {error}")
-        return self._system.drafts.under_policy(draft)
+        drafts = self._system.drafts
+        return drafts.under_policy(moved_draft(draft, drafts.ahead_us()))
 
 
 def _last_wanted(sizes: Sequence[tuple[int, int]]) -> int | None:

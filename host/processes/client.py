@@ -109,14 +109,14 @@ class Client(Results, Consuming, Connected):
             way = DatabaseWay(to_owner, self._address)
             if confirm == "owner":
                 ingress.close()  # nothing goes that way: a publish is asked of the owner, as all else is
-                self._connection = Connection(way, timeout_s, program, take_facts)
+                self._connection = Connection(way, timeout_s, program, take_facts, equip=_equips(str, self.drafts.ahead_us))
             else:
-                self._connection = DatabaseConnection(ingress, way, timeout_s, program, take_facts)
+                self._connection = DatabaseConnection(ingress, way, timeout_s, program, take_facts, self.drafts.ahead_us)
         else:
             path = fixed_path(folder)
             self._address = str(path)
             spooling = Spooling(path) if spool else None
-            equip = _named_by(self._facts.origin)
+            equip = _equips(self._facts.origin, self.drafts.ahead_us)
             self._connection = Connection(FolderWay(path), timeout_s, own_name, take_facts, equip=equip, spool=spooling)
         if spool or is_postgres(folder):
             connection = self._connection
@@ -207,11 +207,12 @@ class Client(Results, Consuming, Connected):
         )
 
 
-def _named_by(origin: Callable[[], str]) -> Callable[[Exchange], None]:
-    """Return what tells an exchange how this process is named in what it checks out."""
+def _equips(origin: Callable[[], str], ahead_us: Callable[[], int]) -> Callable[[Exchange], None]:
+    """Return what tells an exchange how this process is named in what it checks out, and its clock."""
 
     def equip(exchange: Exchange) -> None:
         exchange.origin = origin
+        exchange.ahead_us = ahead_us
 
     return equip
 

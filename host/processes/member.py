@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from perdure.actors.core.clock import ahead_us
 from perdure.actors.core.messages import Outcomes, StartActor, WhenStaffed
 from perdure.actors.core.threads.current_actor import check_may_wait
 from perdure.actors.members.held_handlers import MemberHandlers
@@ -134,6 +136,7 @@ class Member:
         exchange.told_with_pings = self._told_with_pings
         exchange.descriptors = handlers.descriptors
         exchange.origin = self.facts.origin
+        exchange.ahead_us = partial(ahead_us, self.runtime.clock)
         exchange.is_member = True
 
     def _told_with_pings(self) -> list[Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from perdure.actors.core.clock import ahead_us
 from perdure.arguments.labels import check_label, plain
 from perdure.arguments.moments import moment_us
 from perdure.events.commands import Draft, DraftRun
@@ -278,6 +279,10 @@ class Drafts(StoredPayloads):
         # After the wall clock was set back, the queue's clock is ahead of it: a message may be late by that time, never early.
         due_us += max(0, now_us - self.clock.wall_us())
         return due_us if due_us > now_us else 0
+
+    def ahead_us(self) -> int:
+        """Return by how much the clock of the drafts is ahead of the wall clock; see `perdure.events.moments`."""
+        return ahead_us(self.clock)
 
     def since_us(self, published: Published) -> int:
         """Return since when a message could have been handled: from its id, if perdure made it, or its delay; else 0."""

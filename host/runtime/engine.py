@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from perdure.actors.core.executor import Executor
     from perdure.actors.core.extensions import Schedule
     from perdure.actors.sessions.figures import RunFigures
-    from perdure.actors.sessions.session import Owner
+    from perdure.actors.sessions.owner import Owner
     from perdure.actors.workers.gates.gate import RunGate
     from perdure.actors.workers.handler_spec import HandlerSpec
     from perdure.actors.workers.publisher import Publisher

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from perdure.actors.core.clock import ahead_us
 from perdure.actors.queue.consumers import ConsumerGone
 from perdure.actors.sessions.member_work.member_session import MemberServices
-from perdure.actors.sessions.session import Owner
+from perdure.actors.sessions.owner import Owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -84,6 +86,7 @@ def owner_of(
         pools=runtime.pools,
         reporter=runtime.reporter,
         monotonic_s=runtime.executor.monotonic_s,
+        ahead_us=partial(ahead_us, runtime.clock),
         own_outboxes=runtime.extensions.shared_outboxes,
     )
     return Owner(
@@ -96,5 +99,6 @@ def owner_of(
         check_changes=check_changes,
         under_policy=under_policy,
         hand_over=hand_over,
+        ahead_us=partial(ahead_us, runtime.clock),
         permit=permit,
     )

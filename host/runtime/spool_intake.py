@@ -5,8 +5,10 @@ How rows are read and removed is in `perdure.runtime.spool_source`, how they are
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+from perdure.actors.core.clock import ahead_us
 from perdure.actors.core.messages import Wake
 from perdure.actors.services.relay import relay_now
 from perdure.events.errors import StoreUnavailable
@@ -39,15 +41,16 @@ class SpoolIntake:
         self, store: EventStore, runtime: Runtime, under_policy: Callable[[Draft], Draft], permit: Permit | None = None
     ) -> None:
         self._runtime = runtime
+        ahead = partial(ahead_us, runtime.clock)
         self.source: SpoolSource | IngressSource | None = None
         self.goes_on = isinstance(store, HasIngress)
         """Others publish there also while this run lasts."""
         if isinstance(store, HasSpoolFolder):
-            self.source = SpoolSource(store.path, store.disk, under_policy, runtime.health)
+            self.source = SpoolSource(store.path, store.disk, under_policy, runtime.health, ahead)
         elif isinstance(store, HasIngress):
             ingress = store.ingress()
             ingress.watch(self.hurry)
-            self.source = IngressSource(ingress, under_policy, runtime.health, permit)
+            self.source = IngressSource(ingress, under_policy, runtime.health, permit, ahead)
 
     def hurry(self) -> None:
         """Tell the relay to look now. In any thread."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perdure.actors.sessions.crossing import OBJECTS
+from perdure.actors.sessions.framing.moments import as_read
 from perdure.actors.sessions.framing.objects import BadObject
 from perdure.events.commands import Draft, Publish
 from perdure.events.loggers import GuardedLogger
@@ -39,6 +40,7 @@ class SpoolSource:
         disk: makes the file operations.
         under_policy: returns a draft with a key under its handler's policy.
         health: counts what was taken in.
+        ahead_us: returns by how much the clock here is ahead of the wall clock, in terms of which moments are spooled.
     """
 
     name = "spool"
@@ -47,11 +49,19 @@ class SpoolSource:
     in_append = False
     shared_as = ""
 
-    def __init__(self, folder: Path, disk: Disk, under_policy: Callable[[Draft], Draft], health: Health) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        disk: Disk,
+        under_policy: Callable[[Draft], Draft],
+        health: Health,
+        ahead_us: Callable[[], int] = lambda: 0,
+    ) -> None:
         self._folder = folder
         self._disk = disk
         self._under_policy = under_policy
         self._health = health
+        self._ahead_us = ahead_us
         self._claimed: dict[str, ClaimedSpool] = {}
         self._rows: dict[int, tuple[str, Sequence[Draft]]] = {}
         """By row, the file that it is from, and its messages."""
@@ -103,7 +113,7 @@ class SpoolSource:
 
     def _drafts(self, name: str, item: bytes) -> Sequence[Draft]:
         try:
-            publish = OBJECTS.object(item)
+            publish = as_read(OBJECTS.object(item), self._ahead_us)
             problem = "" if isinstance(publish, Publish) else f"a {type(publish).__name__}, and no publish"
         except BadObject as error:
             publish, problem = None, str(error)

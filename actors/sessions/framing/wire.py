@@ -34,7 +34,8 @@ class Kind(enum.IntEnum):
     """What a frame is. The first element of its array."""
 
     HELLO = 0
-    """Peer to owner, first: `[protocol, name, origin]`; `origin` is how the process is named in what it checks out by hand."""
+    """Peer to owner, first: `[protocol, name, origin, 1]`; `origin` is how the process is named in what it checks out by hand. The
+    1 says that its moments cross in terms of the clock that both ends can read, see `moments`; an older version does not say it."""
     WELCOME = 1
     """Owner to peer: `[protocol, facts]`; `facts` is a map. Sent again when they change."""
     BYE = 2
@@ -53,7 +54,7 @@ class Kind(enum.IntEnum):
     `news` counts how often the host said that something was written into one. And `[seq]`, up to where a deputy has folded the
     log."""
     PONG = 7
-    """Owner to peer: it is."""
+    """Owner to peer: it is. To a member `[ahead_us]`: by how much the owner's clock is ahead of the one that both can read."""
     JOIN = 8
     """Peer to owner: `[member, pid, started_us]`: it has handlers, and is a member from now on."""
     SUBSCRIBE = 9

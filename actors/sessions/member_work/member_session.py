@@ -65,6 +65,8 @@ class MemberServices:
     reporter: Reporter
     monotonic_s: Callable[[], float] = _monotonic_s
     relayers: Relayers = attrs.field(factory=Relayers)
+    ahead_us: Callable[[], int] = lambda: 0
+    """See `Owner.ahead_us`."""
     own_outboxes: Callable[[], Collection[str]] = tuple
     """Returns the outboxes that other processes may have too and the owner relays."""
 
@@ -221,7 +223,7 @@ class MemberSession:
                     raise BadFrame(msg)
         if self._services.relayers.claim(self, outboxes, self._services.own_outboxes()):
             self._services.directory.tell("relay", Wake())
-        return [pack(Kind.PONG)]
+        return [pack(Kind.PONG, self._services.ahead_us())]
 
     def relayed(self) -> dict[str, int]:
         """Return which outboxes the member relays; see `Relayers.granted`."""

@@ -173,4 +173,32 @@ HOST_BUGS: tuple[Bug, ...] = (
         SCENARIOS,
         (Edit("perdure.events.schedules.ticks", "len(times) == 1 and times[0] >= started_us", "len(times) == 1 and not times"),),
     ),
+    Bug(
+        "an owner takes the moments of a process with another clock as they are",
+        "time",
+        "tests/actors/sessions/test_moments.py",
+        0,
+        (
+            Edit(
+                "perdure.actors.sessions.session",
+                "            command = as_read(command, self._owner.ahead_us)\n",
+                "            pass\n",
+            ),
+        ),
+        found=True,
+    ),
+    Bug(
+        "a member whose clock is ahead of its owner's takes each lease for one that has run out",
+        "time",
+        "tests/host/processes/test_clocks.py",
+        0,
+        (
+            Edit(
+                "perdure.processes.to_owner.equipped",
+                "            owner.ahead_us = elements[0] - self.ahead_us()\n",
+                "            owner.ahead_us = 0\n",
+            ),
+        ),
+        found=True,
+    ),
 )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from perdure.actors.sessions.figures import DeputyFigures
-    from perdure.actors.sessions.session import Owner
+    from perdure.actors.sessions.owner import Owner
     from perdure.chaos.simulation.simulated_executor import SimulatedExecutor
     from perdure.events.errors import PerdureError
 

@@ -19,7 +19,7 @@ from perdure.events.errors import PerdureError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from perdure.actors.sessions.session import Owner
+    from perdure.actors.sessions.owner import Owner
     from perdure.chaos.simulation.processes.simulated_link import SimulatedLink
 
 __all__ = ["OwnersEnd", "SimulatedSessions"]

@@ -16,6 +16,7 @@ from perdure.actors.journal.gathering import Gathering
 from perdure.actors.requests.pending import PendingRequests
 from perdure.actors.requests.submit_batch import SubmitBatch
 from perdure.actors.sessions.crossing import OBJECTS
+from perdure.actors.sessions.framing.moments import as_sent
 from perdure.events.commands import Publish
 from perdure.events.errors import NotRunning, PerdureError, PublishTimeout, StoreUnavailable, another
 from perdure.processes.to_owner.connection import Connection
@@ -45,12 +46,21 @@ class DatabaseConnection:
     says_policies = False
     """The owner applies its handlers' policies when it takes a message in."""
 
-    def __init__(self, ingress: Ingress, way: Way, timeout_s: float, name: str, on_facts: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(
+        self,
+        ingress: Ingress,
+        way: Way,
+        timeout_s: float,
+        name: str,
+        on_facts: Callable[[dict[str, Any]], None],
+        ahead_us: Callable[[], int] = lambda: 0,
+    ) -> None:
         self._ingress = ingress
         self._way = way
         self.timeout_s = timeout_s
         self._name = name
         self._on_facts = on_facts
+        self._ahead_us = ahead_us
         self._begin()
 
     def _begin(self) -> None:
@@ -65,6 +75,7 @@ class DatabaseConnection:
 
     def _equip(self, exchange: Exchange) -> None:
         exchange.is_local = _is_publish
+        exchange.ahead_us = self._ahead_us
         exchange.local = self._unwritten.__len__
 
     @property
@@ -174,7 +185,7 @@ class DatabaseConnection:
             request.command = request.command.publish()
         request.command.fresh = False
         try:
-            return OBJECTS.packed(request.command)
+            return OBJECTS.packed(as_sent(request.command, self._ahead_us))
         except (TypeError, ValueError) as error:
             self.pending.refuse(request, PerdureError(f"the request cannot cross to another process: {error}"))
             self._unwritten.pop()

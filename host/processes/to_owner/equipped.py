@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from perdure.actors.sessions.framing.moments import AHEAD, as_sent
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from perdure.actors.core.health import OwnersLife
     from perdure.actors.requests.request import Request
 
 __all__ = ["Equipped"]
@@ -33,5 +36,26 @@ class Equipped:
         """Returns the name of this process in what it checks out by hand; empty: it checks nothing out."""
         self.told_with_pings: Callable[[], list[Any]] = list
         """Returns what goes along with a sign of life, for each owner anew."""
+        self.ahead_us: Callable[[], int] = lambda: 0
+        """Returns by how much this process's clock is ahead of the one that both ends can read; see `framing.moments`."""
+        self.reads_moments = False
+        """Whether this owner reads moments in terms of that clock."""
         self.descriptors: list[int] = []
         """What goes along with the first frame of a connection."""
+
+    def on_the_way(self, command: Any, *, to_owner: bool) -> Any:
+        """Return a command as it crosses: to this owner, or else to whichever takes a spool file in."""
+        command = self.crossing(command)
+        return as_sent(command, self.ahead_us) if self.reads_moments or not to_owner else command
+
+    def note_facts(self, facts: dict[str, Any], owner: OwnersLife) -> None:
+        """Note from a welcome whether this owner reads moments so, and by how much its clock is ahead of this process's."""
+        told = facts.get(AHEAD)
+        self.reads_moments = isinstance(told, int)
+        owner.ahead_us = 0
+        self.note_pong([told], owner)
+
+    def note_pong(self, elements: list[Any], owner: OwnersLife) -> None:
+        """Note what an owner says of its clock with each answer to a member's sign of life."""
+        if elements and isinstance(elements[0], int):
+            owner.ahead_us = elements[0] - self.ahead_us()

@@ -15,6 +15,7 @@ from perdure.actors.requests.request import whole_of
 from perdure.actors.requests.submit_batch import SubmitBatch
 from perdure.actors.sessions.answers.peer_requests import REQUESTS_MAX
 from perdure.actors.sessions.crossing import OBJECTS
+from perdure.actors.sessions.framing.moments import MOMENTS_CROSS
 from perdure.actors.sessions.framing.weight import is_too_heavy
 from perdure.actors.sessions.framing.wire import PROTOCOL, BadFrame, Kind, pack
 from perdure.actors.sessions.session import SUBMITTED
@@ -85,7 +86,7 @@ class Exchange(Waiting):
             Kind.WELCOME: self._take_welcome,
             Kind.ANSWER: self._take_answers,
             Kind.BYE: self._take_bye,
-            Kind.PONG: lambda _: self._take_pong(),
+            Kind.PONG: self._take_pong,
         }
         """By kind of frame, what takes its elements. A part with frames of its own enters itself here, before the first call.
         A taker raises ValueError or TypeError where the elements are none of its kind: that ends the connection."""
@@ -127,7 +128,7 @@ class Exchange(Waiting):
         """Return the first frame of a connection."""
         self._questions.clear()
         self._questions.append(now_s)
-        return pack(Kind.HELLO, PROTOCOL, self.name, self.origin())
+        return pack(Kind.HELLO, PROTOCOL, self.name, self.origin(), MOMENTS_CROSS)
 
     def is_ripe(self, now_s: float) -> bool:
         """Return whether `frames` has something to send that waits for nothing."""
@@ -210,14 +211,14 @@ class Exchange(Waiting):
         self._unanswered[number] = now_s
         return pack(Kind.ASK, *rows)
 
-    def _body(self, request: Request) -> bytes | None:
-        """Return a request's command as bytes; None where it was refused, since it cannot cross."""
+    def _body(self, request: Request, *, to_owner: bool = True) -> bytes | None:
+        """See `Waiting._body`."""
         if isinstance(request.command, SubmitBatch):
             request.command = request.command.publish()
         if self.spools and isinstance(request.command, Publish):
             request.command.fresh = False  # an owner that was silent may have it from the spool when it reads this
         try:
-            body = OBJECTS.packed(self.crossing(request.command))
+            body = OBJECTS.packed(self.on_the_way(request.command, to_owner=to_owner))
         except (TypeError, ValueError) as error:
             self.pending.refuse(request, PerdureError(f"the request cannot cross to another process: {error}"))
             return None
@@ -261,20 +262,22 @@ class Exchange(Waiting):
         newest_s = self._questions[-1] if self._questions else -math.inf
         return max(self.owner.until_s, heard_until(newest_s, HEARD_S)) <= now_s and len(self._questions) < QUESTIONS_MAX
 
-    def _take_pong(self) -> None:
+    def _take_pong(self, elements: list[Any]) -> None:
+        self.note_pong(elements, self.owner)
         if self._questions:
             asked_s = self._questions.popleft()
             self.owner.until_s = max(self.owner.until_s, heard_until(asked_s, HEARD_S))
 
     def _take_welcome(self, elements: list[Any]) -> None:
         if not self.is_up:
-            self._take_pong()
+            self._take_pong([])
         match elements:
             case [int(), dict() as facts]:
                 pass
             case _:
                 msg = "a malformed welcome"
                 raise BadFrame(msg)
+        self.note_facts(facts, self.owner)
         try:
             self._on_facts(facts)
         except ValueError as error:

@@ -53,8 +53,8 @@ class Waiting(Equipped, ABC):
     _why: Callable[[], NoAnswer]
 
     @abstractmethod
-    def _body(self, request: Request) -> bytes | None:
-        """Return a request's command as bytes; None where it was refused, since it cannot cross."""
+    def _body(self, request: Request, *, to_owner: bool = True) -> bytes | None:
+        """Return a request's command as bytes, to this owner or to any; None where it was refused, since it cannot cross."""
 
     def lost(self, now_s: float = 0.0) -> None:
         """The connection is gone, or none was made yet."""
@@ -94,7 +94,7 @@ class Waiting(Equipped, ABC):
                 continue
             if self.is_up and not self.is_silent and now_s < self._asked_s.get(request.key, 0.0) + SPOOL_SILENT_S:
                 continue
-            body = self._body(request)
+            body = self._body(request, to_owner=False)
             if body is not None:
                 found.append((request, body))
                 size += len(body)

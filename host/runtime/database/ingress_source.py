@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from perdure.actors.sessions.crossing import OBJECTS
+from perdure.actors.sessions.framing.moments import as_read
 from perdure.actors.sessions.framing.objects import BadObject
 from perdure.events.commands import Draft, DraftRun, Publish
 from perdure.events.errors import InvalidMessage, NotAllowed
@@ -37,6 +38,7 @@ class IngressSource:
         under_policy: returns a draft with a key under its handler's policy.
         health: counts what was taken in.
         permit: raises NotAllowed where the principal `DATABASE` may not publish messages of these types; None: it may.
+        ahead_us: returns by how much the clock here is ahead of the wall clock, in terms of which moments are in the rows.
     """
 
     name = "ingress"
@@ -45,12 +47,18 @@ class IngressSource:
     shared_as = ""
 
     def __init__(
-        self, ingress: Ingress, under_policy: Callable[[Draft], Draft], health: Health, permit: Permit | None = None
+        self,
+        ingress: Ingress,
+        under_policy: Callable[[Draft], Draft],
+        health: Health,
+        permit: Permit | None = None,
+        ahead_us: Callable[[], int] = lambda: 0,
     ) -> None:
         self._ingress = ingress
         self._under_policy = under_policy
         self._health = health
         self._permit = permit
+        self._ahead_us = ahead_us
         self.every_s = SOONEST_S
         """See `Source.every_s`."""
 
@@ -74,7 +82,7 @@ class IngressSource:
 
     def _drafts(self, row: int, body: bytes) -> Sequence[Draft] | DraftRun | InvalidMessage:
         try:
-            publish = OBJECTS.object(body)
+            publish = as_read(OBJECTS.object(body), self._ahead_us)
         except BadObject as error:
             return InvalidMessage(f"row {row} of the ingress cannot be read by this version: {error}")
         if not isinstance(publish, Publish):

@@ -19,9 +19,10 @@ from perdure.actors.sessions.answers.direct_answer import DirectAnswer
 from perdure.actors.sessions.crossing import OBJECTS
 from perdure.actors.sessions.figures import RunFigures
 from perdure.actors.sessions.framing.wire import PROTOCOL, Assembler, Kind, pack
+from perdure.actors.sessions.owner import Owner
 from perdure.actors.sessions.peer import WRITER, Peer
 from perdure.actors.sessions.server import Server
-from perdure.actors.sessions.session import Owner, Session
+from perdure.actors.sessions.session import Session
 from perdure.chaos.simulation.simulated_executor import SimulatedExecutor
 from perdure.events.commands import LookUp
 from tests.actors.sessions.test_session import Bounds

@@ -23,7 +23,8 @@ from perdure.actors.sessions.figures import RunFigures
 from perdure.actors.sessions.framing.objects import BadObject, _fields
 from perdure.actors.sessions.framing.weight import WEIGHED_BYTES, WEIGHT_MAX, is_too_heavy
 from perdure.actors.sessions.framing.wire import HELLO_MAX, PROTOCOL, Assembler, BadFrame, Kind, pack
-from perdure.actors.sessions.session import Ended, Owner, Session
+from perdure.actors.sessions.owner import Owner
+from perdure.actors.sessions.session import Ended, Session
 from perdure.events import commands
 from perdure.events.structures.id_index import IdRun
 from perdure.options import Options

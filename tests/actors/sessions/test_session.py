@@ -12,7 +12,8 @@ from perdure.actors.sessions.answers.peer_requests import REQUESTS_MAX
 from perdure.actors.sessions.crossing import CONSUME, OBJECTS, PUBLISH
 from perdure.actors.sessions.figures import AskFigures, RunFigures
 from perdure.actors.sessions.framing.wire import PROTOCOL, Assembler, Kind
-from perdure.actors.sessions.session import SUBMITTED, Ended, Owner, Session
+from perdure.actors.sessions.owner import Owner
+from perdure.actors.sessions.session import SUBMITTED, Ended, Session
 from perdure.events import commands
 from perdure.events.errors import InvalidMessage, NotRunning, PayloadTooLarge, PublishTimeout, QueueFull, StoreUnavailable
 from perdure.events.structures.id_index import IdRun

@@ -19,7 +19,8 @@ with atheris.instrument_imports():
     from perdure.actors.sessions.figures import RunFigures
     from perdure.actors.sessions.framing.objects import BadObject
     from perdure.actors.sessions.framing.wire import HELLO_MAX, PROTOCOL, Assembler, BadFrame, Kind, pack
-    from perdure.actors.sessions.session import Ended, Owner, Session
+    from perdure.actors.sessions.owner import Owner
+    from perdure.actors.sessions.session import Ended, Session
     from perdure.chaos.disk.memory_disk import MemoryDisk
     from perdure.events.codec import wire
     from perdure.events.codec.snapshot import States
