@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from perdure.handling.recurring.schedules import Schedule
     from perdure.processes.member import Member
     from perdure.runtime.engine import Engine
+    from perdure.runtime.process.lifecycle_steps import Start
 
 __all__ = ["SimulatedSystem", "Stuck"]
 
@@ -88,11 +89,11 @@ class SimulatedSystem(System):
             return attrs.evolve(spec, kind="thread", call=spec.function or spec.call, memory_bytes=None)
         return spec
 
-    def start(self) -> None:
-        """See `System.start`. From then on a fault can also kill an actor between any two messages that it sends."""
+    def _start_as(self, start: Start) -> None:
+        """Start, by `start` or by a block. From then on a fault can also kill an actor between any two messages that it sends."""
         specs = self._registered.specs
         specs.update({name: self._in_this_thread(spec) for name, spec in specs.items()})
-        super().start()
+        super()._start_as(start)
         self._mark_points()
 
     def _mark_points(self) -> None:

@@ -22,7 +22,10 @@ def draft(now_us: int, until_due_us: int | None, until_expired_us: int | None) -
 
 
 def drafts_of(command: Any) -> list[Draft]:
-    return [command.draft] if isinstance(command, Tick) else [*command.drafts]
+    if isinstance(command, Tick):
+        assert command.draft is not None
+        return [command.draft]
+    return [*command.drafts]
 
 
 @given(LEFT, LEFT, LEADS, LEADS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -58,12 +59,11 @@ class Ends:
             ahead_us=lambda: owner_us,
         )
         self.session = Session(owner, lambda: None)
-        for kind, elements in Assembler().feed(self.exchange.hello()):
-            hello = elements[:3] if old_client else elements
-            welcome = self.session.take(kind, hello[:3] if old_owner else hello)
-        for kind, (protocol, facts) in Assembler().feed(welcome[0]):
-            told = {name: fact for name, fact in facts.items() if not (old_owner and name == AHEAD)}
-            self.exchange.take(kind, [protocol, told], 0.0)
+        ((kind, hello),) = Assembler().feed(self.exchange.hello())
+        (welcome,) = self.session.take(kind, hello[:3] if old_owner or old_client else hello)
+        ((kind, (protocol, facts)),) = Assembler().feed(welcome)
+        told = {name: fact for name, fact in facts.items() if not (old_owner and name == AHEAD)}
+        self.exchange.take(kind, [protocol, told], 0.0)
         if old_client:
             self.exchange.reads_moments = False
 
@@ -155,8 +155,8 @@ def test_clocks_that_began_at_different_times_agree_on_what_is_left(moves: list[
         for sender in clocks:
             for receiver in clocks:
                 made = Draft("id", "t", b"", expires_us=sender.now_us() + 60 * US)
-                sent = as_sent(Publish([made]), lambda sender=sender: ahead_us(sender))
-                got = as_read(sent, lambda receiver=receiver: ahead_us(receiver))
+                sent = as_sent(Publish([made]), partial(ahead_us, sender))
+                got = as_read(sent, partial(ahead_us, receiver))
                 assert abs(got.drafts[0].expires_us - receiver.now_us() - 60 * US) <= 2 * NEAR_US
 
 

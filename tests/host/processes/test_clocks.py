@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import perdure
+from perdure.events import vocabulary as ev
 from tests.host.processes.clocked import Item, Parent, ahead
 from tests.programs import Program
+from tests.records import events_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,6 +70,10 @@ def owner_of(folder: Path, ahead_s: float) -> perdure.System:
     return system
 
 
+def published_by(system: perdure.System) -> dict[str, ev.Published]:
+    return {event.id: event for event in events_of(ev.Published, system.audit.events(type="Published"))}
+
+
 def is_left(seconds: float, us: int, system: perdure.System) -> bool:
     """Return whether so much is left until a moment by the owner's clock."""
     return abs((us - system.clock.now_us()) / 1e6 - seconds) < NEAR_S
@@ -81,7 +87,7 @@ def test_a_ttl_and_a_delay_keep_their_lengths_from_a_client_with_another_clock(
     with owner_of(folder, owner_s) as system, clocked("client", folder, other_s) as client:
         brief, late = client.publish(ttl=60), client.publish(delay=600)
         assert [system.state(ident).status for ident in (brief, late)] == ["ready", "delayed"]
-        published = {one.event.id: one.event for one in system.audit.events(type="Published")}
+        published = published_by(system)
         assert is_left(60, published[brief].expires_us, system)
         assert is_left(600, published[late].due_us, system)
 
@@ -90,7 +96,7 @@ def test_a_ttl_and_a_delay_keep_their_lengths_from_a_client_with_another_clock(
 def test_at_is_the_moment_that_it_says_from_a_client_with_another_clock(folder: Path, owner_s: float, other_s: float) -> None:
     with owner_of(folder, owner_s) as system, clocked("client", folder, other_s) as client:
         ident = client.publish(at=time.time() + 300)
-        published = {one.event.id: one.event for one in system.audit.events(type="Published")}
+        published = published_by(system)
         assert is_left(300, published[ident].due_us, system)
 
 
@@ -108,7 +114,7 @@ def test_a_members_handlers_run_and_what_they_publish_keeps_its_lengths(folder: 
     with owner_of(folder, owner_s) as system, clocked("member", folder, other_s):
         brief = system.result(system.publish(Parent(60), keep_result=600), timeout=30)
         assert system.state(brief).status == "ready"
-        published = {one.event.id: one.event for one in system.audit.events(type="Published")}
+        published = published_by(system)
         assert is_left(60, published[brief].expires_us, system)
 
 
@@ -131,6 +137,6 @@ def test_the_owners_own_publishes_keep_their_lengths(folder: Path) -> None:
     with owner_of(folder, HOUR_S) as system:
         brief = system.publish(Item(1), ttl=60)
         late = system.publish(Item(2), at=dt.datetime.now(dt.UTC) + dt.timedelta(seconds=300))
-        published = {one.event.id: one.event for one in system.audit.events(type="Published")}
+        published = published_by(system)
         assert is_left(60, published[brief].expires_us, system)
         assert is_left(300, published[late].due_us, system)
