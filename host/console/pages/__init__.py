@@ -1,6 +1,6 @@
 """The pages: each takes a `Page` and fills in what its template shows. None scans everything: looks are bounded, and go on by link.
 
-- `overview` is the first page, `whole` that of all partitions; `compare` has two moments side by side.
+- `overview` is the first page, `whole_queue/` has pages of all partitions; `compare` has two moments side by side.
 - `messages` and `message`, `dead_letters_page`, `types`, `acts_page`, and `inside` (schedules, processes, actors).
 - `parts/` has what pages are made of and share; `bulk/` has the forms of bulk acts.
 

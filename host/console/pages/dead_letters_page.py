@@ -9,6 +9,7 @@ from perdure.console.counting import LETTERS
 from perdure.console.log.walk import Budget
 from perdure.console.pages.bulk import bulk_forms
 from perdure.console.pages.bulk.bulk_forms import bulks
+from perdure.console.pages.messages import Listed
 from perdure.console.pages.parts.texts import quoted
 from perdure.events.errors import InvalidMessage
 from perdure.events.public_names import with_public_names
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from perdure.events.queue.dead_letters import Letter
     from perdure.events.queue.searching.expression import Search
 
-__all__ = ["count_first", "dead_letters", "expression_of"]
+__all__ = ["count_first", "dead_letters", "expression_of", "letters_of", "row_of_letter"]
 
 PAGE = 50
 LOOKED_MAX = 20_000
@@ -46,12 +47,9 @@ def dead_letters(page: Page) -> None:
         search, problem = None, str(error)
     more: dict[str, Any] = {"groups": [], "groups_all": 0, "rows": None}
     if search is not None:
-        rows, following, looked = _letters(page, search)
-        more |= {
-            "rows": [_row(letter) for letter in rows],
-            "following": page.here(skip=following) if following else "",
-            "looked": looked,
-        }
+        found = letters_of(page, search, skip=page.asked_number("skip"))
+        following = page.here(skip=found.following) if found.following else ""
+        more |= {"rows": found.rows, "following": following, "looked": found.looked}
     elif not problem:
         biggest = [group for group in view.groups.biggest() if page.looks(group.cause.type)]
         more |= {
@@ -78,10 +76,20 @@ def expression_of(group: Group) -> str:
     return " ".join([*words, *(f"error~{quoted(chunk)}" for chunk in chunks[:WORDS_MAX])])
 
 
-def _letters(page: Page, search: Search) -> tuple[list[Letter], int, int]:
-    """Return one page of letters, newest first; where the next goes on (0: nowhere), and how many were looked at."""
+def letters_of(page: Page, search: Search, *, skip: int, most: int = PAGE, budget_s: float = BUDGET_S) -> Listed:
+    """Return letters that a search means, newest first, behind the first `skip`."""
+    rows, following, looked = _letters(page, search, skip, most, Budget(budget_s))
+    if page.sees_all:
+        told = f"{looked:,} of {len(page.shown.states.dead_letters.letters):,} looked at, newest first"
+    else:  # how many there are of types that are hidden is not told
+        told = "not all are looked at yet, newest first" if following else "all are looked at, newest first"
+    return Listed([row_of_letter(letter) for letter in rows], following, told)
+
+
+def _letters(page: Page, search: Search, skip: int, most: int, budget: Budget) -> tuple[list[Letter], int, int]:
+    """Return letters, newest first; where to go on (0: nowhere), and how many were looked at."""
     letters = page.shown.states.dead_letters.letters
-    skip, budget, codec = page.asked_number("skip"), Budget(BUDGET_S), MessagePack()
+    codec = MessagePack()
     found: list[Letter] = []
     looked = skip
     for letter in islice(reversed(letters.values()), skip, skip + LOOKED_MAX):
@@ -90,12 +98,13 @@ def _letters(page: Page, search: Search) -> tuple[list[Letter], int, int]:
         is_shown = page.looks(published.type) and (not search.reads_payloads or page.sees(published))
         if is_shown and search.means(letter.event, lambda body: codec.decode(body, None)):
             found.append(letter)
-        if len(found) >= PAGE or (not looked % 256 and budget.is_over):
+        if len(found) >= most or (not looked % 256 and budget.is_over):
             return found, looked, looked
     return found, (looked if looked - skip >= LOOKED_MAX else 0), looked
 
 
-def _row(letter: Letter) -> dict[str, Any]:
+def row_of_letter(letter: Letter) -> dict[str, Any]:
+    """Return one line of a list of dead letters."""
     event = letter.event
     return {
         "id": event.published.id,

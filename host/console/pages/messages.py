@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from perdure.console.counting import MESSAGES
 from perdure.console.log.listing import ORDERED, PLACES, SKIPPED_MAX, by_place
 from perdure.console.log.log_search import look_back, parsed
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from perdure.events import vocabulary as ev
     from perdure.operations.reading.search import Search
 
-__all__ = ["count_first", "messages", "row_of"]
+__all__ = ["Listed", "count_first", "history", "messages", "row_of", "waiting"]
 
 PAGE = 50
 BUDGET_S = 0.07
@@ -51,9 +53,15 @@ def messages(page: Page) -> None:
     if problem:
         more = {"rows": [], "following": "", "looked": ""}
     elif place in PLACES:
-        more = _waiting(page, search, place, kind)
+        found = waiting(page, search, place, kind, skip=page.asked_number("skip"))
+        more = {"rows": found.rows, "following": page.here(skip=found.following) if found.following else "", "looked": found.looked}
     else:
-        more = _history(page, search, kind)
+        found = history(page, search, kind, before=page.asked_number("before"))
+        more = {
+            "rows": found.rows,
+            "following": page.here(before=found.following) if found.following else "",
+            "looked": found.looked,
+        }
     page.show(
         "messages.html",
         query=text,
@@ -74,11 +82,22 @@ def _takes(page: Page, search: Search | None, published: ev.Published) -> bool:
     return page.looks(published.type) and (search is None or not search.reads_payloads or page.sees(published))
 
 
-def _waiting(page: Page, search: Search | None, place: str, kind: str) -> dict[str, Any]:
+@attrs.frozen
+class Listed:
+    """A part of a list: its rows, where to go on (0: nowhere), and how far was looked, in words."""
+
+    rows: list[dict[str, Any]]
+    following: int
+    looked: str
+
+
+def waiting(
+    page: Page, search: Search | None, place: str, kind: str, *, skip: int, most: int = PAGE, budget_s: float = BUDGET_S
+) -> Listed:
+    """Return messages that wait or run in a place, behind the first `skip`."""
     from perdure.payloads.codecs import MessagePack  # noqa: PLC0415 - for searches alone
 
     codec = MessagePack()
-    skip = page.asked_number("skip")
 
     def wanted(published: ev.Published) -> bool:
         if not _takes(page, search, published):
@@ -88,17 +107,14 @@ def _waiting(page: Page, search: Search | None, place: str, kind: str) -> dict[s
     found, following = by_place(
         page.shown.states.queue,
         place,
-        Budget(BUDGET_S),
+        Budget(budget_s),
         type_name=kind,
         skip=skip,
-        most=PAGE,
+        most=most,
         wanted=lambda message: wanted(message.published),
     )
-    return {
-        "rows": [row_of(page, message.published, 0, made_us(message.published.id)) for message in found],
-        "following": page.here(skip=following) if following else "",
-        "looked": "; ".join(_told(place, skip if page.sees_all else 0)),
-    }
+    rows = [row_of(page, message.published, 0, made_us(message.published.id)) for message in found]
+    return Listed(rows, following, "; ".join(_told(place, skip if page.sees_all else 0)))
 
 
 def _told(place: str, skip: int) -> Iterator[str]:
@@ -110,16 +126,17 @@ def _told(place: str, skip: int) -> Iterator[str]:
         yield f"the first {SKIPPED_MAX:,} are listed"
 
 
-def _history(page: Page, search: Search | None, kind: str) -> dict[str, Any]:
+def history(page: Page, search: Search | None, kind: str, *, before: int, most: int = PAGE, budget_s: float = BUDGET_S) -> Listed:
+    """Return messages, newest first, of those before an event; 0: of all up to the moment that is shown."""
     view = page.shown
-    before = page.asked_number("before") or view.seq + 1
+    before = before or view.seq + 1
     found = look_back(
         view.reader,
         view.states,
         search,
-        Budget(BUDGET_S),
+        Budget(budget_s),
         before=min(before, view.seq + 1),
-        most=PAGE,
+        most=most,
         wanted=lambda published: (not kind or published.type == kind) and _takes(page, search, published),
     )
     begin = view.reader.first_seq
@@ -127,11 +144,7 @@ def _history(page: Page, search: Search | None, kind: str) -> dict[str, Any]:
         looked = "looked back to the beginning" if begin <= 1 else f"looked back to event {begin:,}, where the log begins"
     else:
         looked = f"looked back to event {found.before:,} of {view.seq:,}"
-    return {
-        "rows": [row_of(page, hit.published, hit.seq, hit.at_us) for hit in found.hits],
-        "following": page.here(before=found.before) if found.before else "",
-        "looked": looked,
-    }
+    return Listed([row_of(page, hit.published, hit.seq, hit.at_us) for hit in found.hits], found.before, looked)
 
 
 def row_of(page: Page, published: ev.Published, seq: int, at_us: int) -> dict[str, Any]:

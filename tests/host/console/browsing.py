@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from perdure.console.console import Console
 
-__all__ = ["chromium", "go", "served", "tab"]
+__all__ = ["chromium", "go", "served", "served_app", "tab"]
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 
@@ -45,7 +45,13 @@ def chromium() -> Iterator[Browser]:
 @contextmanager
 def served(console: Console, principal: str = "ann") -> Iterator[str]:
     """Serve a console on a free port of loopback; give its address."""
-    app = application(console, hosts=("127.0.0.1",), principal=lambda _: principal)
+    with served_app(application(console, hosts=("127.0.0.1",), principal=lambda _: principal)) as address:
+        yield address
+
+
+@contextmanager
+def served_app(app: Any) -> Iterator[str]:
+    """Serve an application on a free port of loopback; give its address."""
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

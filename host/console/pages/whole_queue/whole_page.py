@@ -1,7 +1,7 @@
-"""All partitions of a queue on one page: the sums over them, a row for each, and what needs attention in any.
+"""`WholePage`: a page of all partitions of a queue, and `look_at_each`, which reads them one after the other.
 
-Sums are of the partitions that are read; where one is not, the page says so and comes again by itself. Not here: the address that
-shows it (`perdure.console.whole_console`), and what is about one partition (`overview`).
+What cannot be read yet, or at all, is told in its row and is in no sum and no list. Not here: what the pages show
+(`whole_overview`, `whole_lists`).
 """
 
 from __future__ import annotations
@@ -16,25 +16,19 @@ import attrs
 from perdure.arguments.moments import moment
 from perdure.console.guard.permits import Permits
 from perdure.console.log.pace import StillReading
-from perdure.console.pages.parts.attention import alerts
-from perdure.console.pages.parts.graphs import rates_now
 from perdure.console.pages.parts.page import MARKS, Page
-from perdure.console.pages.parts.page_rows import type_rows
 from perdure.events.errors import InvalidMessage, PerdureError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from perdure.console.console import Console, View
-    from perdure.console.pages.parts.attention import Alert
     from perdure.store import PartitionOwner
 
-__all__ = ["WholePage", "whole_overview"]
+__all__ = ["PartitionRow", "Sums", "WholePage", "look_at_each"]
 
 OPENING_S = 0.1
 """How long the page waits in all for partitions that are read for the first time, or for a past moment."""
-ALERTS_MAX = 12
-TYPES_SHOWN = 30
 COUNTS = ("ready", "in_flight", "delayed", "held", "dead", "published", "completed", "failed")
 
 
@@ -88,6 +82,16 @@ class WholePage(Page):
     consoles: Sequence[Console] = ()
     rows: list[PartitionRow] = attrs.field(factory=list)
 
+    def one(self, number: int, path: str, **params: object) -> str:
+        """Return the address of a page of one partition at the moment that is shown; empty where there is no path."""
+        given = {**params, "at": self.at}
+        query = urlencode({name: str(value) for name, value in given.items() if value not in (None, "", 0)})
+        return f"{self.partition(number, path)}{f'?{query}' if query else ''}" if path else ""
+
+    def unread(self) -> dict[str, Any]:
+        """Return what a template says of partitions that are not in what it shows."""
+        return {"unread": [row for row in self.rows if row.problem], "is_coming": any(row.is_coming for row in self.rows)}
+
     def _slider(self, _reading: object) -> dict[str, Any] | None:
         lives = [console.live for console in self.consoles if console.live.is_open]
         if not lives:
@@ -109,8 +113,12 @@ class WholePage(Page):
         }
 
 
-def whole_overview(page: WholePage) -> None:
-    """Show the sums over all partitions.
+def look_at_each(page: WholePage, read: Callable[[Page, PartitionRow], None]) -> None:
+    """Read all partitions that can be read, each within its view, and note in `page.rows` how that went.
+
+    Args:
+        page: the page of all.
+        read: takes the page of one partition, and its row.
 
     Raises:
         InvalidMessage: the moment is none, or an event's number.
@@ -119,13 +127,10 @@ def whole_overview(page: WholePage) -> None:
         how = "write an age (15m, 2h) or a time (2026-11-24 10:30, UTC)"
         msg = f"{page.at}: an event's number is another moment in each partition; {how}"
         raise InvalidMessage(msg)
-    began_s, now_us = time.monotonic(), round(time.time() * 1e6)
+    began_s = time.monotonic()
     owners = {one.number: one for one in page.partitions}
     for console in page.consoles:
         console.live.begin()  # all at once; then each is looked at
-    whole, sees_all = Sums(), True
-    types: dict[str, Sums] = {}
-    found: list[tuple[Alert, str, int]] = []
     for console in page.consoles:
         row = PartitionRow(number=console.number or 0, owner=owners.get(console.number or 0))
         page.rows.append(row)
@@ -134,41 +139,14 @@ def whole_overview(page: WholePage) -> None:
             if not left_s and not console.live.is_open:
                 raise console.live.opening
             with console.view(page.at, budget_s=0.0, wait_s=left_s) as view:
-                part = _part(page, console, view)
                 row.seq, row.at_us = view.seq, view.at_us
-                for of_type in type_rows(view, view.at_us if view.is_past else now_us):
-                    if part.looks(of_type.type):
-                        row.sums.add(of_type)
-                        types.setdefault(of_type.type, Sums()).add(of_type)
-                if not part.sees_all:
-                    sees_all = False
-                elif not view.is_past:
-                    row.sums.rates = rates_now(view, now_us)
-                found += [(alert, _leads_to(page, row.number, alert), row.number) for alert in alerts(part, now_us)]
+                read(_part(page, console, view), row)
         except InvalidMessage:
             raise
         except StillReading as error:
             row.problem, row.is_coming = str(error), True
         except (PerdureError, OSError) as error:
             row.problem = str(error)
-        whole.add(row.sums)
-    for row in page.rows:
-        if sees_all:
-            whole.add_rates(row.sums.rates)
-        else:
-            row.sums.rates = {}  # also of a partition that has no hidden type yet: all rows say the same
-    ordered = sorted(types.items(), key=lambda item: -(item[1].ready + item[1].in_flight + item[1].dead))
-    page.show(
-        "whole.html",
-        whole=whole,
-        rows=page.rows,
-        unread=[row for row in page.rows if row.problem],
-        is_coming=any(row.is_coming for row in page.rows),
-        sees_all=sees_all,
-        types=ordered[:TYPES_SHOWN],
-        types_all=len(ordered),
-        alerts=sorted(found, key=lambda one: one[0].level != "bad")[:ALERTS_MAX],
-    )
 
 
 def _part(page: WholePage, console: Console, view: View) -> Page:
@@ -177,10 +155,3 @@ def _part(page: WholePage, console: Console, view: View) -> Page:
     part = Page(console, page.request, rights)
     part.begin(view)
     return part
-
-
-def _leads_to(page: Page, number: int, alert: Alert) -> str:
-    if not alert.path:
-        return ""
-    given = {**alert.params, **({"at": page.at} if page.at else {})}
-    return page.partition(number, alert.path) + (f"?{urlencode(given)}" if given else "")

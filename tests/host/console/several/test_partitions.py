@@ -69,7 +69,7 @@ def browser(consoles: dict[int, Console]) -> TestClient:
 
 
 def test_all_partitions_are_on_one_page_with_owner_epoch_and_lag(browser: TestClient, cluster: perdure.Cluster) -> None:
-    assert browser.get("/messages?q=key%3Da").headers["location"] == "/partition/0/messages?q=key%3Da"
+    assert browser.get("/types?at=1h").headers["location"] == "/partition/0/types?at=1h"
     assert browser.get("/partition/999/").status_code == browser.get("/no-such-page").status_code == 404
     until(lambda: "Partitions</h2>" in browser.get("/partition/1/processes").text)  # once the database has answered
     html = browser.get("/partition/1/processes").text
