@@ -65,7 +65,7 @@ class SocketProxy:
                     end.shutdown(socket.SHUT_RDWR)
 
     def swallow(self) -> None:
-        """Let nothing through, in either direction, and let no one know."""
+        """Let nothing through, in either direction, and tell neither end."""
         self._passes_on.clear()
 
     def heal(self) -> None:

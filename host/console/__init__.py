@@ -66,17 +66,17 @@ def asgi(
     from perdure.console.whole_console import whole_queue  # noqa: PLC0415 - as above
 
     given = None if secret is None else keys.of_secret(secret)
-    who = principal or _user_of
+    principal_of = principal or _user_of
     if _is_cluster(system):
         consoles = Console.of_cluster(system, authorize=authorize, open_payloads=open_payloads)
-        return whole_queue(consoles, hosts=hosts, origins=origins, principal=who, seal=lambda: given or keys.of_process())
+        return whole_queue(consoles, hosts=hosts, origins=origins, principal=principal_of, seal=lambda: given or keys.of_process())
     console = Console.of(system, authorize=authorize, open_payloads=open_payloads)
     folder = console.folder
 
     def seal() -> Any:
         return given or (keys.of_process() if folder is None else keys.of_folder(folder))
 
-    return application(console, hosts=hosts, origins=origins, principal=who, seal=seal)
+    return application(console, hosts=hosts, origins=origins, principal=principal_of, seal=seal)
 
 
 def _is_cluster(system: object) -> bool:

@@ -58,7 +58,7 @@ class PartitionOwner:
         self.last_seq = 0
         self.synced_seq = 0
         self.epoch = 0
-        self._who = ""
+        self._owner_name = ""
         """This opening's name as an owner; empty while the store is not open."""
         self._pid = 0
         self._claim: ownership.Claim | None = None
@@ -104,13 +104,13 @@ class PartitionOwner:
     def _give_back(self, session: Session, partition: int) -> None:
         """Give up a partition that was claimed and has no lease; otherwise it is this process's until the lease passes."""
         with contextlib.suppress(Refused, psycopg.Error, PerdureError):
-            session.run(b"release", [*ownership.named(partition, self._who), b"\x00"])
+            session.run(b"release", [*ownership.named(partition, self._owner_name), b"\x00"])
         session.drop()
 
     # --- taking over -----------------------------------------------------------------------------------------------------
 
     def _take(self, *, again: bool, void_after: int | None = None) -> Recovered:
-        """Claim the partition, with a connection that no one has used, and go on where the log ends.
+        """Claim the partition, with a new connection, and go on where the log ends.
 
         Raises:
             StoreLocked, OwnershipLost, StoreCorrupt, StoreUnavailable: as `open` and `reopen`.
@@ -123,7 +123,12 @@ class PartitionOwner:
             session = Session(connection, _STATEMENTS)
             began_s = time.monotonic()
             claim = ownership.claim(
-                connection, self.database.address, self._who, self.lease_s, again=again, instead_of="" if again else self.instead_of
+                connection,
+                self.database.address,
+                self._owner_name,
+                self.lease_s,
+                again=again,
+                instead_of="" if again else self.instead_of,
             )
             session.run(b"hint", ownership.hint_of(claim.id))
             frames, size = self._void(connection, claim, void_after)
@@ -141,7 +146,7 @@ class PartitionOwner:
             raise another_log(self.database.address.text)
         if self._lease is None:
             try:
-                self._lease = self._kept(claim.id, self._who, began_s, self._tell_lost)
+                self._lease = self._kept(claim.id, self._owner_name, began_s, self._tell_lost)
             except BaseException:  # no thread can be had
                 self._give_back(session, claim.id)
                 raise

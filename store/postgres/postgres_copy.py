@@ -58,7 +58,7 @@ class PostgresCopy:
         self._database = Database(self._address)
         self._store_id = b""
         self._partition = 0
-        self._who = ""
+        self._owner_name = ""
         self._waiting: list[partition_reader.Row] = []
         self._waiting_bytes = 0
 
@@ -75,14 +75,14 @@ class PostgresCopy:
 
     def begin(self, stretch: Stretch) -> None:
         """See `LogTarget.begin`."""
-        self._store_id, self._who = stretch.store_id, ownership.new_owner()
+        self._store_id, self._owner_name = stretch.store_id, ownership.new_owner()
         with self._database.session() as connection:
             row = connection.execute(
                 "SELECT perdure.create_copy(%s, %s, %s, %s, %s, %s, %s)",
                 [
                     self._address.name,
                     self._address.partition,
-                    self._who,
+                    self._owner_name,
                     stretch.store_id,
                     stretch.first_seq,
                     stretch.epoch,
@@ -104,12 +104,12 @@ class PostgresCopy:
         if rows:
             columns = [[row[column] for row in rows] for column in range(3)]
             with self._database.session() as connection:
-                connection.execute("SELECT perdure.add_frames(%s, %s, %s, %s, %b)", [self._partition, self._who, *columns])
+                connection.execute("SELECT perdure.add_frames(%s, %s, %s, %s, %b)", [self._partition, self._owner_name, *columns])
 
     def put_snapshot(self, snapshot: Snapshot) -> None:
         """See `LogTarget.put_snapshot`."""
         self.flush()
-        partition_snapshots.put(self._database, self._partition, self._store_id, self._who, snapshot, 0)
+        partition_snapshots.put(self._database, self._partition, self._store_id, self._owner_name, snapshot, 0)
 
     def put_spool(self, name: str, file: BinaryIO) -> int:
         """See `TakesSpool.put_spool`: what is in it becomes rows of the ingress, which the first owner takes in.
@@ -136,7 +136,7 @@ class PostgresCopy:
         """See `LogTarget.finish`."""
         self.flush()
         with self._database.session() as connection:
-            connection.execute("SELECT perdure.release(%s, %s, true)", [self._partition, self._who])
+            connection.execute("SELECT perdure.release(%s, %s, true)", [self._partition, self._owner_name])
         store = PostgresStore(self._address.dsn, name=self._address.name or "", partition=self._address.partition or 0)
         recovered = store.open()
         store.close()

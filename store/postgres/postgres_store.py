@@ -110,13 +110,13 @@ class PostgresStore(PartitionWriter, ReadsThrough[PostgresReader]):
 
     def open(self) -> Recovered:
         """See `EventStore.open`. The tables are created where they are missing and the role may."""
-        if self._who and self._pid == os.getpid():
+        if self._owner_name and self._pid == os.getpid():
             msg = f"{self.address} is in use by another system of this process; stop that one first"
             raise StoreLocked(msg, os.getpid())
         self._check_server()
         until_s = time.monotonic() + self.stand_by_s
         while True:
-            self._who, self._pid = ownership.new_owner(self.node), os.getpid()
+            self._owner_name, self._pid = ownership.new_owner(self.node), os.getpid()
             try:
                 return self._take(again=False)
             except StoreLocked:
@@ -147,7 +147,7 @@ class PostgresStore(PartitionWriter, ReadsThrough[PostgresReader]):
 
     def reopen(self, *, void_after: int | None = None) -> Recovered:
         """See `EventStore.reopen`."""
-        if not self._who or self._pid != os.getpid():
+        if not self._owner_name or self._pid != os.getpid():
             raise self._not_open()
         return self._take(again=True, void_after=void_after)
 
@@ -181,7 +181,7 @@ class PostgresStore(PartitionWriter, ReadsThrough[PostgresReader]):
             sure = sorted({seq for seq in self.reader.snapshot_seqs() if seq <= self.synced_seq} | {snapshot.seq})
             kept = sure[-self.snapshots_kept :]
             oldest = kept[0] if may_drop and snapshot.seq <= self.synced_seq and len(kept) == self.snapshots_kept else 0
-            partition_snapshots.put(self.database, claim.id, claim.store_id, self._who, snapshot, oldest)
+            partition_snapshots.put(self.database, claim.id, claim.store_id, self._owner_name, snapshot, oldest)
 
     def retire_history(self) -> int:
         """See `EventStore.retire_history`: each frame counts as a segment."""
@@ -233,7 +233,7 @@ class PostgresStore(PartitionWriter, ReadsThrough[PostgresReader]):
 
     def channels(self) -> OwnersChannels:
         """See `HasChannels.channels`."""
-        return OwnersChannels(self.database.address, self._owned().id, self._who, self._waits())
+        return OwnersChannels(self.database.address, self._owned().id, self._owner_name, self._waits())
 
     def _waits(self) -> Watched:
         if self._watched is None:
@@ -262,7 +262,7 @@ class PostgresStore(PartitionWriter, ReadsThrough[PostgresReader]):
 
     def abandon(self) -> None:
         """See `EventStore.abandon`."""
-        if self._who and self._pid == os.getpid():
+        if self._owner_name and self._pid == os.getpid():
             self._release(in_order=False)
             self._drop_session()
         self.note_high_water()
@@ -270,7 +270,7 @@ class PostgresStore(PartitionWriter, ReadsThrough[PostgresReader]):
         if waits is not None and self._pid == os.getpid():
             waits.close()
         self._session = self._lease = self._claim = self._failed = None
-        self._who = ""
+        self._owner_name = ""
         self.database.close()
         self.reader.close()
 
@@ -287,4 +287,4 @@ class PostgresStore(PartitionWriter, ReadsThrough[PostgresReader]):
             session.run(b"release", [*lease.values[:2], b"\x01" if in_order else b"\x00"])
 
     def _is_open(self) -> bool:
-        return bool(self._who) and self._session is not None and self._pid == os.getpid()
+        return bool(self._owner_name) and self._session is not None and self._pid == os.getpid()

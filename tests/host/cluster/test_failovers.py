@@ -46,7 +46,7 @@ def standby(primary: Server) -> Iterator[Server]:
 
 
 def fail_over(primary: Server, standby: Server, proxy: SocketProxy) -> None:
-    """Kill the primary, promote the standby, and lead everyone there."""
+    """Kill the primary, promote the standby, and lead all processes there."""
     primary.kill()
     standby.run("SELECT pg_promote()")
     proxy.lead_to(standby.folder)

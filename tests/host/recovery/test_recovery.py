@@ -238,7 +238,7 @@ def test_failing_disk_is_reported_and_work_goes_on(code: int, only: str, until: 
 
         until(works_again)
         system.drain(timeout=20.0)
-        assert refused or only == "sync"  # a voided publish is tried again before anybody hears of it
+        assert refused or only == "sync"  # a voided publish is tried again before it is answered
         completed = {r.message_id for r in system.audit.events(type="Completed")}
         events = events_of(ev.Published, system.audit.events(type="Published"))
         published = {event.id: system.drafts.load(event).number for event in events}
