@@ -5,12 +5,12 @@ It survives `close` and `open` of the same object, so a test can restart a syste
 
 from __future__ import annotations
 
-import threading
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from perdure.events.errors import StoreLocked, StoreUnavailable
 from perdure.events.public_names import public
+from perdure.store.disk.forked_locks import lock_of
 from perdure.store.format import frame as fr
 from perdure.store.other_processes import READ_BYTES
 from perdure.store.retention_hold import RetentionHold
@@ -44,7 +44,7 @@ class MemoryStore:
         """Chain hash before the first frame that is kept."""
         self._snapshots: dict[int, Snapshot] = {}
         self._open = False
-        self._lock = threading.Lock()
+        self._lock = lock_of(self, "_lock")
         self.rows: dict[int, bytes] = {}
         """What was published past the owner; see `MemoryIngress`."""
         self._taken: dict[int, dict[int, bytes]] = {}

@@ -5,10 +5,11 @@ What is dropped when there is none is decided in `files/retention` and by the st
 
 from __future__ import annotations
 
-import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from perdure.store.disk.forked_locks import lock_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +28,7 @@ class RetentionHold:
     def __init__(self, file_modified_s: Callable[[], float | None]) -> None:
         self._file_modified_s = file_modified_s
         self._count = 0
-        self._lock = threading.Lock()
+        self._lock = lock_of(self, "_lock")
 
     @contextmanager
     def held(self) -> Iterator[None]:

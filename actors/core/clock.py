@@ -5,7 +5,6 @@ No rule reads a clock; actors read this one and pass the time to the rules.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from perdure.events.loggers import GuardedLogger
 from perdure.events.public_names import public
 from perdure.events.seconds import checked_seconds, shown
+from perdure.store.disk.forked_locks import lock_of
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -75,7 +75,7 @@ class SystemClock:
         self._course = (monotonic_ns, time.time_ns(), False)
         """Since when it runs on as it does, in monotonic time; what it showed then; and whether it runs slower."""
         self._look_ns = monotonic_ns + LOOK_NS
-        self._looking = threading.Lock()
+        self._looking = lock_of(self, "_looking")
         self._jumps: deque[tuple[int, int]] = deque(maxlen=JUMPS_MAX)
         """What it showed before and after each jump, in microseconds, oldest first."""
 
@@ -159,7 +159,7 @@ class ManualClock:
             msg = f"start_us: whole microseconds since 1970, up to the year 9900, not {shown(start_us)}"
             raise ValueError(msg)
         self._now_us = start_us
-        self._lock = threading.Lock()
+        self._lock = lock_of(self, "_lock")
         self._moved: list[Callable[[], None]] = []
 
     def now_us(self) -> int:

@@ -6,7 +6,6 @@ What a cluster is made of, and its handlers, is here. Starting and stopping are 
 
 from __future__ import annotations
 
-import os
 import random
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 
@@ -38,6 +37,7 @@ from perdure.payloads.type_names import TypeNames
 from perdure.processes.owner_facts import without_policy_where_unknown
 from perdure.publishing.confirming import check_confirm
 from perdure.publishing.drafts import Drafts
+from perdure.runtime.process import live_systems
 from perdure.security.rights import Rights, asked_to_send
 from perdure.store.postgres.connecting.postgres_address import PostgresAddress, checked_name
 from perdure.store.postgres.nodes import Leases
@@ -164,12 +164,14 @@ class Cluster(JoiningAndLeaving):
             ids=ids,
             spread=SpreadIngress(database, self.name),
             access=PartitionAccess(hosting, blueprint.client, self.options.publish_timeout_s, self._check_running),
+            forked=self._in_a_forked_child,
         )
         self._stand_on(self.inner)
         self._lifecycle = self._lifecycle_steps()
         self.dead_letters = ClusterDeadLetters(self)
         self.admin = ClusterAdmin(self)
         self.audit = ClusterAudit(self, self.permit)
+        live_systems.remember_system(self)
 
     def __repr__(self) -> str:
         """Show the database and the queue, without a password, and whether it runs."""
@@ -216,10 +218,10 @@ class Cluster(JoiningAndLeaving):
             raise self._not_running()
 
     def _not_running(self) -> NotRunning:
-        if (pid := self._lifecycle.pid) != os.getpid():
+        if self._forked_from is not None:
             return NotRunning(
-                f"this process was forked from process {pid}, which runs the cluster, and a fork takes no threads along: "
-                "make a Cluster here after the fork"
+                f"this process was forked from process {self._forked_from}, which runs the cluster, and a fork takes no threads "
+                "along: make a Cluster here after the fork"
             )
         return NotRunning("the cluster takes no messages: it was not started, or was stopped. Use `with cluster:`, or `start()`")
 

@@ -5,7 +5,6 @@ Each request goes to the partition that it belongs to (`routed`), through a `Cli
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import attrs
@@ -115,7 +114,7 @@ class ClusterClient(Placed, Client):
         return self
 
     def begin_anew(self) -> None:
-        """In a forked child its calls are refused: connect again there."""
+        """In a forked child: its cluster goes on there, and the clients of its partitions connect anew."""
 
     # --- what the parts of the front door ask ----------------------------------------------------------------------------------
 
@@ -123,7 +122,7 @@ class ClusterClient(Placed, Client):
         if self._why_closed:
             raise NotRunning(self._why_closed)
         if not self._cluster.running:
-            raise NotRunning(f"process {os.getpid()} was forked from the one that connected: call `perdure.connect` here")
+            raise NotRunning("the client takes no messages: this process was forked while it was closed. Connect here")
 
     async def _ready(self) -> None:
         self._check_running()

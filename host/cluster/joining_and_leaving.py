@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import random
 import socket
 import time
 import uuid
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from perdure.events.errors import NotRunning
     from perdure.options import Options
 
 __all__ = ["JoiningAndLeaving"]
@@ -58,11 +60,16 @@ class JoiningAndLeaving(Singular, Including, Startable):
     options: Options
     _keeper: Keeper | None
     _closing: bool
+    _forked_from: int | None = None
+    """The process that ran it when this one was forked; None where this one may run it."""
+
+    def _not_running(self) -> NotRunning:
+        raise NotImplementedError
 
     @property
     def running(self) -> bool:
         """Whether it takes messages."""
-        return self._has_started and not self._closing and self._lifecycle.pid == os.getpid()
+        return self._has_started and not self._closing and self._forked_from is None
 
     def start(self) -> None:
         """Join the cluster; return when this process's share of what is free runs here.
@@ -70,6 +77,7 @@ class JoiningAndLeaving(Singular, Including, Startable):
         If this raises, KeyboardInterrupt included, nothing of it runs in this process.
 
         Raises:
+            NotRunning: the process that this one was forked from runs it.
             PerdureError: it runs already; or the queue has another number of partitions; the error says what is on record.
             StoreUnavailable: the database cannot be reached, or the tables cannot be created.
             Others as `System.start`.
@@ -77,6 +85,8 @@ class JoiningAndLeaving(Singular, Including, Startable):
         self._start_as(Start())
 
     def _start_as(self, start: Start) -> None:
+        if self._forked_from is not None:
+            raise self._not_running()
         if self._hooks:
             check_off_loop(self._blueprint.host_loop)
         self._lifecycle.start(start)
@@ -177,6 +187,20 @@ class JoiningAndLeaving(Singular, Including, Startable):
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Stop without blocking the event loop; see `stop`."""
         await completed(self.stop, self._hosting.end_grace)
+
+    def _in_a_forked_child(self, parent: int) -> None:
+        """Take note, in a forked child, that the threads have stayed with the parent. For `live_systems`.
+
+        What owns no partitions has no threads, and goes on; its clients connect anew.
+        """
+        rng = random.SystemRandom()
+        for ids in self._blueprint.ids:
+            ids.begin_anew(rng)
+        start, self._lifecycle = self._lifecycle.current, self._lifecycle_steps()  # one may have been in the middle of a step
+        if self.running and not self._owns:
+            self._lifecycle.current = start
+        elif start is not None:
+            self._forked_from = parent
 
     def _changed(self) -> None:
         keeper = self._keeper

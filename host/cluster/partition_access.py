@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -12,6 +11,7 @@ from perdure.events.commands import LookUp
 from perdure.events.errors import NotRunning
 from perdure.processes.client import Client
 from perdure.publishing.message_state import MessageState
+from perdure.store.disk.forked_locks import lock_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +59,7 @@ class PartitionAccess:
         self._connect = connect
         self._patience_s = patience_s
         self._check = check
-        self._lock = threading.Lock()
+        self._lock = lock_of(self, "_lock")
         self._clients: dict[int, Client] = {}
 
     def at(self, number: int) -> Partition:

@@ -35,6 +35,8 @@ class InnerCluster:
     ids: SpreadIds
     spread: SpreadIngress
     access: PartitionAccess
+    forked: Callable[[int], None]
+    """Takes note, in a forked child, that the threads have stayed with the parent, a process of this id."""
 
 
 class Placed(Routed):

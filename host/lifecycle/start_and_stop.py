@@ -183,7 +183,7 @@ class StartAndStop(EngineOrMember, Startable):
         if self._seed is None:
             self._rng.seed()
             self.drafts.ids.begin_anew(self._rng)
-        if self._engine is not None:
+        if self._live_run is not None or self._engine is not None:
             self._engine = self._live_run = None
             self._why_not_running = live_systems.why_forked(parent)
             self.audit = AskedAudit(self._store.separate_reader(), self.permit)  # reads what the parent writes from now on

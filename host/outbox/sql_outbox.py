@@ -10,7 +10,6 @@ import contextlib
 import itertools
 import os
 import random
-import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -36,6 +35,7 @@ from perdure.payloads.codecs import Codec, MessagePack
 from perdure.payloads.type_names import TypeNames
 from perdure.publishing.drafts import Drafts
 from perdure.publishing.message_ids import Ids
+from perdure.store.disk.forked_locks import lock_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -196,7 +196,7 @@ class OutboxRelay:
         self.shared_as = None if name is None else check_label("name", name)
         """See `Source.shared_as`."""
         self.name = f"outbox-{next(self._names)}" if name is None else f"{name} ({next(self._names)})"
-        self._at_work = threading.Lock()
+        self._at_work = lock_of(self, "_at_work")
         """Held while the database is used, so that no statement is under way when `stop` returns."""
         self._ended = True
         self._pid = os.getpid()

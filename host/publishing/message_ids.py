@@ -6,10 +6,10 @@ that starts anywhere and only goes up (the RFC's method 1, with the counter in r
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 from perdure.events.structures.id_index import IdRun
+from perdure.store.disk.forked_locks import lock_of
 
 if TYPE_CHECKING:
     import random
@@ -38,7 +38,7 @@ class Ids:
         """Begin as a new object does; for a forked child, whose ids must differ from those of its parent and siblings."""
         # The counter's top bit starts at 0, so that a run would have to make 2**47 ids before it wraps.
         self._next = rng.getrandbits(47)
-        self._lock = threading.Lock()
+        self._lock = lock_of(self, "_lock")
         self._rng = rng.getrandbits(12), rng.getrandbits(14)
         self._origin = ""
         self.begin(0)

@@ -6,7 +6,6 @@ figures are gathered in `gathered`, so the collector costs nothing between two s
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
@@ -17,6 +16,7 @@ from perdure.actors.core.latency import BOUNDS_US
 from perdure.actors.sessions.figures import PERCENTILES
 from perdure.arguments.choices import check_whole
 from perdure.events.errors import PerdureError
+from perdure.store.disk.forked_locks import lock_of
 from perdure.telemetry.gathered import counts_added, figures_of
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class PrometheusCollector(Collector):
         self._labels = dict(labels or {})
         self._types: set[str] = set()
         """The types that have a label; a type that has one keeps it, so that its counters never jump."""
-        self._lock = threading.Lock()
+        self._lock = lock_of(self, "_lock")
         if registry is not None:
             registry.register(self)
 

@@ -6,7 +6,6 @@ Each call is timed where it is made, so each process that publishes has it, and 
 
 from __future__ import annotations
 
-import threading
 import time
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from prometheus_client.registry import REGISTRY
 
 from perdure.arguments.choices import check_whole
 from perdure.middleware import Middleware
+from perdure.store.disk.forked_locks import lock_of
 from perdure.telemetry.conventions import DURATIONS_S, error_type, type_name
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class _Bounded:
     def __init__(self, most: int, other: str) -> None:
         self._most, self._other = most, other
         self._known: dict[str, str] = {}
-        self._lock = threading.Lock()
+        self._lock = lock_of(self, "_lock")
 
     def label(self, name: str) -> str:
         known = self._known.get(name)

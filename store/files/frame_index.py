@@ -5,10 +5,10 @@ It is only a hint: a reader checks the frame at an indexed offset, and reads fro
 
 from __future__ import annotations
 
-import threading
 from bisect import bisect_right
 from collections import OrderedDict
 
+from perdure.store.disk.forked_locks import lock_of
 from perdure.store.format import segment as sg
 
 __all__ = ["FrameIndex", "ReadIndex"]
@@ -54,7 +54,7 @@ class ReadIndex:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = lock_of(self, "_lock")
         self._by_segment: OrderedDict[int, FrameIndex] = OrderedDict()
 
     def add(self, segment: int, position: sg.ScanPosition) -> None:

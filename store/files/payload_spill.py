@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import tempfile
-import threading
 from array import array
 from collections import Counter, deque
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, overload
+
+from perdure.store.disk.forked_locks import lock_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,7 +106,7 @@ class PayloadSpill:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._file: _File | None = None
-        self._lock = threading.Lock()
+        self._lock = lock_of(self, "_lock")
         self._written = 0
         self._gone: deque[int] = deque()
         """Sizes of files that were removed; any thread may append, at any instruction."""

@@ -7,13 +7,14 @@ so a process that has just begun refuses as well. `accept` is how to say that th
 
 from __future__ import annotations
 
-import threading
+import sys
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import psycopg
 
 from perdure.events.errors import StoreUnavailable
+from perdure.store.disk.forked_locks import lock_of
 from perdure.store.postgres.connecting.database import Database, as_ours
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Accepted:
 
 
 _marks: dict[str, Mark] = {}
-_lock = threading.Lock()
+_lock = lock_of(sys.modules[__name__], "_lock")
 
 
 def note(address: str, store_id: bytes, seq: int) -> None:

@@ -6,7 +6,6 @@ Which node should own what is the host's; how one partition is claimed is in `ow
 from __future__ import annotations
 
 import select
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ import attrs
 import psycopg
 
 from perdure.events.errors import StoreUnavailable
+from perdure.store.disk.forked_locks import lock_of
 from perdure.store.postgres import high_water
 from perdure.store.postgres.connecting.database import Database, as_ours
 from perdure.store.postgres.connecting.own_session import check_own_session
@@ -74,7 +74,7 @@ class Leases:
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self._lock = threading.Lock()
+        self._lock = lock_of(self, "_lock")
         self._held: dict[int, HeldLease] = {}
 
     def keep(self, partition: int, holder: str, began_s: float, on_lost: Callable[[OwnershipLost], None]) -> HeldLease:

@@ -9,6 +9,8 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
+from perdure.store.disk.forked_locks import lock_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -63,7 +65,7 @@ class Gates:
     """The workers that are let through, by message type. Safe in any thread."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = lock_of(self, "_lock")
         self._inside: dict[str, dict[object, Passing]] = {}
         self._waiting: dict[str, deque[tuple[Passing, threading.Event]]] = {}
 

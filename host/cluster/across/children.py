@@ -6,11 +6,11 @@ same id, and it counts once.
 
 from __future__ import annotations
 
-import threading
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from perdure.cluster.routing import of_id, of_text
+from perdure.store.disk.forked_locks import lock_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -44,7 +44,7 @@ class Children:
         self._partitions = partitions
         self._names = names
         self._publish = publish
-        self._lock = threading.Lock()
+        self._lock = lock_of(self, "_lock")
 
     def id_for(self, parent: Parent, message: Any, options: Mapping[str, Any]) -> str | None:
         """See `perdure.actors.workers.gates.gate.Children.id_for`."""

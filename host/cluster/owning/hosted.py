@@ -16,6 +16,7 @@ import attrs
 from perdure.events.errors import NotRunning, OwnershipLost, PerdureError, StoreLocked
 from perdure.events.loggers import GuardedLogger
 from perdure.store.disk.background_thread import BackgroundThread
+from perdure.store.disk.forked_locks import lock_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +66,7 @@ class Hosting:
         self._make = make
         self._changed = changed
         self._opened = opened
-        self._lock = threading.RLock()
+        self._lock = lock_of(self, "_lock", threading.RLock)
         self._hosted: dict[int, _Hosted] = {}
         self._pauses: dict[int, tuple[float, float]] = {}
         """By partition that could not be opened: when it is tried again, and the pause after that."""

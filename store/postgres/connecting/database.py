@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import psycopg
 from psycopg import errors as pg
 
 from perdure.events.errors import OwnershipLost, StoreCorrupt, StoreUnavailable
+from perdure.store.disk.forked_locks import lock_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,7 +140,7 @@ class _Kept:
     def __init__(self) -> None:
         self.idle: list[psycopg.Connection[Any]] = []
         self.pid = os.getpid()
-        self.lock = threading.Lock()
+        self.lock = lock_of(self, "lock")
 
 
 _kept: dict[str, _Kept] = {}
