@@ -61,6 +61,9 @@ __all__ = ["EngineOrMember"]
 
 logger = GuardedLogger("perdure")
 
+COULD_NOT_OWN = "it has stopped, since it could not become the owner of its folder"
+START_AGAIN = "Nothing on record is lost: remove the cause, and start it again with `start()` (or restart the process)."
+
 WARN_S = 2.0
 """How long a member waits, at its start, for what it would warn of."""
 
@@ -288,7 +291,10 @@ class EngineOrMember(Including, Results, Consuming, Running):
             for spec in [*self._registered.specs.values()]:
                 if spec.type not in engine.runtime.pools.by_type:
                     engine.add(spec)
-        except BaseException:
+        except BaseException as error:
+            if self._roles is not None:
+                why = str(error).rstrip(".") or repr(error)
+                self._why_not_running, self._stopped_by = f"{COULD_NOT_OWN}: {why}. {START_AGAIN}", error
             self._engine = None
             engine.shut_down(self._not_running())
             raise

@@ -156,6 +156,7 @@ class StartAndStop(EngineOrMember, Startable):
     def _end(self, grace_s: float) -> None:
         if (run := self._live_run) is None:
             return
+        self._stopped_by = None
         self._why_not_running = "it was stopped. Start it again to publish, with `with system:`, `start()` or `serve()`"
         try:
             run.end(grace_s, self._not_running())

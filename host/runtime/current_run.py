@@ -40,6 +40,9 @@ class Running(Asking):
         "`shared=True` (or let `perdure serve FOLDER` own it); a process without handlers uses `perdure.connect`"
     )
 
+    _stopped_by: BaseException | None = None
+    """What ended it, where that was no stop."""
+
     @property
     def running(self) -> bool:
         """Whether the system accepts messages."""
@@ -74,7 +77,9 @@ class Running(Asking):
             raise NotRunning(str(why)) if isinstance(why, NotRunning) else self._not_running()
 
     def _not_running(self) -> NotRunning:
-        return NotRunning(f"the system takes no messages: {self._why_not_running}")
+        error = NotRunning(f"the system takes no messages: {self._why_not_running}")
+        error.__cause__ = self._stopped_by
+        return error
 
     @property
     def _pending(self) -> PendingRequests:

@@ -92,8 +92,9 @@ def test_a_member_whose_takeover_failed_for_good_can_be_started_again(
         process.kill()
         process.wait()
         wait_until(lambda: not system.running)
-        with pytest.raises(perdure.NotRunning):
+        with pytest.raises(perdure.NotRunning, match=r"not become the owner of its folder: planted\. .*start it again") as raised:
             system.publish(Order(1))
+        assert isinstance(raised.value.__cause__, perdure.StoreUnavailable)
         monkeypatch.setattr(Engine, "start", begin)
         system.start()
         assert live_owner(folder) == os.getpid()
