@@ -13,7 +13,7 @@ HOST_BUGS: tuple[Bug, ...] = (
     Bug(
         "a forked child believes that it runs",
         "life of a System",
-        "tests/host/runtime/test_forked.py",
+        "tests/host/forks/test_forked.py",
         0,
         (
             Edit(
@@ -26,7 +26,7 @@ HOST_BUGS: tuple[Bug, ...] = (
     Bug(
         "one that cannot be told of a fork keeps the rest from it",
         "life of a System",
-        "tests/host/runtime/test_forked.py",
+        "tests/host/forks/test_forked.py",
         0,
         (
             Edit(

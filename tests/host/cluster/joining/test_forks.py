@@ -8,8 +8,8 @@ import pytest
 
 import perdure
 from tests.host.cluster.conftest import LEASE_S
-from tests.host.front_door.test_calls_in_forks import Job, Other, calls_of, check_refused, check_works, outcomes
-from tests.host.runtime.test_forked import in_a_child
+from tests.host.forks.test_calls_in_forks import Job, Other, calls_of, check_refused, check_works, outcomes
+from tests.host.forks.test_forked import in_a_child
 from tests.postgres_server import PATIENCE_S, new_queue, shared_server
 
 pytestmark = [

@@ -13,7 +13,7 @@ import pytest
 
 import perdure
 from tests.held_locks import all_locks_held
-from tests.host.runtime.test_forked import FORK, PATIENCE_S
+from tests.host.forks.test_forked import FORK, PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
