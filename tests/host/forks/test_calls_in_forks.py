@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 import pytest
@@ -24,7 +24,7 @@ CALL_S = 15.0
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
 
-Calls = "dict[str, Callable[[], Any]]"
+Calls: TypeAlias = "dict[str, Callable[[], Any]]"
 
 
 @attrs.frozen
