@@ -63,9 +63,9 @@ class InnerSystem(InnerCalls):
     # --- its role in a shared folder: in the thread that keeps the role ---------------------------------------------------
 
     belong: Callable[[Member], None]
-    """Has it go on as a member of the owner there is."""
+    """Makes it a member of the owner there is."""
     belong_to_none: Callable[[Member], None]
-    """Has it go on as a member without an owner yet, so that publishes are spooled."""
+    """Makes it a member without an owner yet, so that publishes are spooled."""
     member_anew: Callable[[Member], Member]
     """Returns a member in the place of one that has left its connection to become the owner, and could not."""
     own: Callable[[Recovered, Server, Member, Callable[[], bool], States | None], Engine]

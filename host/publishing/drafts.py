@@ -42,8 +42,6 @@ PRIORITY_MAX = 1000
 OPTIONS_ELSEWHERE = {"timeout": "call", "keys": "publish_many", "ids": "publish_many"}
 """Options of calls that publish which are no options of a message; named where they may be meant."""
 PLAIN_POLICY = ("replace", 0, 0)
-
-
 PLAIN_EXTRAS = Extras()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from prometheus_client import Histogram
 from prometheus_client.registry import REGISTRY
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from perdure.handling.manual_delivery import Delivery
 
 __all__ = ["DURATIONS", "PrometheusMiddleware"]
+
+R = TypeVar("R")
 
 DURATIONS = "messaging_client_operation_duration_seconds"
 TEXT = "Seconds from a call that publishes, checks out or settles to its answer, in this process."
@@ -76,24 +78,21 @@ class PrometheusMiddleware(Middleware):
 
     def receive(self, type_name: str, call_next: Callable[[], Delivery[Any] | None]) -> Delivery[Any] | None:
         """Time one checkout, whether it finds a message or not; see `Middleware.receive`."""
-        begun_s = time.perf_counter()
-        try:
-            found = call_next()
-        except BaseException as error:
-            self._record("receive", type_name, begun_s, error)
-            raise
-        self._record("receive", type_name, begun_s, None)
-        return found
+        return self._timed("receive", type_name, call_next)
 
     def settle(self, delivery: Delivery[Any], operation: str, call_next: Callable[[], None]) -> None:
         """Time what ends a delivery by hand; see `Middleware.settle`."""
+        self._timed(operation, delivery.type, call_next)
+
+    def _timed(self, operation: str, name: str, call: Callable[[], R]) -> R:
         begun_s = time.perf_counter()
         try:
-            call_next()
+            result = call()
         except BaseException as error:
-            self._record(operation, delivery.type, begun_s, error)
+            self._record(operation, name, begun_s, error)
             raise
-        self._record(operation, delivery.type, begun_s, None)
+        self._record(operation, name, begun_s, None)
+        return result
 
     def _record(self, operation: str, name: str | None, begun_s: float, error: BaseException | None) -> None:
         label = OTHER if name is None else self._types.label(name)
