@@ -278,6 +278,8 @@ class Routed(Results, Consuming):
             try:
                 if self._is_empty(until_s):
                     return
+            except _NotAsked as error:
+                why = f"only {error.number} of {self.count} partitions could be asked"
             except StoreUnavailable as error:  # while the database fails over, say: what it holds waits
                 why = f"a partition could not be asked: {error}"
             if time.monotonic() >= until_s:
@@ -291,6 +293,8 @@ class Routed(Results, Consuming):
         """
         published = self._published()
         for number in range(self.count):
+            if number and time.monotonic() >= until_s:
+                raise _NotAsked(number)
             self._access.through(number, partial(_drained, until_s=until_s))
         return not self._ingress_waits() and self._published() == published
 
@@ -310,6 +314,14 @@ class Routed(Results, Consuming):
             As `drain`.
         """
         await asyncio.to_thread(self.drain, timeout)
+
+
+class _NotAsked(Exception):
+    """The time of a `drain` is over before a partition was asked."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 def _drained(partition: Partition, until_s: float) -> None:

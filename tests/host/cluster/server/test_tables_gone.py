@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from functools import partial
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import psycopg
 import pytest
 
 import perdure
+from perdure.cluster import joining_and_leaving
 from tests.host.cluster.accounts import Order, Publishers, check_accounts
 from tests.postgres_server import PATIENCE_S, new_queue, shared_server
 
@@ -36,6 +38,13 @@ def run(database: str, statement: str) -> list[tuple[object, ...]]:
     with psycopg.connect(database, autocommit=True) as connection:
         cursor = connection.execute(statement.encode())
         return cursor.fetchall() if cursor.description else []
+
+
+def drop_tables(database: str) -> None:
+    while True:
+        with contextlib.suppress(psycopg.errors.DeadlockDetected):  # with a process that is at work
+            run(database, "DROP SCHEMA perdure CASCADE")
+            return
 
 
 def has_tables(database: str) -> bool:
@@ -82,14 +91,18 @@ def test_partitions_that_are_gone_are_not_begun_anew(database: str, until: Until
             until_s = time.monotonic() + LEASE_S * 2
             until(lambda: run(database, logs) != [(1,)] or time.monotonic() > until_s)
             assert run(database, logs) == [(1,)]
-        run(database, "DROP SCHEMA perdure CASCADE")
+        drop_tables(database)
         run(database, "ALTER SCHEMA away RENAME TO perdure")
         until(lambda: cluster.admin.metrics().published == 1)
-    with perdure.Cluster(database, name="new", partitions=PARTITIONS) as cluster:
+
+
+def test_a_start_by_hand_begins_anew(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joining_and_leaving, "STOP_S", 1.0)
+    with perdure.Cluster(database, name="q", partitions=PARTITIONS) as cluster:
         cluster.publish(Order("another"))
-        run(database, "DROP SCHEMA perdure CASCADE")
+        drop_tables(database)
         cluster.stop(0.0)
-        cluster.start()  # a start by hand begins anew
+        cluster.start()
         assert cluster.admin.metrics().published == 0
 
 
@@ -97,7 +110,7 @@ def test_a_store_does_not_take_another_log_for_its_own(database: str) -> None:
     store = perdure.PostgresStore(database, name="q")
     store.open()
     store.close()
-    run(database, "DROP SCHEMA perdure CASCADE")
+    drop_tables(database)
     with pytest.raises(perdure.StoreUnavailable, match="not there any more"):
         store.open()
     another = perdure.PostgresStore(database, name="q")
