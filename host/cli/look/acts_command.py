@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,8 +11,13 @@ from perdure.cli.json_output import Json, print_json, row_of
 from perdure.cli.named_rows import NOTHING, Named, NamedRows
 from perdure.cli.terminal import Terminal, one_line
 from perdure.cli.typed_moments import Since, Until, position
-from perdure.cli.whole.each_partition import each_partition
+from perdure.cli.whole.each_partition import together
 from perdure.operations.audit import Audit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perdure.operations.reading.acts import OperatorAct
 
 __all__ = ["show_acts"]
 
@@ -21,7 +26,18 @@ console = Terminal()
 HEADINGS = ("time (UTC)", "act", "on", "changed", "by", "from", "reason")
 
 
-@each_partition
+def _acts_of_all(addresses: dict[int, str], since: str | None, until: str | None, limit: int) -> None:
+    """Show the acts on all partitions as one list, by their times."""
+    acts = [
+        (number, act)
+        for number, address in addresses.items()
+        for act in Audit(store=existing_folder(address)).acts(since=position(since), until=position(until))
+    ]
+    acts.sort(key=lambda one: (one[1].at, one[0], one[1].seq))
+    _print_acts(acts, since, until, limit)
+
+
+@together(_acts_of_all)
 def show_acts(
     folder: Annotated[str, typer.Argument(metavar="FOLDER", help="The data folder of a System.", show_default=False)],
     since: Since = None,
@@ -34,14 +50,20 @@ def show_acts(
     if as_json:
         print_json([row_of(act) for act in acts[-limit:]])
         return
+    _print_acts([(None, act) for act in acts], since, until, limit)
+
+
+def _print_acts(acts: Sequence[tuple[int | None, OperatorAct]], since: str | None, until: str | None, limit: int) -> None:
+    """Print the newest acts, each with its partition where there are several."""
     if not acts:
         console.print(f"no operator has acted on this folder{_within(since, until)}")
         return
     rows = []
-    for act in acts[-limit:]:
+    for number, act in acts[-limit:]:
         texts = (act.action, act.subject or "all", f"{act.count:,}", act.principal, act.origin, act.reason or NOTHING)
-        rows.append(Named(one_line(str(act.seq)), [f"{act.at:%Y-%m-%d %H:%M:%S}", *map(one_line, texts)]))
-    console.print(NamedRows("seq", HEADINGS, rows, texts={*HEADINGS} - {"changed"}))
+        place = str(act.seq) if number is None else f"{number}/{act.seq}"
+        rows.append(Named(one_line(place), [f"{act.at:%Y-%m-%d %H:%M:%S}", *map(one_line, texts)]))
+    console.print(NamedRows("seq" if acts[0][0] is None else "partition/seq", HEADINGS, rows, texts={*HEADINGS} - {"changed"}))
     if len(acts) > limit:
         console.print(f"the newest {limit:,} of {len(acts):,}; --limit N shows more")
 

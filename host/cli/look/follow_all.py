@@ -11,12 +11,13 @@ from perdure.cli.json_output import at_partition
 from perdure.operations.audit import Audit
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Iterator, Mapping
 
     from perdure.cli.look.tail_filter import TailFilter
     from perdure.operations.reading.record import Record
 
-__all__ = ["follow_all", "pause"]
+__all__ = ["follow_all", "last_of_all", "pause"]
 
 POLL_S = 0.2
 """How often it looks whether a log has grown."""
@@ -51,6 +52,16 @@ def follow_all(
             with at_partition(number):
                 for record in _new(records, only):
                     show(record)
+
+
+def last_of_all(addresses: Mapping[int, str], only: TailFilter, lines: int, **chosen: Any) -> list[tuple[dt.datetime, int, Record]]:
+    """Return the last events of all partitions by their times, each with its time and its partition; arguments as `follow_all`."""
+    found: list[tuple[dt.datetime, int, Record]] = []
+    for number, address in addresses.items():
+        existing_folder(address)
+        records = Audit(address).follow(_no_wait, **chosen)
+        found += [(record.at, number, record) for record in deque(_new(records, only), lines)]
+    return sorted(found, key=lambda one: (one[0], one[1], one[2].seq))[-lines:] if lines else []
 
 
 def _new(records: Iterator[Record | None], only: TailFilter) -> Iterator[Record]:

@@ -15,22 +15,22 @@ import typer
 from rich.table import Table
 
 from perdure.cli.existing_folder import before_the_log, existing_folder
-from perdure.cli.json_output import PARTITION, Json, print_json, row_of
+from perdure.cli.json_output import PARTITION, Json, at_partition, print_json, row_of
 from perdure.cli.look.folder_report import DETAILS, record_row, short
-from perdure.cli.look.follow_all import follow_all
+from perdure.cli.look.follow_all import follow_all, last_of_all
 from perdure.cli.look.tail_filter import TailFilter, quoted
 from perdure.cli.named_rows import NOTHING, Named, NamedRows
 from perdure.cli.operated_folder import BadChoice, Folder
 from perdure.cli.progress import shown_progress
 from perdure.cli.terminal import Terminal, one_line
 from perdure.cli.typed_moments import HELP, Since, Until, position
-from perdure.cli.whole.each_partition import each_partition
+from perdure.cli.whole.each_partition import each_partition, together
 from perdure.events.queue.searching.expression import is_expression
 from perdure.operations.audit import Audit
 from perdure.store import checked_address, partition_addresses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from perdure.operations.metrics import Metrics
     from perdure.operations.reading.record import Record
@@ -101,7 +101,25 @@ def diff(
         console.print(one_line(f"{act.at:%H:%M:%S} {act.principal} did {act.action} {act.subject} ({act.count:,}){why}"))
 
 
-@each_partition
+def _search_all(addresses: dict[int, str], expression: list[str], since: str | None, until: str | None, limit: int) -> None:
+    """Show what a search finds in all partitions as one list, by the time of publication."""
+    words, found = _expression(expression), 0
+    newest: list[tuple[int | None, Found]] = []
+    begins = []
+    for number, address in addresses.items():
+        reader = existing_folder(address)
+        begins.append(reader.first_seq)
+        last: deque[Found] = deque(maxlen=limit)
+        for one in Audit(store=reader).search(words, since=position(since), until=position(until)):
+            last.append(one)
+            found += 1
+        newest += [(number, one) for one in last]
+    newest.sort(key=lambda one: (one[1].at, one[0] or 0, one[1].seq))
+    back = "where the log of each begins" if max(begins) > 1 else "the beginning"
+    _print_found(newest[-limit:], found, since or back, f" in {len(addresses)} partitions")
+
+
+@together(_search_all)
 def search(
     folder: Folder,
     expression: Annotated[
@@ -128,20 +146,34 @@ def search(
     if as_json:
         print_json([row_of(one) for one in newest])
         return
-    rows = [
-        Named(one_line(one.id), [one_line(one.type), one_line(one.key or NOTHING), f"{one.at:%Y-%m-%d %H:%M:%S}", str(one.seq)])
-        for one in newest
-    ]
-    if found:
-        console.print(NamedRows("id", FOUND, rows, texts=FOUND[:-1]))
-    shown = f"; the newest {limit:,} are shown" if found > limit else ""
     back = (
         "the beginning" if since is None and reader.first_seq <= 1 else since or f"sequence {reader.first_seq:,}, where it begins"
     )
-    console.print(one_line(f"{found:,} message(s) found{shown}; looked back to {back}"))
+    _print_found([(None, one) for one in newest], found, back)
 
 
-@each_partition
+def _print_found(newest: Sequence[tuple[int | None, Found]], found: int, back: str, where: str = "") -> None:
+    """Print messages that a search has found, each with its partition where there are several; and how far back was looked."""
+    rows = []
+    for number, one in newest:
+        texts = [one_line(one.type), one_line(one.key or NOTHING), f"{one.at:%Y-%m-%d %H:%M:%S}", str(one.seq)]
+        rows.append(Named(one_line(one.id), texts if number is None else [str(number), *texts]))
+    if rows:
+        headings = FOUND if newest[0][0] is None else ("partition", *FOUND)
+        console.print(NamedRows("id", headings, rows, texts=headings[:-1]))
+    shown = f"; the newest {len(rows):,} are shown" if found > len(rows) else ""
+    console.print(one_line(f"{found:,} message(s) found{where}{shown}; looked back to {back}"))
+
+
+def _tail_all(addresses: dict[int, str], lines: int, **chosen: Any) -> None:
+    """Show the last events of all partitions as one list, by their times."""
+    message_id, kind = chosen.pop("message_id"), chosen.pop("kind")
+    for _, number, record in last_of_all(addresses, _only(**chosen), lines, type=kind, message_id=message_id):
+        with at_partition(number):
+            _print_record(record, as_json=False)
+
+
+@together(_tail_all)
 def tail(
     folder: Folder,
     *,
@@ -159,9 +191,7 @@ def tail(
     as_json: Json = False,
 ) -> None:
     """Show the last events, and with -f those that follow."""
-    given = {"key=": key, "group=": group, "correlation=": correlation, "error~": error}
-    words = [f"{field}{value}" for field, value in given.items() if value is not None]
-    only = TailFilter(" ".join([*map(quoted, words), where or ""]).strip())
+    only = _only(key, group, correlation, error, where)
     if follow and (addresses := partition_addresses(checked_address(folder))):
         follow_all(addresses, only, lines, lambda record: _print_record(record, as_json=as_json), type=kind, message_id=message_id)
         return
@@ -181,6 +211,13 @@ def tail(
                 _print_record(shown, as_json=as_json)
             if not follow:
                 return
+
+
+def _only(key: str | None, group: str | None, correlation: str | None, error: str | None, where: str | None) -> TailFilter:
+    """Return which events `tail` shows."""
+    given = {"key=": key, "group=": group, "correlation=": correlation, "error~": error}
+    words = [f"{field}{value}" for field, value in given.items() if value is not None]
+    return TailFilter(" ".join([*map(quoted, words), where or ""]).strip())
 
 
 COMMANDS: dict[str, Callable[..., None]] = {

@@ -6,6 +6,7 @@ What each of them gets of its own, a file to write say, is told by the command.
 from __future__ import annotations
 
 import functools
+import inspect
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import typer
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
 
-__all__ = ["each_partition", "each_partition_with", "of_number", "of_partition"]
+__all__ = ["each_partition", "each_partition_with", "of_number", "of_partition", "together"]
 
 F = TypeVar("F", bound="Callable[..., None]")
 
@@ -68,6 +69,32 @@ def _spread(command: F, own: Own) -> F:
             raise typer.Exit(status)
 
     return cast("F", run)  # it has the same signature
+
+
+def together(shown: Callable[..., None]) -> Callable[[F], F]:
+    """Return a decorator for a command whose answers a person wants together, over all partitions of a queue.
+
+    `shown` is called instead of it where its address names a queue and none of its partitions: with the addresses of these by their
+    numbers, and the command's other arguments by name. With `--json`, and with `--follow`, it is as `each_partition`.
+    """
+
+    def of_command(command: F) -> F:
+        each = _spread(command, {})
+
+        @functools.wraps(command)
+        def run(*args: Any, **options: Any) -> None:
+            given = inspect.signature(command).bind(*args, **options)
+            given.apply_defaults()
+            more = dict(given.arguments)
+            addresses = partition_addresses(checked_address(str(more.pop("folder"))))
+            if addresses and not more.pop("as_json") and not more.pop("follow", False):
+                shown(addresses, **more)
+            else:
+                each(*args, **options)
+
+        return cast("F", run)  # as above
+
+    return of_command
 
 
 def of_partition(given: str, number: int, count: int) -> str:

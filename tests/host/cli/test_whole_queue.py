@@ -135,6 +135,28 @@ def test_files_are_written_for_each_partition_and_heads_are_checked(cluster: per
     run("verify", address, "--head", ",".join(reversed(heads)), status=1)
 
 
+def test_search_acts_and_tail_are_one_list_over_all_partitions(cluster: perdure.Cluster) -> None:
+    address = address_of(cluster)
+    found = run("search", address, "error~bad")
+    assert found.count("order") >= 4
+    assert "4 message(s) found in 2 partitions; looked back to the beginning" in " ".join(found.split())
+    assert "the newest 1 are shown" in " ".join(run("search", address, "error~bad", "--limit", "1").split())
+    assert "1 message(s) found in 2 partitions" in " ".join(run("search", address, "id=A").split())
+    assert "0 message(s) found in 2 partitions" in " ".join(run("search", address, "key=nowhere").split())
+    assert "no operator has acted" in run("acts", address)
+    run("pause", address, "order", "--by", "ann", "--why", "a look")
+    run("resume", address, "order", "--by", "ann")
+    told = run("acts", address)
+    assert told.count("pause") == told.count("resume") == PARTITIONS
+    assert {f"{number}/" for number in range(PARTITIONS)} <= {word[:2] for word in told.split()}
+    lines = run("tail", address, "-n", "5", "--type", "order").splitlines()
+    assert len(lines) == 5
+    times = [line.split()[1] for line in lines]
+    assert times == sorted(times)
+    assert all(line.split()[0].split("/")[0] in {"0", "1"} or line.split()[0].endswith("/") for line in lines)
+    assert not run("tail", address, "-n", "0")
+
+
 def test_bulk_acts_are_counted_in_all_partitions_and_hit_what_was_counted(cluster: perdure.Cluster, until: Until) -> None:
     address = address_of(cluster)
     shown = run("dead-letters", "purge", address, "--where", "type=order", "--dry-run")
