@@ -32,6 +32,8 @@ from perdure.store import checked_address, partition_addresses
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from rich.text import Text
+
     from perdure.operations.metrics import Metrics
     from perdure.operations.reading.record import Record
     from perdure.operations.reading.search import Found
@@ -156,7 +158,7 @@ def _print_found(newest: Sequence[tuple[int | None, Found]], found: int, back: s
     """Print messages that a search has found, each with its partition where there are several; and how far back was looked."""
     rows = []
     for number, one in newest:
-        texts = [one_line(one.type), one_line(one.key or NOTHING), f"{one.at:%Y-%m-%d %H:%M:%S}", str(one.seq)]
+        texts: list[Text | str] = [one_line(one.type), one_line(one.key or NOTHING), f"{one.at:%Y-%m-%d %H:%M:%S}", str(one.seq)]
         rows.append(Named(one_line(one.id), texts if number is None else [str(number), *texts]))
     if rows:
         headings = FOUND if newest[0][0] is None else ("partition", *FOUND)
