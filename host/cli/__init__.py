@@ -6,7 +6,7 @@
 - `panels` groups them in `perdure --help`.
 - Which log: `existing_folder` opens one to read, `operated_folder` one to act on. `typed_moments` are those that a person types.
 - What is printed: `terminal` is the only console, `named_rows` are lists for wide and narrow ones, `json_output` is for
-  programs, `progress` shows how far long work is,
+  programs, `progress` shows how far long work is, `interrupts` has the signals that end it,
   `exit_codes` is their table, `completing` helps the shell.
 
 Not here: what the commands do (`operations`, `store/maintenance`), and the commands `perdure chaos` and `perdure soak`

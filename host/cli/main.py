@@ -26,6 +26,7 @@ from perdure.cli.care.repair_command import run_repair
 from perdure.cli.care.schedules_command import show_schedules
 from perdure.cli.care.verify_command import run_verify
 from perdure.cli.exit_codes import code_of
+from perdure.cli.interrupts import interrupt_on_sigterm
 from perdure.cli.look import look_commands
 from perdure.cli.look.acts_command import show_acts
 from perdure.cli.look.config_command import show_config
@@ -34,7 +35,6 @@ from perdure.cli.look.status.status_command import show_status
 from perdure.cli.look.timeline_command import show_timeline
 from perdure.cli.operated_folder import BadChoice
 from perdure.cli.panels import OF_CHAOS, arrange
-from perdure.cli.progress import interrupt_on_sigterm
 from perdure.cli.run.console_command import show_console
 from perdure.cli.run.demo_command import run_demo
 from perdure.cli.run.run_command import run

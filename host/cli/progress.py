@@ -15,16 +15,16 @@ import typer
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
+from perdure.cli.interrupts import Terminated
 from perdure.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import FrameType
 
     from rich.console import Console
     from rich.progress import Task
 
-__all__ = ["Step", "Terminated", "interrupt_on_sigterm", "shown_progress"]
+__all__ = ["Step", "shown_progress"]
 
 LINE_EVERY_S = 5.0
 DRAW_EVERY_S = 0.1
@@ -47,19 +47,6 @@ class Step(Protocol):
 
     def __call__(self, done: int, total: int | None = None) -> None:
         """Show that `done` of `total` units are done; the total may become known later."""
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM ended the command; handled as SIGINT is, with an exit status of its own."""
-
-
-def interrupt_on_sigterm() -> None:
-    """Make SIGTERM interrupt the main thread as SIGINT does. To be called in the main thread."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise Terminated
-
-    signal.signal(signal.SIGTERM, interrupt)
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import pytest
 import typer
 from rich.console import Console
 
+from perdure.cli import interrupts as cli_interrupts
 from perdure.cli import progress as cli_progress
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def test_interrupt_prints_the_progress_and_calls_so_far() -> None:
         cli_progress.shown_progress(Console(file=out), "checking", 10, so_far=lambda: more.append("table")) as step,
     ):
         step(4)
-        raise cli_progress.Terminated
+        raise cli_interrupts.Terminated
     assert caught.value.exit_code == 143
     assert out.getvalue().startswith("interrupted: checking: 4 of 10 in ")
     assert more == ["table"]
