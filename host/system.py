@@ -30,9 +30,8 @@ from perdure.operations.dead_letters import DeadLetters
 from perdure.options import Options
 from perdure.payloads.codecs import Codec, MessagePack
 from perdure.payloads.type_names import TypeNames
-from perdure.processes.owner_facts import without_policy_where_unknown
 from perdure.processes.role_rules import OWNERSHIP, Ownership
-from perdure.publishing.drafts import Drafts
+from perdure.publishing.drafts import Drafts, without_policy_where_unknown
 from perdure.publishing.message_ids import Ids
 from perdure.runtime.asking import HANDLERS_SETTLE_S
 from perdure.runtime.process import live_systems, serving

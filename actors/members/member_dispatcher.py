@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.actor import Actor
 from perdure.actors.core.messages import EndGrace, Outcomes, PaceChanged, Quiesce, Restarted, StopHandler, Wake, WakeAt
+from perdure.actors.core.threads.answer import IgnoredReply
 from perdure.actors.members.owner_words import Configured, Overdue, Revoked, Setting
 from perdure.actors.requests.request import Request
 from perdure.actors.workers.pools.worker_messages import WorkerDown
-from perdure.actors.workers.staff import IgnoredReply
 from perdure.events.commands import ExpireLease
 
 if TYPE_CHECKING:

@@ -19,13 +19,13 @@ from perdure.actors.core.messages import (
     StopHandler,
     Wake,
 )
+from perdure.actors.core.threads.answer import IgnoredReply
 from perdure.actors.journal.decider import Decider
 from perdure.actors.requests.answers import Settle
 from perdure.actors.requests.request import Request
 from perdure.actors.workers.handler_spec import spec_on_record
 from perdure.actors.workers.pools.member_pool import MemberPool
 from perdure.actors.workers.pools.worker_messages import PoolChanged, Subscribe, WorkerDown
-from perdure.actors.workers.staff import IgnoredReply
 from perdure.events import vocabulary as ev
 from perdure.events.commands import ExpireLease, Subscription
 from perdure.events.commit_size import check_commit, measure

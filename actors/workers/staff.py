@@ -5,9 +5,10 @@ The dispatcher of the process uses it: which handlers exist, and with which opti
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from perdure.actors.core.messages import EndGrace, Outcomes, StartActor, StopHandler
+from perdure.actors.core.threads.answer import IgnoredReply
 from perdure.actors.execution.child_process import CANCEL_GRACE_S
 from perdure.actors.execution.invocation import interrupt
 from perdure.actors.requests.answers import Settle
@@ -33,17 +34,7 @@ if TYPE_CHECKING:
     from perdure.actors.workers.pools.pool import Pool, WorkerDelivery
     from perdure.actors.workers.reporting import Reporter
 
-__all__ = ["IgnoredReply", "Staff"]
-
-
-class IgnoredReply:
-    """The reply to a command that is sent again until it is on record, and whose answer is of no interest."""
-
-    def resolve(self, value: Any) -> None:
-        """See `Reply.resolve`."""
-
-    def reject(self, error: BaseException) -> None:
-        """See `Reply.reject`."""
+__all__ = ["Staff"]
 
 
 class Staff:

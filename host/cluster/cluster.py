@@ -34,9 +34,8 @@ from perdure.middleware import check_middleware
 from perdure.options import Options
 from perdure.payloads.codecs import Codec, MessagePack
 from perdure.payloads.type_names import TypeNames
-from perdure.processes.owner_facts import without_policy_where_unknown
 from perdure.publishing.confirming import check_confirm
-from perdure.publishing.drafts import Drafts
+from perdure.publishing.drafts import Drafts, without_policy_where_unknown
 from perdure.runtime.process import live_systems
 from perdure.security.rights import Rights, asked_to_send
 from perdure.store.postgres.connecting.postgres_address import PostgresAddress, checked_name

@@ -33,7 +33,7 @@ from perdure.outbox.dialect import TABLE, Sql
 from perdure.outbox.draft_rows import read_draft, written_draft
 from perdure.payloads.codecs import Codec, MessagePack
 from perdure.payloads.type_names import TypeNames
-from perdure.publishing.drafts import Drafts
+from perdure.publishing.drafts import Drafts, without_policy_where_unknown
 from perdure.publishing.message_ids import Ids
 from perdure.store.disk.forked_locks import lock_of
 
@@ -126,13 +126,8 @@ class Outbox:
             names, clock = TypeNames(), SystemClock()
             ids = Ids(clock, random.SystemRandom())
         self._drafts = Drafts(names, codec or MessagePack(), clock, ids, options or Options())
-        self._draft_of_message = around_publish(middleware, self._draft_without_policy)
-
-    def _draft_without_policy(self, message: Any, **options: Any) -> Draft:
-        """Return a draft; without a policy of its own it has none, as only the publishing system knows its handler's policy."""
-        draft = self._drafts.make(message, **options)
-        named = options.get("dedup") is not None or options.get("debounce") is not None
-        return draft if named else draft._replace(dedup=None)
+        # The policy of a key is its handler's, which only the publishing system knows.
+        self._draft_of_message = around_publish(middleware, without_policy_where_unknown(self._drafts.make, lambda _: False))
 
     def create_table(self) -> None:
         """Create the table `perdure_outbox` if it does not exist. Its only index is its primary key."""

@@ -30,14 +30,14 @@ from perdure.options import Options
 from perdure.payloads.codecs import MessagePack
 from perdure.payloads.type_names import TypeNames
 from perdure.processes.connected import Connected
-from perdure.processes.owner_facts import OwnerFacts, without_policy_where_unknown
+from perdure.processes.owner_facts import OwnerFacts
 from perdure.processes.to_owner.connection import Connection
 from perdure.processes.to_owner.database_connection import DatabaseConnection
 from perdure.processes.to_owner.spooling import Spooling
 from perdure.processes.ways.database_way import DatabaseWay
 from perdure.processes.ways.way import FolderWay
 from perdure.publishing.confirming import check_confirm
-from perdure.publishing.drafts import Drafts
+from perdure.publishing.drafts import Drafts, without_policy_where_unknown
 from perdure.publishing.message_ids import Ids
 from perdure.publishing.results import Results
 from perdure.runtime.process.starting_apart import completed

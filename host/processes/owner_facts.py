@@ -15,13 +15,12 @@ from perdure.events.safe_text import inert
 from perdure.payloads.type_names import namesake
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container
+    from collections.abc import Container
 
-    from perdure.events.commands import Draft
     from perdure.options import Options
     from perdure.publishing.drafts import Drafts
 
-__all__ = ["OwnerFacts", "without_policy_where_unknown"]
+__all__ = ["OwnerFacts"]
 
 logger = GuardedLogger("perdure")
 NOTICED_MAX = 100
@@ -112,19 +111,3 @@ class OwnerFacts:
     def retries_of(self, type_name: str) -> int:
         """Return how often a message of a type is tried again."""
         return self.handled.get(type_name, self.options.retries)
-
-
-def without_policy_where_unknown(make: Callable[..., Draft], is_known: Callable[[str], bool]) -> Callable[..., Draft]:
-    """Return a maker of drafts that leaves the policy of a key to the owner, where no owner has said yet what its handlers say.
-
-    Args:
-        make: makes a draft of a message and its options.
-        is_known: returns whether it is known here, for the name of a type.
-    """
-
-    def draft(message: Any, **options: Any) -> Draft:
-        made = make(message, **options)
-        is_named = options.get("dedup") is not None or options.get("debounce") is not None
-        return made if is_named or is_known(made.type) else made._replace(dedup=None)
-
-    return draft

@@ -19,7 +19,7 @@ from perdure.actors.sessions.handover import HandOver
 from perdure.actors.sessions.server import Server
 from perdure.events.errors import NotRunning, PerdureError, StoreLocked, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
-from perdure.processes.asked_for_it import AskedForIt
+from perdure.processes.hand_over_reply import HandOverReply
 from perdure.processes.member import OWNER_WAIT_S
 from perdure.processes.noted_folder import NotedFolder
 from perdure.processes.role_rules import Act, Event, State, step
@@ -255,7 +255,7 @@ class Roles:
 
     def _ask_for_it(self) -> None:
         with contextlib.suppress(NotRunning):  # it is being stopped
-            self.member.runtime.pending.send(OWNER, HandOver(os.getpid()), AskedForIt())
+            self.member.runtime.pending.send(OWNER, HandOver(os.getpid()), HandOverReply())
 
     def _try_lock(self) -> Event:
         if time.monotonic() < self._not_before_s:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from perdure.payloads.type_names import TypeNames
     from perdure.publishing.message_ids import Ids
 
-__all__ = ["Drafts"]
+__all__ = ["Drafts", "without_policy_where_unknown"]
 
 HEADERS_MAX = 64
 HEADER_CHARS_MAX = 8192
@@ -285,6 +285,22 @@ class Drafts(StoredPayloads):
     def since_us(self, published: Published) -> int:
         """Return since when a message could have been handled: from its id, if perdure made it, or its delay; else 0."""
         return max(made_us(published.id), published.due_us)
+
+
+def without_policy_where_unknown(make: Callable[..., Draft], is_known: Callable[[str], bool]) -> Callable[..., Draft]:
+    """Return a maker of drafts that leaves the policy of a key to the owner, where no owner has said yet what its handlers say.
+
+    Args:
+        make: makes a draft of a message and its options.
+        is_known: returns whether it is known here, for the name of a type.
+    """
+
+    def draft(message: Any, **options: Any) -> Draft:
+        made = make(message, **options)
+        is_named = options.get("dedup") is not None or options.get("debounce") is not None
+        return made if is_named or is_known(made.type) else made._replace(dedup=None)
+
+    return draft
 
 
 def _debounced(key: str | None, debounce: float, delay: float | None, at: Any, dedup: str | None) -> float:

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.clock import ahead_us
+from perdure.actors.core.threads.answer import IgnoredReply
 from perdure.actors.queue.consumers import ConsumerGone
 from perdure.actors.sessions.member_work.member_session import MemberServices
 from perdure.actors.sessions.owner import Owner
@@ -31,16 +32,6 @@ TOLD_OPTIONS = (
     "retries",
 )
 """The options that a client needs, too."""
-
-
-class _Unawaited:
-    """The reply to what nothing waits for; it is asked again by itself until it is done."""
-
-    def resolve(self, value: Any) -> None:
-        """See `Reply.resolve`."""
-
-    def reject(self, error: BaseException) -> None:
-        """See `Reply.reject`: the run ends, and the next owner finds out by itself."""
 
 
 def owner_of(
@@ -78,7 +69,7 @@ def owner_of(
         return {"run": runtime.run, "codec": codec_name, "options": shared_options, "policies": by_type, "handlers": retries()}
 
     def consumer_gone(origin: str) -> None:
-        runtime.pending.send("queue", ConsumerGone(origin), _Unawaited(), from_outside=False)
+        runtime.pending.send("queue", ConsumerGone(origin), IgnoredReply(), from_outside=False)
 
     members = MemberServices(
         directory=runtime.directory,

@@ -1,4 +1,4 @@
-"""Where the answer to a request goes (`Reply`), and the reply that a thread waits for (`Answer`).
+"""Where the answer to a request goes (`Reply`): to a thread that waits for it (`Answer`), or nowhere (`IgnoredReply`).
 
 How a request finds its receiver, and how it survives deaths, is in `actors/requests/pending.py`.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from typing import Any, Protocol
 
-__all__ = ["Answer", "Reply"]
+__all__ = ["Answer", "IgnoredReply", "Reply"]
 
 
 class Reply(Protocol):
@@ -19,6 +19,16 @@ class Reply(Protocol):
 
     def reject(self, error: BaseException) -> None:
         """Take the refusal."""
+
+
+class IgnoredReply:
+    """The reply to a request that is sent again until it is answered, and whose answer is of no interest."""
+
+    def resolve(self, value: Any) -> None:
+        """See `Reply.resolve`."""
+
+    def reject(self, error: BaseException) -> None:
+        """See `Reply.reject`: the run ends, and its successor finds out by itself."""
 
 
 class Answer:

@@ -20,10 +20,10 @@ from perdure.options import Options
 from perdure.payloads.codecs import MessagePack
 from perdure.payloads.type_names import TypeNames
 from perdure.processes.client import Client
-from perdure.processes.owner_facts import OwnerFacts, without_policy_where_unknown
+from perdure.processes.owner_facts import OwnerFacts
 from perdure.processes.to_owner.exchange import HOLD_S, Exchange
 from perdure.processes.to_owner.no_owner import NoAnswer
-from perdure.publishing.drafts import Drafts
+from perdure.publishing.drafts import Drafts, without_policy_where_unknown
 from perdure.publishing.message_ids import Ids
 
 if TYPE_CHECKING:

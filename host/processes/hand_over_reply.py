@@ -1,15 +1,15 @@
-"""`AskedForIt`: what becomes of a request to hand the folder over to this process. When that is asked is in `roles`."""
+"""`HandOverReply`: logs what the owner answers when it is asked to hand the folder over. When that is asked is in `roles`."""
 
 from __future__ import annotations
 
 from perdure.events.loggers import GuardedLogger
 
-__all__ = ["AskedForIt"]
+__all__ = ["HandOverReply"]
 
 logger = GuardedLogger("perdure")
 
 
-class AskedForIt:
+class HandOverReply:
     """The reply to a request to hand over. Where it is granted, the connection ends."""
 
     def resolve(self, value: object) -> None:
