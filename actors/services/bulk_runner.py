@@ -142,7 +142,7 @@ class BulkRunner(Actor):
         if isinstance(portion, BaseException):
             self._failed(bulk, portion)
         elif portion.letters:
-            self._ask("queue", bulk_acts.next_commit(bulk, portion), partial(self._advanced, bulk))
+            self._ask("queue", bulk_acts.next_commit(bulk, portion, COMMIT_BYTES), partial(self._advanced, bulk))
         elif portion.is_last:
             self._ask("queue", EndBulk(bulk.bulk), partial(self._advanced, bulk))
         else:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, TypeAlias
 from perdure.events import vocabulary as ev
 from perdure.events.acts import TEXT_MAX, Act, on_messages
 from perdure.events.commands import AdvanceBulk, Death, ReplayItem
+from perdure.events.commit_size import COMMIT_BYTES_MAX
 from perdure.events.errors import InvalidMessage, PerdureError
 from perdure.events.queue import replay_and_purge
-from perdure.events.queue.dead_letters import death, replay_item
+from perdure.events.queue.dead_letters import death, letter_bytes, replay_item
 from perdure.events.queue.endings import results, without_result
 from perdure.events.queue.searching.expression import search_of
 from perdure.events.queue.searching.live_messages import live_search_of
@@ -37,6 +38,8 @@ ACTIONS = ("replay", "edit", "purge", "cancel")
 OPEN_MAX = 16
 """Bulk acts at a time."""
 CHANGES_MAX = 64
+LETTER_BYTES_MAX = COMMIT_BYTES_MAX - (1 << 20)
+"""A larger letter is not edited: its commit has the act beside it."""
 DEPTH_MAX = 100
 """Lists and dicts inside one another in a value that an edit sets. What is on record is written, measured and read by code that
 calls itself for each of them, in threads whose stacks differ."""
@@ -127,21 +130,30 @@ def _is_there(state: QueueState, death: Death) -> bool:
     return dead is not None and dead.death == death
 
 
-def next_commit(bulk: Bulk, portion: Portion) -> AdvanceBulk:
-    """Return the command that does the act to a portion of the letters, in one commit."""
+def next_commit(bulk: Bulk, portion: Portion, bytes_max: int) -> AdvanceBulk:
+    """Return the command that does the act to the first letters of a portion, in one commit.
+
+    An edit can write more than was there: it takes as many letters as make so many bytes, or one. A letter that it would make
+    larger than any commit is passed over.
+    """
     if bulk.action == "purge":
         deaths: list[Death] = [death(letter.event) for letter in portion.letters]
         return AdvanceBulk(bulk.bulk, portion.upto, [], deaths)
     items: list[ReplayItem] = []
-    passed_over = 0
+    passed_over = size = 0
+    upto = bulk.upto
     for letter in portion.letters:
         item = replay_item(letter, reset_retries=bulk.reset_retries)
         if bulk.action == "edit":
             payload = edited(item.published.payload, bulk.changes)
-            if payload is None:
-                passed_over += 1
+            more = 0 if payload is None else letter_bytes(letter.event) - len(item.published.payload) + len(payload)
+            if payload is None or more > LETTER_BYTES_MAX:
+                passed_over, upto = passed_over + 1, letter.seq
                 continue
+            if items and size + more > bytes_max:
+                return AdvanceBulk(bulk.bulk, upto, items, [], passed_over)
             published = ev.evolved(item.published, payload=payload)
-            item = item._replace(published=published, edited=True)
+            item, size = item._replace(published=published, edited=True), size + more
         items.append(item)
+        upto = letter.seq
     return AdvanceBulk(bulk.bulk, portion.upto, items, [], passed_over)

@@ -121,11 +121,13 @@ def _of_sequences(a: Any, b: Any, path: str) -> Difference | None:
 def _is_equal(a: Any, b: Any) -> bool:
     if isinstance(a, bool) is not isinstance(b, bool):
         return False
-    if isinstance(a, dt.datetime) and isinstance(b, dt.datetime):
-        if (a.utcoffset() is None) is not (b.utcoffset() is None):
-            return False
-        if a.utcoffset() is not None:  # `==` is false for the hour that comes twice (PEP 495)
-            return a.astimezone(dt.UTC) == b.astimezone(dt.UTC)
+    if isinstance(a, (dt.datetime, dt.time)) and isinstance(b, (dt.datetime, dt.time)):
+        if (a.tzinfo is None) is not (b.tzinfo is None):
+            return False  # `==` takes a time of a zone for one without: a zone has no offset where there is no date
+        if a.utcoffset() is None and a.fold != b.fold:
+            return False  # `==` ignores it, and it says which of the two hours of autumn is meant
+        if isinstance(a, dt.datetime) and isinstance(b, dt.datetime) and None not in (a.utcoffset(), b.utcoffset()):
+            return a.astimezone(dt.UTC) == b.astimezone(dt.UTC)  # `==` is false for the hour that comes twice (PEP 495)
     if isinstance(a, float) and isinstance(b, float) and math.isnan(a):
         return math.isnan(b)
     if isinstance(a, Decimal) and isinstance(b, Decimal) and a.is_nan():

@@ -88,8 +88,10 @@ class _Prover:
             return None
         if hint in SURE or (issubclass(hint, enum.Enum) and not issubclass(hint, enum.Flag)):
             return f"{value}.__class__ is {self._name(hint)}"
-        if hint is dt.datetime:  # in UTC it may lie in another year, and there are years that have no UTC
-            return f"({value}.__class__ is {self._name(hint)} and 1 < {value}.year < 9999)"
+        if (
+            hint is dt.datetime
+        ):  # in UTC it may lie in another year, and there are years that have no UTC; a naive one loses its fold
+            return f"({value}.__class__ is {self._name(hint)} and 1 < {value}.year < 9999 and not {value}.fold)"
         made = self.of_class(hint)
         return None if made is None else f"{self._name(made)}({value})"
 

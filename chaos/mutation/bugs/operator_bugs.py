@@ -22,6 +22,13 @@ OPERATOR_BUGS: tuple[Bug, ...] = (
         (Edit("perdure.events.queue.bulk_acts", "or command.upto <= bulk.upto:", "or command.upto < bulk.upto:"),),
     ),
     Bug(
+        "a commit of an edit is bounded by what was there, not by what it writes",
+        "rules",
+        "tests/events/queue/operators/test_bulk_acts_rules.py",
+        0,
+        (Edit("perdure.events.queue.bulk_acts", "if items and size + more > bytes_max:", "if items and size > bytes_max * 100:"),),
+    ),
+    Bug(
         "a bulk cancel hits what was published after the count",
         "rules",
         "tests/events/queue/operators/test_bulk_acts_rules.py",

@@ -62,9 +62,9 @@ SCALARS: dict[Any, st.SearchStrategy[Any]] = {
     type(None): st.none(),
     uuid.UUID: st.uuids(),
     Decimal: st.decimals(),
-    dt.datetime: st.datetimes(timezones=st.none() | st.timezones()),
+    dt.datetime: st.builds(dt.datetime.replace, st.datetimes(timezones=st.none() | st.timezones()), fold=st.integers(0, 1)),
     dt.date: st.dates(),
-    dt.time: st.times(),
+    dt.time: st.builds(dt.time.replace, st.times(timezones=st.none() | st.timezones()), fold=st.integers(0, 1)),
     dt.timedelta: st.timedeltas(),
     pathlib.Path: st.sampled_from([pathlib.Path("a/b"), pathlib.Path()]),
     Colour: st.sampled_from(Colour),
@@ -184,3 +184,19 @@ def test_proof_never_errs(message: Any) -> None:
     except perdure.InvalidMessage:
         return  # a type that is refused, a number beyond 64 bits, a lone surrogate: refused by the codec itself
     assert difference(message, codec.decode(payload, cls)) is None
+
+
+@given(SCALARS[dt.datetime] | SCALARS[dt.time], st.sampled_from(["attrs", "dataclass", "struct", "pydantic"]))
+@settings(deadline=None, max_examples=examples(100))
+def test_a_time_that_is_accepted_means_the_same_moment_where_it_arrives(value: dt.datetime | dt.time, kind: str) -> None:
+    """`==` ignores the fold of a naive time, and takes a time of a zone for a naive one: this asks for each."""
+    codec = perdure.MessagePack()
+    message = make_class(kind, {"a": type(value)})(a=value)
+    try:
+        arrived = codec.decode(Fidelity(codec).encode(message), type(message)).a
+    except perdure.InvalidMessage:
+        return
+    assert (arrived.tzinfo is None) is (value.tzinfo is None)
+    if value.utcoffset() is None:
+        assert arrived.fold == value.fold
+    assert arrived == value or (value.utcoffset() is not None and arrived.astimezone(dt.UTC) == value.astimezone(dt.UTC))

@@ -336,6 +336,7 @@ FAITHFUL = [
     (of(dt.datetime), dt.datetime(2024, 10, 27, 2, 30, fold=1, tzinfo=BERLIN)),
     (of(dt.datetime), dt.datetime(2024, 1, 1)),  # noqa: DTZ001 - a naive one stays so
     (of(dt.datetime), dt.datetime.max.replace(tzinfo=dt.UTC)),
+    (of(dt.time), dt.time(2, 30, tzinfo=dt.UTC)),
     (of(dt.timedelta), dt.timedelta(microseconds=-1)),
     (of(Decimal), Decimal("sNaN")),
     (of(Decimal), Decimal("1.10")),
@@ -397,6 +398,10 @@ UNFAITHFUL = [
     (of(typing.Any)((1, 2)), r"x is \(1, 2\), and would arrive as \[1, 2\]"),
     (of(typing.Any)({"a": [(1,)]}), r"x\['a'\]\[0\] is \(1,\)"),
     (of(typing.Any)(dt.datetime(2024, 1, 1)), "x is datetime"),  # noqa: DTZ001 - what is refused
+    (of(dt.datetime)(dt.datetime(2024, 10, 27, 2, 30, fold=1)), r"fold=1\), and would arrive as .*30\)\."),  # noqa: DTZ001
+    (of(list[dt.datetime])([dt.datetime(2024, 10, 27, 2, 30, fold=1)]), r"x\[0\] is .*fold=1"),  # noqa: DTZ001
+    (of(dt.time)(dt.time(2, 30, fold=1)), "x is .*fold=1"),
+    (of(dt.time)(dt.time(2, 30, tzinfo=BERLIN)), r"x is .*Berlin'\)\), and would arrive as .*time\(2, 30\)"),
     (of(typing.Any)(Left(1)), "x is Left"),
     (of(typing.Any)({1}), "x is {1}"),
     (of(typing.Any)(NoMessage()), r"cannot be encoded: there is no plain data for .*NoMessage: .*decorate it with @attrs\.frozen"),

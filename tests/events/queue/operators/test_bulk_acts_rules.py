@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import msgspec
 import pytest
 
@@ -9,7 +10,9 @@ from perdure.events import vocabulary as ev
 from perdure.events.acts import Act
 from perdure.events.codec.queue_snapshot import dump_queue, load_queue
 from perdure.events.commands import AdvanceBulk, BeginBulk, Cancel, CheckOut, Draft, EndBulk, Fail, Publish
+from perdure.events.commit_size import COMMIT_BYTES_MAX, measure
 from perdure.events.errors import InvalidMessage
+from perdure.events.queue import bulk_acts
 from perdure.events.queue import dead_letters as letters
 from perdure.events.queue import decisions as rules
 from perdure.events.queue.folding.folds import evolve
@@ -38,9 +41,9 @@ class Log:
         assert loaded.bulks == self.queue.bulks
         return events
 
-    def die(self, *idents: str) -> None:
+    def die(self, *idents: str, payload: bytes = b"") -> None:
         for ident in idents:
-            self.do(Publish([Draft(ident, "t", b"")]))
+            self.do(Publish([Draft(ident, "t", payload)]))
             self.do(CheckOut("t", ident, 60, 0))
             self.do(Fail(self.queue.next_number - 1, ident, 1, "E", "m", "", 0, "never"))
 
@@ -96,6 +99,38 @@ def test_an_edit_sets_values_at_paths_that_are_there() -> None:
     for path in ("nobody.id", "lines.7", "lines.x.n", "customer.id.deeper"):
         assert plain_payloads.edited(payload, {path: 1}) is None
     assert plain_payloads.edited(b"\xc1", {"a": 1}) is None
+
+
+@pytest.mark.parametrize("size", [10, 1_000, 40_000, 100_000])
+def test_commits_of_an_edit_are_bounded_by_what_it_writes_and_not_by_what_was_there(size: int) -> None:
+    log = Log()
+    log.die(*(f"m{i}" for i in range(30)), payload=msgspec.msgpack.encode({"note": ""}))
+    counted = letter_search.count(log.letters, letter_search.CountLetters("type=t"), log.seq)
+    log.do(BeginBulk("b", "edit", counted.where, counted.seq, 30, True, {"note": "x" * size}, ACT))
+    commits = 0
+    while not (bulk := log.queue.bulks["b"]).is_over:
+        portion = log.next(bulk.upto, counted.seq)
+        command = bulk_acts.next_commit(bulk, portion, 100_000) if portion.letters else EndBulk("b")
+        events = log.do(command)
+        assert measure(events).bytes <= 100_000 + size + 1_000
+        commits += any(isinstance(event, ev.Replayed) for event in events)
+    assert bulk.changed == 30
+    assert not log.letters.letters
+    assert commits <= -(-30 // max(1, 100_000 // (size + 1_000)))
+
+
+def test_a_letter_that_an_edit_would_make_larger_than_a_commit_is_passed_over() -> None:
+    log = Log()
+    log.die("small", "large", "other", payload=msgspec.msgpack.encode({"note": ""}))
+    portion = log.next(0, log.seq)
+    large = portion.letters[1].event
+    payload = msgspec.msgpack.encode({"note": "", "rest": "x" * COMMIT_BYTES_MAX})
+    letter = attrs.evolve(portion.letters[1], event=ev.evolved(large, published=ev.evolved(large.published, payload=payload)))
+    log.do(BeginBulk("b", "edit", "type=t", log.seq, 3, True, {"note": "y"}, ACT))
+    portion = portion._replace(letters=[portion.letters[0], letter, portion.letters[2]])
+    command = bulk_acts.next_commit(log.queue.bulks["b"], portion, COMMIT_BYTES_MAX)
+    assert [item.published.id for item in command.items] == ["small", "other"]
+    assert command.passed_over == 1
 
 
 def test_what_is_published_after_the_count_is_not_cancelled_and_what_ended_meanwhile_is_left() -> None:
