@@ -12,6 +12,8 @@ from typing import Any
 __all__ = ["TABLE", "Sql"]
 
 TABLE = "perdure_outbox"
+MARKS = {"qmark": "?", "numeric": ":{}", "numeric_dollar": "${}"}
+"""What stands for a parameter in each style that is not `%s`; `{}` is its number."""
 
 
 class Sql:
@@ -19,20 +21,22 @@ class Sql:
 
     def __init__(self, connection: Any) -> None:
         if hasattr(connection, "get_bind"):  # a SQLAlchemy session
-            connection = connection.connection()
+            connection = _at_once(connection.connection())
         self._connection = connection
         if hasattr(connection, "exec_driver_sql"):
             vendor = connection.dialect.name
-            self.mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
+            self.mark = MARKS.get(connection.dialect.paramstyle, "%s")
             self._execute = connection.exec_driver_sql
         elif hasattr(connection, "vendor") and hasattr(connection, "cursor"):  # Django's, or its proxy for this thread's
             vendor = connection.vendor
             self.mark = "%s"
             self._execute = self._by_cursor
         elif callable(getattr(connection, "execute", None)):
-            vendor = "sqlite" if any(cls.__module__ == "sqlite3" for cls in type(connection).__mro__) else "postgresql"
+            # A proxy, as a pool or a tracer makes it, has what its connection has.
+            is_sqlite = hasattr(connection, "total_changes") or any(cls.__module__ == "sqlite3" for cls in type(connection).__mro__)
+            vendor = "sqlite" if is_sqlite else "postgresql"
             self.mark = "?" if vendor == "sqlite" else "%s"
-            self._execute = connection.execute
+            self._execute = self._by_plain_cursor if hasattr(connection, "cursor") else connection.execute
         else:
             msg = (
                 "connection: a sqlite3 or psycopg (3) connection, Django's `connection`, a SQLAlchemy connection or session, not "
@@ -49,9 +53,18 @@ class Sql:
         cursor.execute(sql, parameters)
         return cursor
 
+    def _by_plain_cursor(self, sql: str, parameters: tuple[Any, ...]) -> Any:
+        """Execute on a cursor whose rows are tuples, whatever the host's connection makes of rows."""
+        cursor = _at_once(self._connection.cursor())
+        if hasattr(cursor, "row_factory"):
+            cursor.row_factory = None if self.is_sqlite else _tuple_row()
+        return cursor.execute(sql, parameters)
+
     def run(self, sql: str, parameters: tuple[Any, ...] = ()) -> Any:
         """Execute a statement written with `?`."""
-        return self._execute(sql.replace("?", self.mark), parameters)
+        first, *others = sql.split("?")
+        marked = [self.mark.format(number) + part for number, part in enumerate(others, 1)]
+        return _at_once(self._execute("".join([first, *marked]), parameters))
 
     def place(self) -> str | None:
         """Return a name for the table that is the same in every process that reads it; None: it is not there.
@@ -71,6 +84,29 @@ class Sql:
         server = "(SELECT system_identifier FROM pg_control_system()), extract(epoch FROM pg_postmaster_start_time())::text"
         found = self.run(f"SELECT to_regclass(?)::oid, current_database(), current_user::text, {server}", (TABLE,)).fetchone()
         return None if found[0] is None else _digest("postgresql", *found)
+
+
+def _tuple_row() -> Any:
+    from psycopg.rows import tuple_row  # noqa: PLC0415 - only a host that has psycopg has such a connection
+
+    return tuple_row
+
+
+def _at_once(result: Any) -> Any:
+    """Return what a connection gave; an asynchronous one has done nothing yet.
+
+    Raises:
+        TypeError: it is to be awaited first. Nothing was written.
+    """
+    if not hasattr(result, "__await__"):
+        return result
+    if hasattr(result, "close"):
+        result.close()  # or Python warns that it was never awaited
+    msg = (
+        "connection: it is an asynchronous one, and an outbox writes at once; nothing was written. With SQLAlchemy, use "
+        "`await session.run_sync(lambda sync: Outbox(sync).publish(message))`; else a sqlite3 or psycopg connection in a thread"
+    )
+    raise TypeError(msg)
 
 
 def _digest(vendor: str, *place: object) -> str:

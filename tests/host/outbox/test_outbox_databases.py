@@ -5,6 +5,7 @@ PostgreSQL is the real server of `tests/postgres_server`, where its programs are
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sqlite3
 from collections import Counter
@@ -161,6 +162,32 @@ def test_committed_is_published_and_rolled_back_is_not(folder: Path, connect: Co
         until(lambda: rows(connect) == 0)
         system.drain(timeout=PATIENCE_S)
     assert [item[0] for item in collected.items] == ["kept"]
+
+
+def test_rows_of_a_psycopg_connection_are_read_whatever_it_makes_of_them(postgres: str) -> None:
+    import psycopg
+    from psycopg.rows import dict_row, scalar_row
+
+    for row_factory in (dict_row, scalar_row):
+        connect = partial(psycopg.connect, postgres, row_factory=row_factory)
+        with connect() as connection:
+            perdure.Outbox(connection).create_table()
+        with perdure.System(store=perdure.MemoryStore()) as system:
+            ident = write(connect, ["A"])[0]
+            assert perdure.OutboxRelay(system, connect).relay_once() == 1
+            assert system.state(ident).status == "ready"
+        assert place(connect)
+
+
+def test_an_asynchronous_psycopg_connection_is_refused(postgres: str) -> None:
+    import psycopg
+
+    async def publish() -> None:
+        async with await psycopg.AsyncConnection.connect(postgres) as connection:
+            perdure.Outbox(connection).publish(Shipped("A"))
+
+    with pytest.raises(TypeError, match="asynchronous"):
+        asyncio.run(publish())
 
 
 def test_rows_of_which_all_are_refused_stay(connect: Connect) -> None:

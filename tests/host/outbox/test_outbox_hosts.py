@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING, Any
+import types
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 import pytest
+import sqlalchemy
 
 import perdure
 from tests.host.outbox.outbox_file import new_outbox, rows
@@ -91,6 +93,71 @@ def test_what_is_no_connection_is_refused() -> None:
 
     with pytest.raises(ValueError, match="not for mysql"):
         perdure.Outbox(Mysql())
+
+
+class AsyncConnection:
+    """As an AsyncConnection of psycopg or aiosqlite, or SQLAlchemy's, does: nothing, until it is awaited."""
+
+    def __init__(self, *names: str) -> None:
+        for name in names:
+            setattr(self, name, self._later)
+        self.dialect = sqlalchemy.create_engine("sqlite://").dialect
+
+    async def _later(self, *_: object) -> None:
+        raise AssertionError
+
+
+@pytest.mark.parametrize(
+    "names", [("execute",), ("cursor", "execute"), ("exec_driver_sql",), ("get_bind", "connection")], ids="+".join
+)
+def test_an_asynchronous_connection_is_refused_and_nothing_is_said_to_be_written(names: tuple[str, ...]) -> None:
+    with pytest.raises(TypeError, match=r"asynchronous.*nothing was written"):
+        perdure.Outbox(AsyncConnection(*names)).publish(Shipped("A"))
+
+
+@pytest.mark.parametrize(
+    ("style", "marks"), [("numeric_dollar", "$1, $2"), ("numeric", ":1, :2"), ("format", "%s, %s"), ("qmark", "?, ?")]
+)
+def test_each_style_of_parameters_has_its_marks(style: str, marks: str) -> None:
+    class Connection:
+        dialect = types.SimpleNamespace(name="postgresql", paramstyle=style)
+        said: ClassVar[list[str]] = []
+
+        def exec_driver_sql(self, sql: str, _parameters: object) -> None:
+            self.said.append(sql)
+
+    connection = Connection()
+    perdure.Outbox(connection).publish(Shipped("A"))
+    assert connection.said == [f"INSERT INTO perdure_outbox (id, draft) VALUES ({marks})"]
+
+
+def _dict_row(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
+    return {column[0]: value for column, value in zip(cursor.description, row, strict=True)}
+
+
+@pytest.mark.parametrize("rows_are", [_dict_row, sqlite3.Row, lambda _cursor, row: row[0]])
+def test_rows_are_read_whatever_the_hosts_connection_makes_of_them(folder: Path, database: Path, rows_are: Any) -> None:
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(database)
+        connection.row_factory = rows_are
+        return connection
+
+    system = perdure.System(folder)
+    with connect() as connection:
+        perdure.Outbox(connection).publish(Shipped("A"))
+    with system:
+        relay = perdure.OutboxRelay(system, connect)
+        assert relay.relay_once() == 1
+        with relay:
+            assert rows(database) == 0
+
+
+def test_a_connection_under_sqlalchemy_is_one_of_its_database(database: Path) -> None:
+    raw = sqlalchemy.create_engine(f"sqlite:///{database}").raw_connection()
+    perdure.Outbox(raw).publish(Shipped("A"))
+    raw.commit()
+    raw.close()
+    assert rows(database) == 1
 
 
 def rows_seen_by(connection: Any) -> int:

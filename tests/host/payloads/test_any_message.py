@@ -199,4 +199,6 @@ def test_a_time_that_is_accepted_means_the_same_moment_where_it_arrives(value: d
     assert (arrived.tzinfo is None) is (value.tzinfo is None)
     if value.utcoffset() is None:
         assert arrived.fold == value.fold
-    assert arrived == value or (value.utcoffset() is not None and arrived.astimezone(dt.UTC) == value.astimezone(dt.UTC))
+    if isinstance(value, dt.datetime) and value.utcoffset() is not None:  # `==` is false for the hour that comes twice
+        arrived, value = arrived.astimezone(dt.UTC), value.astimezone(dt.UTC)
+    assert arrived == value
