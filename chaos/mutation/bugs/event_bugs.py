@@ -223,10 +223,17 @@ EVENT_BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.events.handlers.subscription_window",
-                "(1 if rate_limited else 1 + prefetch(run_us, prefetch_us, prefetch_max))",
-                "(1 + prefetch(run_us, prefetch_us, prefetch_max))",
+                "(1 if rate_limited else 1 + prefetch(run_us, prefetch_us, most))",
+                "(1 + prefetch(run_us, prefetch_us, most))",
             ),
         ),
+    ),
+    Bug(
+        "a member and the owner work in turns at short messages",
+        "subscription window",
+        "tests/events/handlers/test_subscription_window.py",
+        0,
+        (Edit("perdure.events.handlers.subscription_window", "UNDER_WAY = 2", "UNDER_WAY = 1"),),
     ),
     Bug(
         "an elastic handler gets more new workers than messages wait",
