@@ -222,7 +222,13 @@ MEMBER_BUGS: tuple[Bug, ...] = (
         "member",
         "tests/host/processes/members/test_late_worker.py",
         0,
-        (Edit("perdure.actors.members.member_roles", "if 0 < delivery.lease.until_us <= self.looked_us or self", "if self"),),
+        (
+            Edit(
+                "perdure.actors.members.member_roles",
+                "if 0 < delivery.lease.until_us <= self.looked_us + owner.ahead_us or self",
+                "if self",
+            ),
+        ),
     ),
     Bug(
         "a member that hung begins what the next owner has given to others",
@@ -232,7 +238,7 @@ MEMBER_BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.actors.members.member_roles",
-                " or self.now_s() >= self.health.owner.until_s:\n            return False",
+                " or self.now_s() >= owner.until_s:\n            return False",
                 ":\n            return False",
             ),
         ),
@@ -288,8 +294,8 @@ MEMBER_BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.processes.to_owner.exchange",
-                "        if not self.is_up:\n            self._take_pong()\n",
-                "        self._take_pong()\n",
+                "        if not self.is_up:\n            self._take_pong([])\n",
+                "        self._take_pong([])\n",
             ),
         ),
         found=True,

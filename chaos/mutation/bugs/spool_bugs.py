@@ -35,7 +35,7 @@ SPOOL_BUGS: tuple[Bug, ...] = (
         0,
         (
             Edit(
-                "perdure.processes.owner_facts",
+                "perdure.publishing.drafts",
                 "return made if is_named or is_known(made.type) else made._replace(dedup=None)",
                 "return made",
             ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import signal
 import threading
 from pathlib import Path
@@ -38,6 +39,16 @@ def test_planted_bug_is_noticed(mutants: Mutants, bug: Bug) -> None:
 
 def test_bugs_are_planted_in_at_least_ten_different_places() -> None:
     assert len({bug.place for bug in BUGS}) >= 10
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+def test_the_source_still_has_what_a_planted_bug_replaces(bug: Bug) -> None:
+    """A change of the source may leave the list behind, which otherwise shows only where the bugs are planted."""
+    for edit in bug.edits:
+        spec = importlib.util.find_spec(edit.module)
+        assert spec is not None
+        assert spec.origin is not None
+        assert Path(spec.origin).read_text(encoding="utf-8").count(edit.old) == 1, edit
 
 
 @pytest.mark.long
