@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from keyword import iskeyword
 from typing import Any
 
@@ -15,6 +16,8 @@ from perdure.payloads.type_names import message
 
 __all__ = ["given_json", "json_object", "message_of", "option_value", "value_or_text"]
 
+WORD = re.compile(r"[^\W\d][\w .:/@+-]*")
+"""What is meant as a text, and not as JSON with a fault in it."""
 WORDS = {"none": None, "inf": math.inf, "infinity": math.inf}
 """Values of a handler's options that JSON has no word for."""
 
@@ -57,7 +60,8 @@ def given_json(what: str, text: str) -> Any:
     except InvalidMessage:
         raise
     except ValueError as error:
-        msg = f"the {what} is no JSON: {error}"
+        hint = f" (a text stands in quotes: {json.dumps(text.strip())})" if WORD.fullmatch(text.strip()) else ""
+        msg = f"the {what} is no JSON: {error}{hint}"
         raise InvalidMessage(msg) from error
 
 

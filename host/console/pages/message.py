@@ -73,7 +73,7 @@ def message(page: Page) -> None:
         is_live=standing.status in LIVE,
         letter=None if letter is None else letter.event,
         group=None if letter is None else view.groups.of_letter(letter),
-        explanation=explain(view.states, records, ident) if own.records else "",
+        explanation=explain(view.states, records, ident, None if page.sees_all else page.looks) if own.records else "",
         gantt=gantt(story, now_us),
         story=story,
         following="" if story.whole else page.here(**{"from": story.read_to}),

@@ -14,9 +14,10 @@ from perdure.events.queue.dead_letters import full_reason
 from perdure.events.queue.lookup import look_up
 from perdure.events.queue.state import is_quarantined
 from perdure.events.structures.message import Status
+from perdure.operations.reading.stuck_groups import members_behind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from perdure.events.codec.snapshot import States
     from perdure.events.structures.message import Message
@@ -35,13 +36,14 @@ ENDS = {
 }
 
 
-def explain(states: States, records: Sequence[Record], ident: str) -> str:
+def explain(states: States, records: Sequence[Record], ident: str, looks: Callable[[str], bool] | None = None) -> str:
     """Return one paragraph about a message.
 
     Args:
         states: what the log says up to a moment; the paragraph is about that moment.
         records: the records of the message up to then, oldest first; at least its publication.
         ident: its id.
+        looks: returns whether a type may be looked at, where some may not: of others no id is named, and none is counted.
     """
     own = [record for record in records if record.message_id == ident]
     published = next((r.event for r in reversed(own) if isinstance(r.event, ev.Published)), None)
@@ -62,9 +64,10 @@ def explain(states: States, records: Sequence[Record], ident: str) -> str:
             then = "its next attempt is due" if message.failures else "it may be handled"
             sentences.append(f"It waits until {_when(message.due_us).removeprefix('at ')}, when {then}.")
         case Status.HELD:
-            sentences += _held(states, message)
+            sentences += _held(states, message, looks)
         case _:
             sentences += _ready(states, message)
+    sentences += _holds_up(states, message, looks)
     if message.published.expires_us:
         sentences.append(f"It expires {_when(message.published.expires_us)} if no handler has begun by then.")
     return " ".join(sentences)
@@ -103,16 +106,28 @@ def _leased(message: Message, own: Sequence[Record]) -> list[str]:
     return sentences
 
 
-def _held(states: States, message: Message) -> list[str]:
+def _holds_up(states: States, message: Message, looks: Callable[[str], bool] | None) -> list[str]:
+    """Return how many messages of its group wait for this one, where it is the first of several."""
+    name = message.published.group
+    group = None if name is None else states.queue.groups.get(name)
+    if name is None or group is None or len(group) <= 1 or group.head != message.number:
+        return []
+    waiting = members_behind(states.queue, group, looks)
+    if not waiting:
+        return []
+    return [f"{waiting:,} message(s) of its group {name!r} wait for it: they are handled in order, once it has ended."]
+
+
+def _held(states: States, message: Message, looks: Callable[[str], bool] | None) -> list[str]:
     published, queue = message.published, states.queue
     if published.group is not None and queue.groups[published.group].head != message.number:
         first = queue.look(queue.groups[published.group].head)
-        return [f"It is held by its group {published.group!r}, which is handled in order: {_named(first)} comes before it."]
+        return [f"It is held by its group {published.group!r}, which is handled in order: {_named(first, looks)} comes before it."]
     running = 0
     if published.key is not None and published.dedup != "append":
         running = queue.keys[published.type, published.key].running
     if running:
-        return [f"It is held by its key {published.key!r}: {_named(queue.look(running))} of that key is being handled."]
+        return [f"It is held by its key {published.key!r}: {_named(queue.look(running), looks)} of that key is being handled."]
     slots = queue.slots.get((published.type, published.key or ""))
     taken = len(slots.taken) if slots is not None else 0
     return [f"It is held by its key {published.key!r}, of which only so many are handled at once: {taken} are."]
@@ -143,8 +158,9 @@ def _ready(states: States, message: Message) -> list[str]:
     return sentences
 
 
-def _named(message: Message | None) -> str:
-    return "another message" if message is None else f"message {message.published.id}"
+def _named(message: Message | None, looks: Callable[[str], bool] | None) -> str:
+    is_seen = message is not None and (looks is None or looks(message.published.type))
+    return f"message {message.published.id}" if message is not None and is_seen else "another message"
 
 
 def _time(record: Record | None) -> str:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from perdure.events.queue.state import QueueState
+    from perdure.events.structures.group import Group
 
-__all__ = ["StuckGroup", "stuck_groups"]
+__all__ = ["StuckGroup", "members_behind", "stuck_groups"]
 
 GROUPS_LOOKED = 5_000
 MEMBERS_LOOKED = 1_000
@@ -60,13 +61,9 @@ def stuck_groups(queue: QueueState, now_us: int, looks: Callable[[str], bool] | 
         head = queue.look(group.head)
         if head is None or head.status is Status.READY:
             continue
-        waiting = len(group) - 1
-        if looks is not None:
-            if not looks(head.published.type):
-                continue
-            waiting = sum(looks(_type_of(queue, number)) for number in islice(group, 1, MEMBERS_LOOKED))
-            if not waiting:
-                continue
+        waiting = members_behind(queue, group, looks)
+        if not waiting or (looks is not None and not looks(head.published.type)):
+            continue
         failures = head.failures or []
         since = failures[0].at_us if failures else made_us(head.published.id)
         if failures or (since and (now_us - since) / 1e6 > STUCK_S):
@@ -74,6 +71,13 @@ def stuck_groups(queue: QueueState, now_us: int, looks: Callable[[str], bool] | 
             own = head.published
             found.append(StuckGroup(name, waiting, own.id, own.type, status, since, len(failures)))
     return sorted(found, key=lambda group: -group.waiting)
+
+
+def members_behind(queue: QueueState, group: Group, looks: Callable[[str], bool] | None) -> int:
+    """Return how many messages wait behind the first of a group; where not all may be looked at, of at most a thousand."""
+    if looks is None:
+        return len(group) - 1
+    return sum(looks(_type_of(queue, number)) for number in islice(group, 1, MEMBERS_LOOKED))
 
 
 def _type_of(queue: QueueState, number: int) -> str:

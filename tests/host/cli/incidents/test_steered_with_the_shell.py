@@ -128,6 +128,9 @@ def test_a_stuck_group_is_found_and_freed(tmp_path: Path) -> None:
         # A customer asks for the last order. Where is it, and what does it wait for?
         told = run("explain", folder, last)
         assert "group" in told
+        assert f"message {first} comes before it" in " ".join(told.split())
+        front = shown("explain", folder, first)["explanation"]
+        assert "4 message(s) of its group 'ORD' wait for it" in front
         # The story of the one in front: it has run for an hour. Cancel it, and the group goes on.
         found = shown("search", folder, "group=ORD", "event=Leased")
         assert [one["id"] for one in found] == [first]

@@ -14,7 +14,7 @@ from perdure.console.app import _own_path, application
 from perdure.console.guard import keys
 from perdure.console.guard.sessions import OneTimeToken, Session, Sessions
 from perdure.security import Rights, operator, viewer
-from tests.host.console.conftest import csrf_of
+from tests.host.console.conftest import Receipt, csrf_of, until
 
 if TYPE_CHECKING:
     from tests.host.console.conftest import Shop
@@ -208,6 +208,24 @@ def test_name_of_a_type_that_one_may_not_look_at_stands_nowhere(shop: Shop) -> N
 def test_group_that_a_hidden_message_holds_up_is_hidden(shop: Shop) -> None:
     client = shop.client(authorize=lambda _who, action, kind: action == "look" and kind != "shop.Stock")
     assert "warehouse 7" not in client.get("/").text
+
+
+def test_a_message_that_holds_up_others_says_so_as_far_as_they_may_be_looked_at(shop: Shop) -> None:
+    path = f"/messages/{shop.stuck}"
+    told = "3 message(s) of its group &#39;warehouse 7&#39; wait for it"
+    assert told in shop.client(authorize=everything).get(path).text
+    hidden = shop.system.publish(Receipt("behind"), group="warehouse 7")
+    try:
+        client = shop.client(authorize=lambda _who, action, kind: action == "look" and kind != "shop.Receipt")
+        until(lambda: shop.console.live.states.queue.ids.get(hidden) or not client.get("/"))
+        assert told in client.get(path).text
+        behind = shop.client(authorize=lambda _who, action, kind: action == "look" and kind != "shop.Stock").get(
+            f"/messages/{hidden}"
+        )
+        assert "another message comes before it" in behind.text
+        assert shop.stuck not in behind.text
+    finally:
+        shop.system.cancel(hidden)
 
 
 def test_bulk_act_on_types_that_one_may_not_look_at_tells_no_name_and_is_refused(shop: Shop) -> None:
