@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from perdure.chaos.oracle.publisher_log import PublisherLog
     from perdure.chaos.oracle.recording_store import RecordingStore
     from perdure.chaos.oracle.ticks import SentTicks
+    from perdure.chaos.simulation.simulated_clock import SimulatedClock
 
 __all__ = ["History", "check_history"]
 
@@ -42,7 +43,7 @@ class History:
     """Leases (id, attempt) that were written more than once: the first frame was lost while the attempt ran on."""
     committed: set[str]
     """Ids of the messages that the host's database committed to its outbox."""
-    now_us: int
+    clock: SimulatedClock
     schedules: Mapping[str, tuple[str, float]]
     """By name: which missed ticks are made up for, and the seconds between two ticks."""
     sent_ticks: SentTicks
@@ -81,7 +82,7 @@ def check_history(history: History) -> ReferenceModel:
                 require(workers <= workers_max[name], f"{name} has grown to {workers} workers of at most {workers_max[name]}")
     frame.close()
     _check_appends(history.store)
-    ticks.close(history.now_us)
+    ticks.close(history.clock.now_us())
     _check_publishers(history, model, ticks.ids)
     require(not model.live, f"never done: {sorted(item.published.id for item in model.live.values())}")
     return model
@@ -151,8 +152,11 @@ def _check_publishers(history: History, model: ReferenceModel, of_ticks: set[str
         msg = f"recorded, and never published: {sorted(invented)}"
         raise BrokenContract(msg)
     for ident, options in log.options.items():
-        if "debounce" in options and ident in recorded:
-            published = model.items[model.ids[ident]].published
+        if ident not in recorded:
+            continue
+        published = model.items[model.ids[ident]].published
+        log.moments.check(published, options, history.clock)
+        if "debounce" in options:
             require(published.due_us and published.dedup == "replace", f"{ident} is not debounced")
     for ident, attempt in log.acked:
         item = model.items[model.ids[ident]]

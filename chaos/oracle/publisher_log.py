@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
+from perdure.chaos.oracle.published_moments import PublishedMoments
 from perdure.chaos.oracle.reference_model import require
 from perdure.chaos.oracle.state_checks import is_at_rest
 from perdure.chaos.simulation.processes.simulated_client import SILENT
@@ -56,6 +57,8 @@ class PublisherLog:
     """By id: the messages that were made."""
     options: dict[str, dict[str, Any]] = attrs.field(factory=dict, init=False)
     """By id: how they are published."""
+    moments: PublishedMoments = attrs.field(factory=PublishedMoments, init=False)
+    """When they were published."""
     orders: list[tuple[Asker | None, list[str]]] = attrs.field(factory=lambda: [(None, [])], init=False)
     """For the system and for each client or member, ids in the order of their requests, as far as they were known then."""
     futures: list[tuple[str, Future[str]]] = attrs.field(factory=list, init=False)
@@ -88,6 +91,8 @@ class PublisherLog:
         client = self.client
         self._order().extend(idents)
         self.uncertain.update(idents)  # until the answer is known: the process may die in the middle
+        clock = self.system.executor.clock
+        self.moments.begin(idents, clock)
         try:
             answer = call()
         except PublishTimeout as error:
@@ -103,6 +108,8 @@ class PublisherLog:
             if client is not None:
                 self._check_silence(client, error)
             raise
+        finally:
+            self.moments.end(idents, clock)
         for ident in answer if isinstance(answer, list) else [answer]:
             self._acknowledge(ident)
 
@@ -130,8 +137,11 @@ class PublisherLog:
                 self.uncertain.discard(ident)
                 self.refused.add(ident)
 
+        known_idents = [known] if known else []
+        self.moments.begin(known_idents, system.executor.clock)
         try:
             future = call()
+            self.moments.end(known_idents, system.executor.clock)
             if known is None:
                 ident = self._id_of_newest()
                 order.append(ident)

@@ -333,7 +333,7 @@ class SystemUnderTest:
             handler_log=self.handler_log,
             leased_again=self.leased_again,
             committed=self.database.committed,
-            now_us=self.executor.clock.now_us(),
+            clock=self.executor.clock,
             schedules=SCHEDULES,
             sent_ticks=self.sent_ticks,
             rates_per_s={self.handler_log.name_of(Metered): RATE_PER_S},

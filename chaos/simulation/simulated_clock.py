@@ -1,4 +1,4 @@
-"""The clock of a simulation: virtual time, which moves only when the executor moves it."""
+"""The clocks of a simulation: virtual time, which moves only when the executor moves it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["START_US", "SimulatedClock"]
+__all__ = ["START_US", "ProcessClock", "SimulatedClock"]
 
 START_US = 1_700_000_000_000_000
 
@@ -16,9 +16,11 @@ class SimulatedClock:
     """See `perdure.actors.core.clock.Clock`. Time moves when nothing can be done at the present moment, or on request."""
 
     def __init__(self, start_us: int = START_US) -> None:
-        self._now_us = start_us
+        self._now_us = self.start_us = start_us
         self.passed_us = 0
         """Microseconds since the simulation began. Unlike the time of day, this never goes back."""
+        self.set_back_us = 0
+        """How far the time of day was set back, in all."""
 
     def now_us(self) -> int:
         """See `Clock.now_us`."""
@@ -54,3 +56,34 @@ class SimulatedClock:
     def set_back(self, seconds: float) -> None:
         """Set the time of day back. Only between two processes: within one, `Clock.now_us` never goes back."""
         self._now_us -= round(seconds * 1_000_000)
+        self.set_back_us += round(seconds * 1_000_000)
+
+
+class ProcessClock:
+    """The clock of a process that may live on while the machine's is set back: it does not go back then, and is ahead of it since.
+
+    Unlike the one of a real process it does not run slower until they agree.
+    """
+
+    def __init__(self, machine: SimulatedClock) -> None:
+        self._machine = machine
+        self._began_us = machine.now_us() - machine.passed_us
+
+    def now_us(self) -> int:
+        """See `Clock.now_us`."""
+        return self._began_us + self._machine.passed_us
+
+    def wall_us(self) -> int:
+        """See `Clock.wall_us`."""
+        return self._machine.now_us()
+
+    def skipped_us(self, _since_us: int, _until_us: int, /) -> int:
+        """See `Clock.skipped_us`: simulated time does not jump."""
+        return 0
+
+    def seconds_until(self, at_us: int) -> float | None:
+        """See `Clock.seconds_until`."""
+        return max(0.0, (at_us - self.now_us()) / 1_000_000)
+
+    def subscribe(self, callback: Callable[[], None]) -> None:
+        """See `Clock.subscribe`; no effect, as the executor reads the time itself."""

@@ -201,4 +201,19 @@ HOST_BUGS: tuple[Bug, ...] = (
         ),
         found=True,
     ),
+    Bug(
+        "a process whose clock is ahead of the wall clock sends moments by its own",
+        "time",
+        "clients",
+        60,
+        (
+            Edit(
+                "perdure.processes.to_owner.equipped",
+                "        return as_sent(command, self.ahead_us) if self.reads_moments or not to_owner else command\n",
+                "        return command\n",
+            ),
+        ),
+        favoured=("clock_set_back", "client_asks"),
+        found=True,
+    ),
 )

@@ -76,7 +76,9 @@ def new_member(
     """Return a member that has not begun. It has this disk and these options if it becomes the owner."""
     system = RecordingSystem(executor=executor, disk=disk, options=options)
     _Handlers(system, log, fault_counts, settings).register()
-    return SimulatedMember(executor, sessions, system)
+    # A member with schedules would look at them each second until its clock and the machine's agree, which here they never do.
+    has_own_clock = not (settings.may_own or settings.has_more)
+    return SimulatedMember(executor, sessions, system, has_own_clock=has_own_clock)
 
 
 @attrs.frozen

@@ -13,6 +13,7 @@ from perdure.actors.requests.submit_batch import SubmitBatch
 from perdure.actors.sessions.framing.wire import Assembler
 from perdure.chaos.simulation.processes.simulated_link import LinkFaults, SimulatedLink
 from perdure.chaos.simulation.processes.simulated_welcome import SimulatedWelcome
+from perdure.chaos.simulation.simulated_clock import ProcessClock
 from perdure.events.commands import Publish
 from perdure.operations.admin import Admin
 from perdure.operations.dead_letters import DeadLetters
@@ -323,9 +324,10 @@ class SimulatedClient(Client):
         spool: Spooling | None = None,
     ) -> None:
         self.options = Options()
-        self.clock = executor.clock  # type: ignore[assignment]  # a client's own is the machine's
-        ids = Ids(executor.clock, random.Random(executor.rng.getrandbits(64)))
-        self.drafts = Drafts(TypeNames(), MessagePack(), executor.clock, ids, self.options)
+        clock = ProcessClock(executor.clock)
+        self.clock = clock  # type: ignore[assignment]  # a client's own is the machine's
+        ids = Ids(clock, random.Random(executor.rng.getrandbits(64)))
+        self.drafts = Drafts(TypeNames(), MessagePack(), clock, ids, self.options)
         self._checked_out_types = {}
         self._spools = spool is not None
         self._facts = OwnerFacts(self.drafts, self.options)
@@ -345,3 +347,4 @@ class SimulatedClient(Client):
 
     def _name(self, exchange: Exchange) -> None:
         exchange.origin = self._facts.origin
+        exchange.ahead_us = self.drafts.ahead_us

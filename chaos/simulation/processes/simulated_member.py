@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.actors.services.runtime import HandlerRuntime
 from perdure.chaos.simulation.processes.simulated_client import SimulatedConnection
 from perdure.chaos.simulation.processes.simulated_process import SimulatedProcess
+from perdure.chaos.simulation.simulated_clock import ProcessClock
 from perdure.processes.member import OWNER_WAIT_S, Member
 from perdure.processes.owner_facts import OwnerFacts
 
@@ -42,19 +43,29 @@ class SimulatedMember(Member):
     """A `Member` in virtual time, with the handlers that are registered with a system, which itself does not start.
 
     Its handlers may wait, in a turn that stops in the middle: the owner's process may end meanwhile, and this one too.
+
+    `has_own_clock`: it does not go back where the machine's clock is set back. Not for one that may become the owner, whose clock
+    is the machine's here.
     """
 
     connection: SimulatedConnection  # type: ignore[assignment]  # all that a member uses of it
 
     def __init__(
-        self, executor: SimulatedExecutor, sessions: Callable[[], SimulatedSessions | None], system: SimulatedSystem
+        self,
+        executor: SimulatedExecutor,
+        sessions: Callable[[], SimulatedSessions | None],
+        system: SimulatedSystem,
+        *,
+        has_own_clock: bool = False,
     ) -> None:
         self.process = SimulatedProcess(executor)
         self._executor = executor
         self._sessions = sessions
         self.system = system
+        if has_own_clock:
+            system.drafts.clock = ProcessClock(executor.clock)
         runtime = HandlerRuntime(
-            clock=executor.clock,
+            clock=system.drafts.clock,
             rng=random.Random(executor.rng.getrandbits(64)),
             publisher=system.drafts,
             tuning=system.options,
