@@ -114,7 +114,7 @@ class JoiningAndLeaving(Singular, Including, Startable):
         atexit.register(self.stop)
 
     def _check(self, session: NodeSession) -> None:
-        check_fits(self.name, self.count, *session.register_queue(self.count, ROUTING))
+        check_fits(self.name, self.count, *session.register_queue(self.count, ROUTING, owns=self._owns))
         if self._owns:
             session.check_own_session()
         if standbys := session.unsafe_standbys():

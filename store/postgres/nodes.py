@@ -109,10 +109,11 @@ class NodeSession:
         self._marks: dict[int, high_water.Mark] = {}
         """By partition: up to where its log is on record as durable."""
 
-    def register_queue(self, partitions: int, routing: str) -> tuple[int, str, int | None]:
+    def register_queue(self, partitions: int, routing: str, *, owns: bool = True) -> tuple[int, str, int | None]:
         """Create the tables and put the queue's partitions on record where they are not; return what is on record.
 
-        That is the number of partitions, the routing, and the number of a partition beyond them, if there is such.
+        That is the number of partitions, the routing, and the number of a partition beyond them, if there is such. A process that
+        owns none only reads what is there: a role that publishes may do no more.
 
         Raises:
             StoreUnavailable: the database cannot be reached, or refuses.
@@ -120,9 +121,14 @@ class NodeSession:
         with self.database.session() as connection:
             if not check_schema(connection):
                 create_schema(self.database)
-            row = connection.execute(
-                "SELECT * FROM perdure.found_cluster(%s, %s, %s)", [self.queue, partitions, routing]
-            ).fetchone()
+            on_record = "SELECT partitions, routing, NULL FROM perdure.cluster WHERE queue = %s"
+            row = None if owns else connection.execute(on_record, [self.queue]).fetchone()
+            row = (
+                row
+                or connection.execute(
+                    "SELECT * FROM perdure.found_cluster(%s, %s, %s)", [self.queue, partitions, routing]
+                ).fetchone()
+            )
         if row is None:
             raise StoreUnavailable("the database answered without a row")
         return row[0], row[1], row[2]
