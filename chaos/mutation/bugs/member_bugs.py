@@ -222,13 +222,7 @@ MEMBER_BUGS: tuple[Bug, ...] = (
         "member",
         "tests/host/processes/members/test_late_worker.py",
         0,
-        (
-            Edit(
-                "perdure.actors.members.member_roles",
-                "if 0 < delivery.lease.until_us <= self.looked_us + owner.ahead_us or self",
-                "if self",
-            ),
-        ),
+        (Edit("perdure.actors.members.member_roles", "0 < delivery.lease.until_us <= self.looked_us + owner.ahead_us or ", ""),),
     ),
     Bug(
         "a member that hung begins what the next owner has given to others",
