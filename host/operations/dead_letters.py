@@ -221,7 +221,8 @@ class DeadLetters(ActsWhere):
             except InvalidMessage as error:
                 msg = f"{error}; or an aware datetime"
                 raise InvalidMessage(msg) from None
-            before_us = self._system.clock.now_us() - round(age_s * 1_000_000)
+            clock = self._system.clock  # may be ahead of the wall clock, and of the owner's: what is younger must stay
+            before_us = min(clock.now_us(), clock.wall_us()) - round(age_s * 1_000_000)
         letters = self._select(Selection(type=self._type_name(type), reason=_text(reason), before_us=before_us))
         self._system.permit("purge", lambda: _types(letters))
         purged = 0

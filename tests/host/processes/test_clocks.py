@@ -118,6 +118,19 @@ def test_a_members_handlers_run_and_what_they_publish_keeps_its_lengths(folder: 
         assert is_left(60, published[brief].expires_us, system)
 
 
+def test_a_client_that_is_ahead_of_the_owner_purges_no_dead_letter_that_is_younger_than_it_says(folder: Path) -> None:
+    with owner_of(folder, 0.0) as system, ahead(HOUR_S, lambda: perdure.connect(folder)) as client:
+
+        @system.handler(Item)
+        def item(_: Item) -> None:
+            raise perdure.Reject("no such item")
+
+        client.publish(Item(1))
+        client.drain(30)
+        assert client.dead_letters.purge(older_than=600) == 0
+        assert client.dead_letters.purge(older_than=0) == 1
+
+
 @pytest.mark.parametrize("owner_s", [0.0, HOUR_S])
 @pytest.mark.parametrize("other_s", [0.0, HOUR_S])
 def test_rows_of_an_outbox_keep_their_lengths_whatever_the_clocks(folder: Path, owner_s: float, other_s: float) -> None:
