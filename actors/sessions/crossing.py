@@ -38,6 +38,7 @@ class Route(NamedTuple):
     """It waits for something that may never happen."""
 
 
+# Who may publish sees figures, and what its ids lead to. What shows messages of others, or counts by what is in them, takes more.
 ROUTES: dict[tuple[str, type], Route] = {
     ("queue", commands.Publish): Route(PUBLISH),
     ("queue", commands.AwaitResult): Route(PUBLISH, is_long_wait=True),
@@ -57,8 +58,8 @@ ROUTES: dict[tuple[str, type], Route] = {
     ("queue", commands.Purge): Route(ADMINISTER),
     ("queue", commands.RunNow): Route(ADMINISTER),
     ("queue", commands.BeginBulk): Route(ADMINISTER),
-    ("queue", commands.LookAtBulk): Route(PUBLISH),
-    ("queue", live_messages.CountLive): Route(PUBLISH),
+    ("queue", commands.LookAtBulk): Route(ADMINISTER),
+    ("queue", live_messages.CountLive): Route(ADMINISTER),
     ("dispatcher", Report): Route(PUBLISH),
     ("dispatcher", registry.Register): Route(CONSUME),
     ("dispatcher", registry.Scale): Route(ADMINISTER),
@@ -67,8 +68,8 @@ ROUTES: dict[tuple[str, type], Route] = {
     ("dispatcher", registry.Resume): Route(ADMINISTER),
     ("dispatcher", registry.Note): Route(ADMINISTER),
     ("snapshotter", TakeSnapshot): Route(ADMINISTER),
-    ("dead_letters", letter_search.Selection): Route(PUBLISH),
-    ("dead_letters", letter_search.CountLetters): Route(PUBLISH),
+    ("dead_letters", letter_search.Selection): Route(ADMINISTER),
+    ("dead_letters", letter_search.CountLetters): Route(ADMINISTER),
     ("dead_letters", type(None)): Route(PUBLISH),
     (OWNER, figures.AskFigures): Route(PUBLISH),
     (OWNER, handover.HandOver): Route(ADMINISTER),
