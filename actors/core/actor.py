@@ -18,6 +18,7 @@ from perdure.actors.core.threads.current_actor import CURRENT
 from perdure.actors.core.threads.mailbox import PYKKA_ITEMS, Mailbox, stops
 from perdure.actors.core.threads.thread_start import thread_starts
 from perdure.store.disk.background_thread import BackgroundThread
+from perdure.store.disk.enduring_thread import EnduringThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -200,7 +201,7 @@ class Actor(pykka.ThreadingActor):
         self.rouse()
         # The exception may be raised in the very lines that report a death, so another thread reports it as well.
         with contextlib.suppress(RuntimeError):  # none can be had: the dying thread alone reports it
-            BackgroundThread(self._reap, f"perdure-reaper-{self.name}", thread).start()
+            EnduringThread(self._reap, f"perdure-reaper-{self.name}", thread).start()
 
     def rouse(self) -> None:
         """End a wait at the mailbox."""

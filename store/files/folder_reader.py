@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from perdure.events.errors import HistoryDropped, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
 from perdure.store.disk.advice import with_advice
-from perdure.store.disk.background_thread import BackgroundThread
+from perdure.store.disk.enduring_thread import EnduringThread
 from perdure.store.files import torn_or_damaged
 from perdure.store.files.frame_index import ReadIndex
 from perdure.store.files.listing.folder_conditions import folder_conditions
@@ -111,7 +111,7 @@ class FolderReader(FolderListing):
                     self.disk.remove(path)
                 self.disk.close(self.disk.create(path))
                 held_by = os.getpid()
-                BackgroundThread(self._keep_young, "perdure-hold", path, ended).start()
+                EnduringThread(self._keep_young, "perdure-hold", path, ended).start()
         except (OSError, RuntimeError) as error:  # also where no thread can be had
             logger.debug("history of %s is not held, or not for long: %s", self.path, error)
         try:

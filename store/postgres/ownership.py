@@ -20,7 +20,7 @@ import psycopg
 
 from perdure.events.errors import OwnershipLost, PerdureError, StoreLocked
 from perdure.events.loggers import GuardedLogger
-from perdure.store.disk.background_thread import BackgroundThread
+from perdure.store.disk.enduring_thread import EnduringThread
 from perdure.store.format.frame import chain_after
 from perdure.store.postgres.connecting.database import OWNED, lost
 from perdure.store.postgres.connecting.session import Refused, Session
@@ -221,7 +221,7 @@ class Lease(HeldLease):
         self._ended, self._wake = os.pipe()
         self._end_lock = threading.Lock()
         self._session: Session | None = None
-        self._thread = BackgroundThread(self._keep, f"perdure-lease-{partition}")
+        self._thread = EnduringThread(self._keep, f"perdure-lease-{partition}")
         try:
             self._thread.start()
         except BaseException:
@@ -246,41 +246,45 @@ class Lease(HeldLease):
         self._thread.join(10.0)
 
     def _keep(self) -> None:
-        session = None
+        if self._session is not None:  # an exception interrupted it, perhaps in the middle of an answer
+            self._drop()
+        self._renew_until_it_ends()
+        ended, self._ended = self._ended, -1
+        if ended >= 0:
+            os.close(ended)
+        self._drop()
+
+    def _renew_until_it_ends(self) -> None:
         pause_s = 0.0
-        try:
-            while not self._waits(session, pause_s):
-                if session is not None and pause_s and self._is_readable(session):
-                    session.drop()
-                    session = None
-                try:
-                    began_s = time.monotonic()
-                    if session is None:
-                        session = self._session = Session(self._database.connect(), {b"renew": RENEW, b"hint": HINT, b"ends": ENDS})
-                        session.run(b"hint", self._hint)
-                    if session.run(b"renew", [*self._values, _FALSE]) != [_TRUE]:
-                        logger.error("%s", lost())
-                        self.lose()
-                        return
-                    self.renewed(began_s)
-                    self._check_end(session)
-                    pause_s = self._seconds / 3
-                except (Refused, psycopg.Error, PerdureError) as error:
-                    logger.warning("the lease could not be renewed, it is tried again: %s", " ".join(str(error).split()))
-                    if session is not None:
-                        session.drop()
-                        session = None
-                    pause_s = min(0.5, self._seconds / 10)
-                except Exception:
-                    logger.exception("the renewal of a lease failed; it is tried again")
-                    if session is not None:
-                        session.drop()
-                        session = None
-                    pause_s = min(0.5, self._seconds / 10)
-        finally:
-            os.close(self._ended)
-            if session is not None:
-                session.drop()
+        while not self._waits(self._session, pause_s):
+            if self._session is not None and pause_s and self._is_readable(self._session):
+                self._drop()
+            try:
+                began_s = time.monotonic()
+                session = self._session
+                if session is None:
+                    session = self._session = Session(self._database.connect(), {b"renew": RENEW, b"hint": HINT, b"ends": ENDS})
+                    session.run(b"hint", self._hint)
+                if session.run(b"renew", [*self._values, _FALSE]) != [_TRUE]:
+                    logger.error("%s", lost())
+                    self.lose()
+                    return
+                self.renewed(began_s)
+                self._check_end(session)
+                pause_s = self._seconds / 3
+            except (Refused, psycopg.Error, PerdureError) as error:
+                logger.warning("the lease could not be renewed, it is tried again: %s", " ".join(str(error).split()))
+                self._drop()
+                pause_s = min(0.5, self._seconds / 10)
+            except Exception:
+                logger.exception("the renewal of a lease failed; it is tried again")
+                self._drop()
+                pause_s = min(0.5, self._seconds / 10)
+
+    def _drop(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            session.drop()
 
     def _check_end(self, session: Session) -> None:
         known = self.durable_seq()

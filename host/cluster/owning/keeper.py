@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from perdure.cluster.owning.balance import Seen, plan
 from perdure.events.errors import PerdureError
 from perdure.events.loggers import GuardedLogger
-from perdure.store.disk.background_thread import BackgroundThread
+from perdure.store.disk.enduring_thread import EnduringThread
 
 if TYPE_CHECKING:
     from perdure.cluster.owning.hosted import Hosting
@@ -57,13 +57,13 @@ class Keeper:
         """The partitions that the database has held; empty until the first look."""
         self._missing: set[int] = set()
         self._renew_at_s = 0.0
-        self._is_leaving = self._has_ended = False
+        self._is_leaving = self._has_ended = self._is_begun = False
         self._left = threading.Event()
         self._looked = threading.Event()
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
-        self._thread = BackgroundThread(self._run, "perdure-node")
+        self._thread = EnduringThread(self._run, "perdure-node")
         self.view: View | None = None
         """What the database showed last."""
         self.failure: PerdureError | None = None
@@ -96,17 +96,19 @@ class Keeper:
             self._thread.join(seconds)
 
     def _run(self) -> None:
-        try:
-            while not self._has_ended:
-                self._session.wait(self._turn(), self._read)
-                with contextlib.suppress(BlockingIOError):
-                    os.read(self._read, 4096)
-        finally:
-            self._session.leave()
-            self._session.close()
-            os.close(self._read)
-            write, self._write = self._write, -1
-            os.close(write)
+        if self._is_begun:
+            self._session.close()  # an exception interrupted it, perhaps in the middle of an answer
+        self._is_begun = True
+        while not self._has_ended:
+            self._session.wait(self._turn(), self._read)
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._read, 4096)
+        self._session.leave()
+        self._session.close()
+        ends, self._read, self._write = (self._read, self._write), -1, -1
+        for fd in ends:
+            if fd >= 0:
+                os.close(fd)
 
     def _turn(self) -> float:
         """Look and act; return how long to wait before the next look."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from functools import partial
+from operator import call
 from typing import TYPE_CHECKING, Any, cast
 
 from perdure.actors.core.threads.answer import Answer
@@ -21,7 +23,7 @@ from perdure.events.commands import Publish
 from perdure.events.errors import NotRunning, PerdureError, PublishTimeout, StoreUnavailable, another
 from perdure.processes.to_owner.connection import Connection
 from perdure.store import AppendInDoubt
-from perdure.store.disk.background_thread import BackgroundThread
+from perdure.store.disk.enduring_thread import EnduringThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,6 +68,8 @@ class DatabaseConnection:
     def _begin(self) -> None:
         self.pending = PendingRequests(self.tell)
         self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+        self._taken: list[Request | None] = []
+        """What the writing thread has in hand. It is still there where an exception has interrupted that thread."""
         self._unwritten: list[None] = []
         """An entry for each publish without an answer: a list counts without a lock."""
         self._gathering = Gathering()
@@ -114,7 +118,7 @@ class DatabaseConnection:
     def _start_writing(self) -> None:
         with self._starting:
             if self._thread is None:
-                thread = BackgroundThread(self._write_all, "perdure-ingress")
+                thread = EnduringThread(self._write_all, "perdure-ingress")
                 thread.start()
                 self._thread = thread
 
@@ -142,43 +146,63 @@ class DatabaseConnection:
     # --- the writing thread ------------------------------------------------------------------------------------------------
 
     def _write_all(self) -> None:
-        while (request := self._requests.get()) is not None:
-            requests, bodies, size, is_last = [], [], 0, False
-            following: Request | None = request
-            while following is not None:
-                body = self._body(following)
-                if body is not None:
-                    requests.append(following)
-                    bodies.append(body)
-                    size += len(body)
-                if len(bodies) >= ROWS_MAX or size >= BYTES_MAX:
-                    break
-                try:
-                    following = self._following(requests)
-                except queue.Empty:
-                    break
-                is_last = following is None
+        taken = self._taken
+        while not taken or taken[0] is not None:
+            if not taken:
+                self._take(partial(self._requests.get, True))  # noqa: FBT003 - `map` gives no keywords
+            requests, bodies = self._gathered()
             if requests:
-                self._write(requests, bodies)
-            del self._unwritten[: len(requests)]
-            if is_last:
-                return
+                self._write(requests, bodies)  # what an exception interrupted is written again, under the same ids
+            del self._unwritten[: len(requests)], taken[: len(requests)]
 
-    def _following(self, requests: list[Request]) -> Request | None:
-        """Return what shares a commit with these, None for the end; single publishes wait a moment for others, as in a journal.
+    def _take(self, get: Callable[[], Request | None]) -> None:
+        """Take another request in hand: no bytecode runs in between, so no exception from outside is raised there.
 
         Raises:
-            queue.Empty: nothing is.
+            queue.Empty: there is none.
+        """
+        self._taken.extend(map(call, (get,)))
+
+    def _gathered(self) -> tuple[list[Request], list[bytes]]:
+        """Return the requests that share the next commit, the first ones in hand, and their rows."""
+        requests: list[Request] = []
+        bodies: list[bytes] = []
+        size = 0
+        while len(bodies) < ROWS_MAX and size < BYTES_MAX:
+            if len(requests) == len(self._taken):
+                try:
+                    self._take_following(requests)
+                except queue.Empty:
+                    break
+            request = self._taken[len(requests)]
+            if request is None:
+                break
+            body = self._body(request)
+            if body is None:
+                del self._taken[len(requests)]
+                if not self._taken:
+                    break
+                continue
+            requests.append(request)
+            bodies.append(body)
+            size += len(body)
+        return requests, bodies
+
+    def _take_following(self, requests: list[Request]) -> None:
+        """Take what shares a commit with these; single publishes wait a moment for others, as in a journal.
+
+        Raises:
+            queue.Empty: nothing does.
         """
         try:
-            return self._requests.get_nowait()
+            self._take(self._requests.get_nowait)
         except queue.Empty:
             if not self._gathering.is_worth_it or any(len(cast("Publish", one.command).drafts) > 1 for one in requests):
                 raise
             wait_s = self._gathering.wait_s(len(requests), time.monotonic())
             if not wait_s:
                 raise
-            return self._requests.get(timeout=wait_s)
+            self._take(partial(self._requests.get, timeout=wait_s))
 
     def _body(self, request: Request) -> bytes | None:
         if isinstance(request.command, SubmitBatch):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from perdure.events.loggers import GuardedLogger
 from perdure.processes.to_owner.no_owner import NoAnswer
 from perdure.processes.ways.way import Reached
-from perdure.store.disk.background_thread import BackgroundThread
+from perdure.store.disk.enduring_thread import EnduringThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +59,7 @@ class DatabaseWay:
         tunnel = _Tunnel(channel, theirs)
         self._tunnels.add(tunnel)
         try:
-            BackgroundThread(tunnel.run, "perdure-tunnel").start()
+            EnduringThread(tunnel.run, "perdure-tunnel").start()
         except RuntimeError as error:
             ours.close()
             theirs.close()
@@ -88,21 +88,23 @@ class _Tunnel:
     def __init__(self, channel: Channel, sock: socket.socket) -> None:
         self._channel = channel
         self.sock = sock
+        self._is_begun = False
 
     def run(self) -> None:
-        """Carry bytes until either end closes."""
-        try:
-            self._carry()
-        except OSError as error:
-            logger.debug("a connection through the database is over: %s", error)
-        except Exception:
-            logger.exception("a connection through the database failed")
-        finally:
-            with contextlib.suppress(OSError):
-                self._channel.leave()
-            with contextlib.suppress(OSError):
-                self.sock.shutdown(socket.SHUT_RDWR)  # a forked child may have a copy
-            self.sock.close()
+        """Carry bytes until either end closes, then close both; where an exception has interrupted it, only close them."""
+        if not self._is_begun:
+            self._is_begun = True
+            try:
+                self._carry()
+            except OSError as error:
+                logger.debug("a connection through the database is over: %s", error)
+            except Exception:
+                logger.exception("a connection through the database failed")
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)  # a forked child may have a copy
+        self.sock.close()
+        with contextlib.suppress(OSError):
+            self._channel.leave()
 
     def _carry(self) -> None:
         poll = select.poll()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from perdure.actors.sessions.listening.waker import Waker
 from perdure.events.errors import OwnershipLost, PerdureError, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
-from perdure.store.disk.background_thread import BackgroundThread
+from perdure.store.disk.enduring_thread import EnduringThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ class ChannelServer:
         self._pause_s = SOONEST_S
         self._stuck = 0
         """Up to which row none is waited for any more."""
-        self._thread = BackgroundThread(self._run, "perdure-channels")
+        self._thread = EnduringThread(self._run, "perdure-channels")
         channels.watch(self._waker.wake)
 
     def start(self) -> None:
@@ -95,28 +95,30 @@ class ChannelServer:
     # --- the thread --------------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        try:
-            while not self._is_closing:
-                try:
-                    self._turn()
-                except OwnershipLost:
-                    return
-                except StoreUnavailable as error:
-                    self._end_all()
-                    if not self._is_closing:
-                        logger.warning("clients cannot be answered through the database, it is tried again: %s", error)
-                        self._wait(RETRY_S)
-                except Exception:
-                    self._end_all()
-                    logger.exception("a turn of the connections through the database failed; it goes on")
+        self._end_all()  # where an exception interrupted it: what it had in hand is lost, so its peers connect again
+        self._answer_all()
+        self._end_all()
+        self._channels.close()
+
+    def _answer_all(self) -> None:
+        while not self._is_closing:
+            try:
+                self._turn()
+            except OwnershipLost:
+                return
+            except StoreUnavailable as error:
+                self._end_all()
+                if not self._is_closing:
+                    logger.warning("clients cannot be answered through the database, it is tried again: %s", error)
                     self._wait(RETRY_S)
-            with contextlib.suppress(PerdureError):
-                if self._is_begun and self._tunnels:
-                    out, over = self._outgoing(set(self._tunnels))
-                    self._channels.serve(out, [*{*over, *self._tunnels}])
-        finally:
-            self._end_all()
-            self._channels.close()
+            except Exception:
+                self._end_all()
+                logger.exception("a turn of the connections through the database failed; it goes on")
+                self._wait(RETRY_S)
+        with contextlib.suppress(PerdureError):
+            if self._is_begun and self._tunnels:
+                out, over = self._outgoing(set(self._tunnels))
+                self._channels.serve(out, [*{*over, *self._tunnels}])
 
     def _turn(self) -> None:
         if not self._is_begun:
