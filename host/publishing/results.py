@@ -73,7 +73,9 @@ class Results(Publishing):
 
         Args:
             message: an object of a message class that something in this system handles.
-            timeout: seconds to wait for the result; None waits as long as it takes.
+            timeout: seconds to wait for the result, from when the message is on disk; None waits as long as it takes. The publish
+                before takes as long as `publish`, and when the time is up, one more look is answered after what the disk is busy
+                with. So on a disk that takes `d` seconds for a sync, a call may take `timeout` and twice `d`.
             options: those of `publish`.
 
         Raises:
@@ -162,7 +164,8 @@ class Results(Publishing):
 
         Args:
             id: the message's id.
-            timeout: seconds to wait; None waits as long as it takes, 0 looks once.
+            timeout: seconds to wait; None waits as long as it takes, 0 looks once. When it is up, one more look is answered after
+                what the disk is busy with.
 
         Raises:
             HandlerFailed: the message ended without a result. In the process that ran the handler, its own exception is raised.
