@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perdure.chaos.oracle.reference_model import require
+from perdure.chaos.oracle.reference_model import SPOOLED, require
 from perdure.events import vocabulary as ev
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from perdure.chaos.oracle.handler_log import HandlerLog
     from perdure.chaos.oracle.reference_model import Item, ReferenceModel
 
@@ -33,12 +35,20 @@ RAISED = {
 class FrameCheck:
     """Takes the events of one frame, after the reference model has taken each of them."""
 
-    def __init__(self, handler_log: HandlerLog, model: ReferenceModel, backoff_us: int, number: int = -1) -> None:
+    def __init__(
+        self,
+        handler_log: HandlerLog,
+        model: ReferenceModel,
+        backoff_us: int,
+        check_options: Callable[[ev.Published], None],
+        number: int = -1,
+    ) -> None:
         self.number = number
         self.seq = 0
         self._handler_log = handler_log
         self._model = model
         self._backoff_us = backoff_us
+        self._check_options = check_options
         self._completed: dict[str, int] = {}
         self._ended: set[str] = set()
         self._results: set[str] = set()
@@ -83,6 +93,9 @@ class FrameCheck:
             item = items[number]
             require(not item.is_live, f"{item.published.id} failed for good, and is {item.place}")
         for child in self._published:
+            letter = items[child.number].letter
+            is_refused = letter is not None and letter.reason.startswith(SPOOLED)  # without what it was refused for
+            self._check_options(letter.published if is_refused else child)
             self._check_key(items[child.number])
             if child.causation_id is not None:
                 attempt = self._completed.get(child.causation_id)

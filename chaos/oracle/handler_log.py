@@ -33,8 +33,8 @@ class Call:
     """The system of the process, where that began as a member."""
     elsewhere: bool = False
     """In a member, which may hear of anything late; or handed out to one that has become the owner since."""
-    children: list[str] = attrs.field(factory=list)
-    """Ids of the messages that the handler published."""
+    children: dict[str, dict[str, Any]] = attrs.field(factory=dict)
+    """By id, the messages that the handler published: the options of each."""
     ended: bool = False
     id: str = attrs.field(init=False)
     attempt: int = attrs.field(init=False)
@@ -139,10 +139,10 @@ class HandlerLog:
             if call is not None and call.ended and not lost:
                 self.violations.append(f"{call} had ended when the system stopped, and that is not recorded")
 
-    def children(self, ident: str, attempt: int) -> list[str]:
-        """Return the ids of what the handler of an attempt published."""
+    def children(self, ident: str, attempt: int) -> dict[str, dict[str, Any]]:
+        """Return what the handler of an attempt published: by id, the options of each message."""
         call = self.calls.get((ident, attempt))
-        return [] if call is None else call.children
+        return {} if call is None else call.children
 
     def _check_parallelism(self, name: str, most: int) -> None:
         beside = [call for call in self.running if call.type == name and self.is_in_force(call)]

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from perdure.actors.queue import decision_pass
 from perdure.chaos.oracle.frame_checks import FrameCheck
+from perdure.chaos.oracle.publish_options import KeyPolicy, check_options
 from perdure.chaos.oracle.recorded_events import decoded
 from perdure.chaos.oracle.reference_model import BrokenContract, ReferenceModel, require
 from perdure.chaos.oracle.ticks import Ticks
@@ -51,6 +52,8 @@ class History:
     """By the name of a message type: the limit of its handler's rate."""
     backoff_us: int
     """The delay of every retry."""
+    key_policies: Mapping[str, KeyPolicy]
+    """By the name of a message type: what its handler has for keys; the default for others."""
 
 
 def check_history(history: History) -> ReferenceModel:
@@ -61,7 +64,11 @@ def check_history(history: History) -> ReferenceModel:
     """
     model = ReferenceModel()
     model.leased_again = lambda ident, attempt: (ident, attempt) in history.leased_again
-    frame = FrameCheck(history.handler_log, model, history.backoff_us)
+
+    def check_published(published: ev.Published) -> None:
+        check_options(published, _options(history, published), history.key_policies.get(published.type, KeyPolicy()))
+
+    frame = FrameCheck(history.handler_log, model, history.backoff_us, check_published)
     ticks = Ticks(history.schedules, history.sent_ticks)
     rates = [_RateLimit(name, per_s) for name, per_s in history.rates_per_s.items()]
     workers_max: dict[str, int] = {}
@@ -69,7 +76,7 @@ def check_history(history: History) -> ReferenceModel:
         require(seq == frame.seq + 1, f"sequence {seq} where {frame.seq + 1} is next")
         if n != frame.number:
             frame.close()
-            frame = FrameCheck(history.handler_log, model, history.backoff_us, n)
+            frame = FrameCheck(history.handler_log, model, history.backoff_us, check_published, n)
         model.take(at_us, event)
         frame.take(seq, at_us, event)
         for rate in rates:
@@ -86,6 +93,15 @@ def check_history(history: History) -> ReferenceModel:
     _check_publishers(history, model, ticks.ids)
     require(not model.live, f"never done: {sorted(item.published.id for item in model.live.values())}")
     return model
+
+
+def _options(history: History, published: ev.Published) -> Mapping[str, Any]:
+    """Return how a message was published by its publisher or handler. Without an id of their own they have no options, as ticks."""
+    parent = published.causation_id
+    if parent is None:
+        return history.publisher_log.options.get(published.id, {})
+    attempt = published.id.removeprefix(f"{parent}.").partition(".")[0]
+    return history.handler_log.children(parent, int(attempt))[published.id]
 
 
 ONE_EACH = (ev.AttemptFailed, ev.LeaseExpired, ev.Returned, ev.Awakened, ev.Expired)

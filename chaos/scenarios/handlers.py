@@ -17,6 +17,7 @@ from perdure.chaos.scenarios.messages import (
     CROWD_S,
     DIES,
     LEASE_S,
+    NOTE_POLICY,
     RATE_PER_S,
     RETRIES,
     SCHEDULES,
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CALL_S", "Handlers", "behave", "outlast_lease", "settle_bulk"]
 
+CHILDREN_EACH = 7
+"""One message in so many, by its number, has its handler publish with `CHILD_OPTIONS`."""
+CHILD_OPTIONS: dict[str, Any] = {"priority": 1, "ttl": 3_600.0, "keep_result": 30.0}
 CALL_S = 50e-6
 """The least time a call takes: so short that workers get many messages at once and report them together."""
 
@@ -61,7 +65,7 @@ class Handlers:
         """
         self._add(Task, parallelism=workers, lease=LEASE_S, renew=False)
         self._add(Plain, parallelism=workers)
-        self._add(Note, parallelism=2, dedup="append", key_parallelism=1)
+        self._add(Note, parallelism=2, **NOTE_POLICY)
         self._add(Metered, parallelism=(1, 3), rate=RATE_PER_S, lease=LEASE_S)
         limit: dict[str, Any] = {"limit": CROWD_MAX} if with_others else {}
         self._add(Crowd, parallelism=(1, CROWD_MAX), **limit)
@@ -140,7 +144,8 @@ def behave(message: Any, ctx: Context, call: Call) -> None:
         case "rejected":
             raise Reject("as the message says")
         case "chained":
-            publish_child(ctx, call, Note(message.number), key=f"n{message.number % 3}")
+            more = CHILD_OPTIONS if message.number % CHILDREN_EACH == 0 else {}
+            publish_child(ctx, call, Note(message.number), key=f"n{message.number % 3}", **more)
         case "half":
             for _ in range(2):
                 publish_child(ctx, call, Note(message.number))
@@ -150,7 +155,7 @@ def behave(message: Any, ctx: Context, call: Call) -> None:
 
 def publish_child(ctx: Context, call: Call, child: Any, **options: Any) -> None:
     """Publish from a handler, and enter it in the call."""
-    call.children.append(ctx.publish(child, id=f"{ctx.id}.{call.attempt}.{len(call.children)}", **options))
+    call.children[ctx.publish(child, id=f"{ctx.id}.{call.attempt}.{len(call.children)}", **options)] = options
 
 
 def settle_bulk(log: HandlerLog, batch: Batch[Any], *, home: object = None) -> None:

@@ -21,6 +21,7 @@ __all__ = [
     "DIES",
     "HOWS",
     "LEASE_S",
+    "NOTE_POLICY",
     "RATE_PER_S",
     "RETRIES",
     "SCHEDULES",
@@ -40,6 +41,8 @@ BACKOFF_S = 2.0
 LEASE_S = 30.0
 RETRIES = 2
 RATE_PER_S = 2.0
+NOTE_POLICY: dict[str, Any] = {"dedup": "append", "key_parallelism": 1}
+"""What the handler of `Note` has for keys. All others have none."""
 CROWD_MAX = 4
 CROWD_S = 5.0
 DIES = "dies"

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from perdure.chaos.disk.memory_disk import Killed, MemoryDisk, PowerCut
 from perdure.chaos.oracle.handler_log import HandlerLog
 from perdure.chaos.oracle.history_checks import History
+from perdure.chaos.oracle.publish_options import KeyPolicy
 from perdure.chaos.oracle.publisher_log import PublisherLog
 from perdure.chaos.oracle.recording_system import RecordingSystem
 from perdure.chaos.oracle.reference_model import BrokenContract
 from perdure.chaos.oracle.state_checks import check_state, dead_letter_ids, has_room, is_at_rest
 from perdure.chaos.oracle.ticks import SentTicks
 from perdure.chaos.scenarios.handlers import Handlers
-from perdure.chaos.scenarios.messages import BACKOFF_S, CROWD_MAX, RATE_PER_S, SCHEDULES, Crowd, Metered
+from perdure.chaos.scenarios.messages import BACKOFF_S, CROWD_MAX, NOTE_POLICY, RATE_PER_S, SCHEDULES, Crowd, Metered, Note
 from perdure.chaos.scenarios.outbox_database import HostDatabase
 from perdure.chaos.scenarios.processes.holdings import Holdings
 from perdure.chaos.scenarios.processes.other_processes import SPOOLER, OtherProcesses
@@ -338,4 +339,5 @@ class SystemUnderTest:
             sent_ticks=self.sent_ticks,
             rates_per_s={self.handler_log.name_of(Metered): RATE_PER_S},
             backoff_us=round(BACKOFF_S * 1_000_000),
+            key_policies={self.handler_log.name_of(Note): KeyPolicy(**NOTE_POLICY)},
         )

@@ -292,4 +292,30 @@ ACTOR_BUGS: tuple[Bug, ...] = (
         (Edit("perdure.actors.requests.result_waiters", "            self._forget()\n", "            pass\n"),),
         found=True,
     ),
+    Bug(
+        "what a handler publishes is on record without the policy of its key",
+        "handlers",
+        "simulation",
+        SCENARIOS,
+        (
+            Edit(
+                "perdure.actors.workers.context",
+                "publisher.draft(message, causation_id=self.id, **options)\n",
+                "publisher.draft(message, causation_id=self.id, **options)._replace(extras=None)\n",
+            ),
+        ),
+    ),
+    Bug(
+        "what a handler publishes has no time to live",
+        "handlers",
+        "simulation",
+        SCENARIOS,
+        (
+            Edit(
+                "perdure.actors.workers.context",
+                "publisher.draft(message, causation_id=self.id, **options)\n",
+                "publisher.draft(message, causation_id=self.id, **options)._replace(expires_us=0)\n",
+            ),
+        ),
+    ),
 )

@@ -16,6 +16,7 @@ from perdure.chaos.scenarios.messages import (
     CROWD_MAX,
     CROWD_S,
     LEASE_S,
+    NOTE_POLICY,
     RATE_PER_S,
     RETRIES,
     SCHEDULES,
@@ -94,7 +95,7 @@ class _Handlers:
         retries = OLD_RETRIES if self.settings.is_old else RETRIES
         self._add(Task, parallelism=workers, lease=LEASE_S, renew=False, retries=retries)
         self._add(Plain, parallelism=workers)
-        self._add(Note, parallelism=2, dedup="append", key_parallelism=1)
+        self._add(Note, parallelism=2, **NOTE_POLICY)
         if self.settings.may_own:
             self._add(Metered, parallelism=(1, 3), rate=RATE_PER_S, lease=LEASE_S)
         if self.settings.has_more or self.settings.may_own:

@@ -123,13 +123,13 @@ def publish_many(sut: SystemUnderTest, count: int, kind: str = "task", how: str 
 
 
 def _publish_again(sut: SystemUnderTest, pick: int) -> None:
-    """Scenario 7: publish under a known id. That adds nothing, whatever became of the first message."""
+    """Scenario 7: publish under a known id. That adds nothing, whatever became of the first message; it may still be spooled."""
     acknowledged = sut.publisher_log.acknowledged
     if acknowledged:
         ident = _pick_one(sorted(acknowledged), pick)
         content = sut.publisher_log.messages.get(ident)
         if content is not None:
-            sut.front.publish(content, id=ident)
+            sut.front.publish(content, id=ident, **sut.publisher_log.options[ident])
 
 
 def _draw_outbox(rng: random.Random) -> dict[str, Any]:
