@@ -94,8 +94,8 @@ class FrameCheck:
             require(not item.is_live, f"{item.published.id} failed for good, and is {item.place}")
         for child in self._published:
             letter = items[child.number].letter
-            is_refused = letter is not None and letter.reason.startswith(SPOOLED)  # without what it was refused for
-            self._check_options(letter.published if is_refused else child)
+            is_refused = letter is not None and letter.reason.startswith(SPOOLED)
+            self._check_options(letter.published if letter is not None and is_refused else child)  # which has no key then
             self._check_key(items[child.number])
             if child.causation_id is not None:
                 attempt = self._completed.get(child.causation_id)

@@ -37,7 +37,7 @@ class _Schedule:
 class _Sent:
     at_us: int
     started_us: int
-    """When the process that sent it began."""
+    """When the process that sent it began, by the clock as it went then."""
     is_first: bool
     """Of those of its schedule that were sent in one turn."""
 
@@ -71,14 +71,16 @@ class SentTicks:
         if pending in self._watched:
             return
         self._watched.add(pending)
-        executor, send, started_us = self._executor, pending.send, self._executor.clock.wall_us()
+        clock, executor, send = self._executor.clock, self._executor, pending.send
+        began_us = clock.passed_us
 
         def send_and_note(target: str, command: Any, *how: Any, **others: Any) -> Request:
             if isinstance(command, Tick) and isinstance(executor.current, Scheduler):  # not what a session passes on
                 turn, before = (pending, executor.steps), self._turns.get(command.schedule)
                 self._turns[command.schedule] = turn
                 sent = self._sent.setdefault((command.schedule, command.due_us, command.draft is not None), [])
-                sent.append(_Sent(executor.clock.wall_us(), started_us, turn != before))
+                now_us = clock.wall_us()
+                sent.append(_Sent(now_us, now_us - (clock.passed_us - began_us), turn != before))
             return send(target, command, *how, **others)
 
         pending.send = send_and_note  # type: ignore[method-assign]  # each request of a process passes here once
