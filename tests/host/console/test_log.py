@@ -12,8 +12,11 @@ import pytest
 from perdure.console.log import log_search
 from perdure.console.log.buckets import Buckets
 from perdure.console.log.groups import Groups
+from perdure.console.log.index import Happening
 from perdure.console.log.past import FOLDS_MAX, Past
 from perdure.console.pages import messages
+from perdure.console.pages.parts.page_rows import HappeningRow, _together, happening_row
+from perdure.events import vocabulary as ev
 from perdure.operations.audit import counts_of
 from tests.host.console.conftest import PATIENCE_S, looked_at, until
 
@@ -90,3 +93,22 @@ def test_search_without_time_goes_on_by_links_and_finds_all(
         path, pages = html.unescape(following[1]) if following else "", pages + 1
     assert len(found) == 30
     assert pages > 2
+
+
+def test_what_happens_again_and_again_is_one_row_with_how_often() -> None:
+    rows = [HappeningRow(9, 9, "Actor journal died and was restarted", "warn") for _ in range(200)]
+    rows = [HappeningRow(10, 10, "The owner stopped in good order"), *rows, HappeningRow(1, 1, "Process 7 opened the log")]
+    shown = [row.text for row in _together(rows)]
+    assert shown == [
+        "The owner stopped in good order",
+        "Actor journal died and was restarted (200 times)",
+        "Process 7 opened the log",
+    ]
+
+
+def test_a_restart_without_a_cause_on_record_ends_without_a_colon() -> None:
+    happening = Happening(1, 1, ev.ActorRestarted("journal", "", 1))
+    assert happening_row(happening, sees_all=True).text == "Actor journal died and was restarted"
+    happening = Happening(1, 1, ev.ActorRestarted("journal", "OSError: no space", 1))
+    assert happening_row(happening, sees_all=True).text == "Actor journal died and was restarted: OSError: no space"
+    assert happening_row(happening, sees_all=False).text == "Actor journal died and was restarted"

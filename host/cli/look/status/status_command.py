@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 __all__ = ["show_status"]
 
 console = Terminal()
+LOW_BYTES = 64 << 20
+"""So little room that a segment of the usual size does not fit."""
 
 
 class _Looked(Protocol):
@@ -112,6 +114,8 @@ class _Log:
         figures = self._owner.look()
         free = _free_bytes(self._folder)
         rest = "" if free is None else f"; {size(free)} free on the disk"
+        if free is not None and free < LOW_BYTES:
+            rest += "\nthe disk is nearly full: `perdure doctor FOLDER` says what to do"
         if figures is not None and figures.spilled_bytes:
             rest += f"\n{size(figures.spilled_bytes)} of waiting payloads on disk instead of in memory"
         return screen(self._address, status, rates, rest, [] if figures is None else _below(figures), now_us=_now_us())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice, pairwise
+from itertools import groupby, islice, pairwise
 from typing import TYPE_CHECKING
 
 import attrs
@@ -12,7 +12,7 @@ from perdure.console.pages.parts.seen import sees_subject
 from perdure.events import vocabulary as ev
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from perdure.console.console import View
     from perdure.console.log.index import Happening
@@ -98,7 +98,15 @@ def happenings_until(page: Page, most: int) -> list[HappeningRow]:
     """Return what happened to the system itself up to the moment that is shown, newest first."""
     view = page.shown
     found = (happening_row(one, sees_all=page.sees_all) for one in reversed(view.index.happenings) if one.seq <= view.seq)
-    return list(islice((one for one in found if not page.hides(one.text)), most))
+    return list(islice(_together(one for one in found if not page.hides(one.text)), most))
+
+
+def _together(rows: Iterable[HappeningRow]) -> Iterator[HappeningRow]:
+    """Yield rows, newest first, those of one text that follow one another as one: a full disk may restart an actor 200 times."""
+    for text, alike in groupby(rows, key=lambda row: row.text):
+        newest = next(alike)
+        count = 1 + sum(1 for _ in alike)
+        yield newest if count == 1 else attrs.evolve(newest, text=f"{text} ({count:,} times)")
 
 
 def acts_until(page: Page) -> Iterator[OperatorAct]:
@@ -120,7 +128,10 @@ def happening_row(happening: Happening, *, sees_all: bool) -> HappeningRow:
         case ev.Stopped():
             text = "The owner stopped in good order"
         case ev.ActorRestarted() as event:
-            text, level = f"Actor {event.actor} died and was restarted{f': {event.cause}' if sees_all else ''}", "warn"
+            text, level = (
+                f"Actor {event.actor} died and was restarted{f': {event.cause}' if sees_all and event.cause else ''}",
+                "warn",
+            )
         case ev.ProcessJoined() as event:
             text = f"Process {event.pid} joined ({event.name or 'unnamed'})"
         case ev.ProcessLeft() as event:

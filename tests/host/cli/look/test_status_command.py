@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 import perdure
+from perdure.cli.look.status import status_command
 from perdure.cli.look.status.status_screen import handlers_table, screen
 from perdure.cli.main import app
 from perdure.cli.terminal import Terminal
@@ -75,6 +76,14 @@ def test_a_stuck_group_is_told_with_the_message_that_holds_it_up(tmp_path: Path)
         assert f"Group 'depot 2': 3 wait for 60 s behind one message (being handled): Order {first}" in " ".join(
             out.getvalue().split()
         )
+
+
+def test_a_disk_that_is_nearly_full_is_told_with_the_way_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with perdure.System(tmp_path / "q"):
+        assert "nearly full" not in status(tmp_path / "q", "--once")
+        monkeypatch.setattr(status_command, "_free_bytes", lambda _folder: 1 << 20)
+        told = " ".join(status(tmp_path / "q", "--once").split())
+        assert "1.0 MiB free on the disk the disk is nearly full: `perdure doctor FOLDER` says what to do" in told
 
 
 def test_json_is_all_that_a_pipe_gets_of_a_long_log(tmp_path: Path) -> None:
