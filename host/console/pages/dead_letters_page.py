@@ -76,9 +76,9 @@ def expression_of(group: Group) -> str:
     return " ".join([*words, *(f"error~{quoted(chunk)}" for chunk in chunks[:WORDS_MAX])])
 
 
-def letters_of(page: Page, search: Search, *, skip: int, most: int = PAGE, budget_s: float = BUDGET_S) -> Listed:
+def letters_of(page: Page, search: Search, *, skip: int, most: int = PAGE, budget_s: float | None = None) -> Listed:
     """Return letters that a search means, newest first, behind the first `skip`."""
-    rows, following, looked = _letters(page, search, skip, most, Budget(budget_s))
+    rows, following, looked = _letters(page, search, skip, most, Budget(BUDGET_S if budget_s is None else budget_s))
     if page.sees_all:
         told = f"{looked:,} of {len(page.shown.states.dead_letters.letters):,} looked at, newest first"
     else:  # how many there are of types that are hidden is not told

@@ -92,7 +92,7 @@ class Listed:
 
 
 def waiting(
-    page: Page, search: Search | None, place: str, kind: str, *, skip: int, most: int = PAGE, budget_s: float = BUDGET_S
+    page: Page, search: Search | None, place: str, kind: str, *, skip: int, most: int = PAGE, budget_s: float | None = None
 ) -> Listed:
     """Return messages that wait or run in a place, behind the first `skip`."""
     from perdure.payloads.codecs import MessagePack  # noqa: PLC0415 - for searches alone
@@ -107,7 +107,7 @@ def waiting(
     found, following = by_place(
         page.shown.states.queue,
         place,
-        Budget(budget_s),
+        Budget(BUDGET_S if budget_s is None else budget_s),
         type_name=kind,
         skip=skip,
         most=most,
@@ -126,7 +126,9 @@ def _told(place: str, skip: int) -> Iterator[str]:
         yield f"the first {SKIPPED_MAX:,} are listed"
 
 
-def history(page: Page, search: Search | None, kind: str, *, before: int, most: int = PAGE, budget_s: float = BUDGET_S) -> Listed:
+def history(
+    page: Page, search: Search | None, kind: str, *, before: int, most: int = PAGE, budget_s: float | None = None
+) -> Listed:
     """Return messages, newest first, of those before an event; 0: of all up to the moment that is shown."""
     view = page.shown
     before = before or view.seq + 1
@@ -134,7 +136,7 @@ def history(page: Page, search: Search | None, kind: str, *, before: int, most: 
         view.reader,
         view.states,
         search,
-        Budget(budget_s),
+        Budget(BUDGET_S if budget_s is None else budget_s),
         before=min(before, view.seq + 1),
         most=most,
         wanted=lambda published: (not kind or published.type == kind) and _takes(page, search, published),

@@ -104,9 +104,8 @@ def happenings_until(page: Page, most: int) -> list[HappeningRow]:
 def _together(rows: Iterable[HappeningRow]) -> Iterator[HappeningRow]:
     """Yield rows, newest first, those of one text that follow one another as one: a full disk may restart an actor 200 times."""
     for text, alike in groupby(rows, key=lambda row: row.text):
-        newest = next(alike)
-        count = 1 + sum(1 for _ in alike)
-        yield newest if count == 1 else attrs.evolve(newest, text=f"{text} ({count:,} times)")
+        newest, *older = alike
+        yield attrs.evolve(newest, text=f"{text} ({1 + len(older):,} times)") if older else newest
 
 
 def acts_until(page: Page) -> Iterator[OperatorAct]:
