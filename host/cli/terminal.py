@@ -5,7 +5,7 @@ Not here: which characters are control characters (`perdure.events.safe_text`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.segment import Segment
@@ -25,7 +25,14 @@ class Terminal(Console):
     """A Rich console for untrusted text. Styles are given by `Text` and `style=`, never in brackets."""
 
     def __init__(self, *, stderr: bool = False, **options: Any) -> None:
+        self._is_drawn_on = True
         super().__init__(stderr=stderr, markup=False, emoji=False, **options)
+        self._is_drawn_on = options.get("force_terminal") or _is_tty(self.file)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a bar or a screen can be drawn: `FORCE_COLOR` asks for colours in a pipe, and Rich takes it for both."""
+        return super().is_terminal and self._is_drawn_on
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Render as Rich does, and spell out every control character that Rich did not make."""
@@ -40,6 +47,13 @@ class Terminal(Console):
         """Return a text as this stream can write it: a question mark for what a Latin or ASCII terminal has no character for."""
         plain = inert(text, lines=True)
         return plain if self.encoding.startswith("utf") else plain.encode(self.encoding, "replace").decode(self.encoding)
+
+
+def _is_tty(file: IO[str]) -> bool:
+    try:
+        return file.isatty()
+    except (AttributeError, ValueError):  # a closed stream, or none at all
+        return False
 
 
 def one_line(text: object, style: str = "") -> Text:

@@ -27,7 +27,7 @@ ADVICE = {
     errno.ESTALE: "The file server no longer knows it: mount it anew",
     errno.ENOENT: "Check the path",
     errno.EISDIR: "Check the path: a folder is there, where a file should be",
-    errno.ENOTDIR: "Check the path: one of its parts is a file",
+    errno.ENOTDIR: "Check the path: one of its parts is a file, or a link that leads nowhere",
     errno.ELOOP: "Check the path: one of its parts is a link that is not followed",
     errno.ENAMETOOLONG: "Choose a shorter path",
 }

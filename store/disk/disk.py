@@ -118,8 +118,12 @@ class Disk:
         name, opened = self._at(path)
         if opened is None:
             for folder in (*reversed(path.parents), path):  # `parents=True` would give the parents the umask's mode
-                if not folder.is_dir():
+                if folder.is_dir():
+                    continue
+                try:
                     folder.mkdir(mode=0o700, exist_ok=True)
+                except FileExistsError as error:
+                    raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from error
             return
         try:
             os.mkdir(name, 0o700, dir_fd=opened.fd)

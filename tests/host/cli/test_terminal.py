@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import unicodedata
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from perdure.cli.act import dead_letters_command as cli_dead_letters
 from perdure.cli.look import config_command as cli_config
 from perdure.cli.terminal import Terminal, one_line
 from perdure.events.safe_text import inert
+from tests.programs import run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -161,3 +163,14 @@ def test_a_terminal_of_any_encoding_shows_what_it_can(encoding: str) -> None:
     shown = written.getvalue().decode(encoding)
     assert "plain" in shown
     assert ("\u00df" in shown) == (encoding != "ascii")
+
+
+def test_forced_colours_in_a_pipe_are_no_screen_that_is_drawn_anew(folder: Path) -> None:
+    """As FORCE_COLOR in the jobs of a CI: the command ends, and its output has no commands for a cursor."""
+    with perdure.System(folder):
+        pass
+    for variable in ("FORCE_COLOR", "TTY_COMPATIBLE"):
+        done = run(["-m", "perdure", "status", str(folder)], timeout=60, env={**os.environ, variable: "1"})
+        assert done.returncode == 0, done.stderr
+        assert "1 segment" in done.stdout
+        assert not re.search(r"\x1b\[[?0-9;]*[A-Zhl]", done.stdout + done.stderr)

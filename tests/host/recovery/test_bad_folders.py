@@ -33,11 +33,19 @@ def test_folder_that_is_a_file(tmp_path: Path, below: bool) -> None:
     path = tmp_path / "file"
     path.write_text("mine")
     target = path / "data" if below else path
-    with pytest.raises(perdure.StoreUnavailable, match="file"):
+    with pytest.raises(perdure.StoreUnavailable, match=r"Not a directory.*one of its parts is a file"):
         perdure.System(target).start()
     with pytest.raises(perdure.StoreUnavailable):
         perdure.Audit(target)
     assert path.read_text() == "mine"
+
+
+def test_folder_that_is_a_link_that_leads_nowhere(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "gone")
+    with pytest.raises(perdure.StoreUnavailable, match="a link that leads nowhere"):
+        perdure.System(link).start()
+    assert not (tmp_path / "gone").exists()
 
 
 def test_folder_that_is_read_only(folder: Path) -> None:
