@@ -190,7 +190,7 @@ HOST_BUGS: tuple[Bug, ...] = (
     Bug(
         "a member whose clock is ahead of its owner's takes each lease for one that has run out",
         "time",
-        "tests/host/processes/test_clocks.py",
+        "tests/actors/sessions/test_moments.py",
         0,
         (
             Edit(
