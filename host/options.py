@@ -173,8 +173,8 @@ class Options:
     """Where `archive` moves them: a folder for this log alone. `archive` in the data folder unless given."""
     prefetch_ms: float = attrs.field(default=10.0, validator=_seconds(0.0))
     """Milliseconds of handler time that are prefetched for a worker beside what it has in hand, so that it need not wait."""
-    prefetch_max: int = attrs.field(default=256, validator=_count(1))
-    """Deliveries that are prefetched for a worker at most; in a member of a shared folder twice as many, as half are under way."""
+    prefetch_max: int = attrs.field(default=512, validator=_count(1))
+    """Deliveries that are prefetched for a worker at most. With fewer than 512, short handlers and the queue take turns."""
     gc_threshold: int = attrs.field(default=50_000, validator=_count(0, (1 << 31) - 1))
     """Allocations after which Python's garbage collector looks at young objects while the system runs, instead of 700. A queue
     makes many objects and no cycles, and the default costs a third of its throughput. For the whole process; 0: unchanged."""

@@ -36,7 +36,7 @@ class Tuning(Protocol):
 
     @property
     def prefetch_max(self) -> int:
-        """Deliveries that may be prefetched for a worker, in the process that owns the log."""
+        """Deliveries that may be prefetched for a worker."""
 
     @property
     def resident_payload_bytes(self) -> int:

@@ -98,7 +98,7 @@ class MemberDispatcher(Actor):
         self.staff.give_back_if_closed(pool)
 
     def _subscribe(self, pool: Pool) -> None:
-        self.owner.subscribe(pool.type, *self.staff.window_of(pool, is_elsewhere=True))
+        self.owner.subscribe(pool.type, *self.staff.window_of(pool))
 
     def _lease_is_over(self, message: Revoked | Overdue, now_us: int) -> None:
         pool = self.pools.by_type.get(message.type)

@@ -112,11 +112,8 @@ class Staff:
             pool.retiring.append(Retire())
             pool.inbox.put(pool.retiring[-1])
 
-    def window_of(self, pool: Pool, *, is_elsewhere: bool = False) -> tuple[int, int]:
-        """Return how many deliveries may be out with a handler's workers, and how many of them can run at a time.
-
-        `is_elsewhere`: another process owns the log.
-        """
+    def window_of(self, pool: Pool) -> tuple[int, int]:
+        """Return how many deliveries may be out with a handler's workers, and how many of them can run at a time."""
         tuning, handler = self.tuning, pool.handler
         slots = pool.target * max(1, handler.batch_size)
         if pool.closed:
@@ -127,7 +124,6 @@ class Staff:
             rate_limited=handler.interval_us > 0,
             prefetch_us=tuning.prefetch_ms * 1000,
             prefetch_max=tuning.prefetch_max,
-            is_elsewhere=is_elsewhere,
         )
         return may_be_out, slots
 

@@ -36,7 +36,7 @@ __all__ = ["Worker", "WorkerServices"]
 SHORT_US = 100.0
 """Handlers that take less than this (microseconds) are short: only every eighth of their messages is measured."""
 REPORT_MAX = 256
-"""Outcomes reported at once."""
+"""Outcomes reported at once. `Options.prefetch_max` is twice as many: there is work left while they are put on record."""
 LINGER_S = 0.001
 """Seconds that plain completions of a short handler wait for others, to be reported together, when nothing else is to do."""
 REPORT_AFTER_S = 0.002

@@ -8,14 +8,7 @@ from __future__ import annotations
 __all__ = ["prefetch", "window"]
 
 
-UNDER_WAY = 2
-"""How many times `prefetch_max` is prefetched in a process that does not own the log: half is handled there while the outcomes of
-the other half are on their way and the next half comes. Else that process and the owner would work in turns."""
-
-
-def window(
-    slots: int, run_us: float, *, rate_limited: bool, prefetch_us: float, prefetch_max: int, is_elsewhere: bool = False
-) -> int:
+def window(slots: int, run_us: float, *, rate_limited: bool, prefetch_us: float, prefetch_max: int) -> int:
     """Return how many deliveries may be out.
 
     Args:
@@ -23,11 +16,9 @@ def window(
         run_us: how long one call takes on average, in microseconds; 0: unknown.
         rate_limited: whether the handler has a limited rate. What the rate allows is to start at once, so nothing is prefetched.
         prefetch_us: how much work to prefetch for each slot, in microseconds.
-        prefetch_max: how many messages to prefetch for each slot at most, in the process that owns the log.
-        is_elsewhere: whether the workers are in another process than that.
+        prefetch_max: how many messages to prefetch for each slot at most.
     """
-    most = prefetch_max * UNDER_WAY if is_elsewhere else prefetch_max
-    return slots * (1 if rate_limited else 1 + prefetch(run_us, prefetch_us, most))
+    return slots * (1 if rate_limited else 1 + prefetch(run_us, prefetch_us, prefetch_max))
 
 
 def prefetch(run_us: float, prefetch_us: float, most: int) -> int:

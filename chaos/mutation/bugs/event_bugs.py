@@ -223,17 +223,17 @@ EVENT_BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.events.handlers.subscription_window",
-                "(1 if rate_limited else 1 + prefetch(run_us, prefetch_us, most))",
-                "(1 + prefetch(run_us, prefetch_us, most))",
+                "(1 if rate_limited else 1 + prefetch(run_us, prefetch_us, prefetch_max))",
+                "(1 + prefetch(run_us, prefetch_us, prefetch_max))",
             ),
         ),
     ),
     Bug(
-        "a member and the owner work in turns at short messages",
+        "a worker of short handlers and the queue work in turns",
         "subscription window",
-        "tests/events/handlers/test_subscription_window.py",
+        "tests/actors/workers/test_pool.py",
         0,
-        (Edit("perdure.events.handlers.subscription_window", "UNDER_WAY = 2", "UNDER_WAY = 1"),),
+        (Edit("perdure.options", "prefetch_max: int = attrs.field(default=512,", "prefetch_max: int = attrs.field(default=256,"),),
     ),
     Bug(
         "an elastic handler gets more new workers than messages wait",

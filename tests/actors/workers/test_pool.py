@@ -6,7 +6,10 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from perdure.actors.workers.pools.pool import DONE, SLACK, Pool, Retire, WorkerDelivery
+from perdure.actors.workers.worker import REPORT_MAX
 from perdure.events import vocabulary as ev
+from perdure.events.handlers.subscription_window import window
+from perdure.options import Options
 
 WORKER = object()
 
@@ -81,3 +84,10 @@ def test_withdrawn_deliveries_do_not_pile_up_behind_a_handler_that_never_ends() 
         if item.claimed_by(WORKER):
             taken.append(item)
     assert taken == [*made[1:3], retire, last], "the others are there, once and in their order"
+
+
+def test_a_worker_of_short_handlers_has_more_to_do_while_what_it_reported_is_put_on_record() -> None:
+    """Else it and the queue work in turns, which halves what a member handles."""
+    options = Options()
+    out = window(1, 1.0, rate_limited=False, prefetch_us=options.prefetch_ms * 1000, prefetch_max=options.prefetch_max)
+    assert out >= 2 * REPORT_MAX

@@ -43,16 +43,3 @@ def test_nothing_is_prefetched_where_nothing_is_asked_for() -> None:
 )
 def test_window(slots: int, run_us: float, rate_limited: bool, out: int) -> None:
     assert window(slots, run_us, rate_limited=rate_limited, prefetch_us=PREFETCH_US, prefetch_max=256) == out
-
-
-@pytest.mark.parametrize(
-    ("run_us", "out"),
-    [(0.0, 1), (1_000.0, 11), (30.0, 334), (10.0, 513)],
-    ids=["unknown run time", "as much work as in the owner's process", "less than twice its bound", "twice its bound"],
-)
-def test_in_another_process_as_much_again_is_under_way(run_us: float, out: int) -> None:
-    assert window(1, run_us, rate_limited=False, prefetch_us=PREFETCH_US, prefetch_max=256, is_elsewhere=True) == out
-
-
-def test_a_limited_rate_bounds_what_is_under_way_to_another_process() -> None:
-    assert window(4, 10.0, rate_limited=True, prefetch_us=PREFETCH_US, prefetch_max=256, is_elsewhere=True) == 4
