@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self, SupportsIndex
 
+    from perdure.actors.core.clock import Clock
     from perdure.middleware import Middleware
     from perdure.payloads.codecs import Codec
     from perdure.processes.to_owner.exchange import Exchange
@@ -91,41 +92,56 @@ class Client(Results, Consuming, Connected):
             msg = "partition: a folder has none; it is for a queue in a database"
             raise InvalidMessage(msg)
         check_has("codec", codec, "the owner's codec", ("encode", "decode"))
-        self.options = Options()
-        self.clock = SystemClock()
-        ids = Ids(self.clock, random.SystemRandom())
-        self.drafts = Drafts(TypeNames(), codec or MessagePack(), self.clock, ids, self.options, check_middleware(middleware))
-        self._checked_out_types = {}
-        self._facts = OwnerFacts(self.drafts, self.options)
-        self.drafts.names.noticed = self._facts.notice
+        self._make_drafts(SystemClock(), random.SystemRandom(), codec or MessagePack(), check_middleware(middleware))
         program = f"{inert(Path(sys.argv[0] or 'python').name)[:NAME_CHARS_MAX]} {os.getpid()}"
         own_name = check_label("name", program if name is None else name, NAME_CHARS_MAX + 20)
         self._spools = check_flag("spool", spool)
         take_facts = _passes_facts_to(weakref.ref(self))
-        self._connection: Connection | DatabaseConnection
+        connection: Connection | DatabaseConnection
         check_confirm(confirm, spools=self._spools)
         if is_postgres(folder):
-            ingress, to_owner, self._address = open_ingress(folder, name, partition)
-            way = DatabaseWay(to_owner, self._address)
+            ingress, to_owner, address = open_ingress(folder, name, partition)
+            way = DatabaseWay(to_owner, address)
             if confirm == "owner":
                 ingress.close()  # nothing goes that way: a publish is asked of the owner, as all else is
-                self._connection = Connection(way, timeout_s, program, take_facts, equip=_equips(str, self.drafts.ahead_us))
+                connection = Connection(way, timeout_s, program, take_facts, equip=_equips(str, self.drafts.ahead_us))
             else:
-                self._connection = DatabaseConnection(ingress, way, timeout_s, program, take_facts, self.drafts.ahead_us)
+                connection = DatabaseConnection(ingress, way, timeout_s, program, take_facts, self.drafts.ahead_us)
         else:
             path = fixed_path(folder)
-            self._address = str(path)
+            address = str(path)
             spooling = Spooling(path) if spool else None
-            equip = _equips(self._facts.origin, self.drafts.ahead_us)
-            self._connection = Connection(FolderWay(path), timeout_s, own_name, take_facts, equip=equip, spool=spooling)
-        if spool or is_postgres(folder):
-            connection = self._connection
+            connection = Connection(FolderWay(path), timeout_s, own_name, take_facts, equip=self._equips(), spool=spooling)
+        self._ask_by(connection, address, defers_policies=spool or is_postgres(folder))
+        self._closing = weakref.finalize(self, _close_dropped, connection)
+        _clients.add(self)
+
+    # These two and `_equips` are all of a client but its way to the owner, its clock and its checks: the simulation has others.
+
+    def _make_drafts(self, clock: Clock, rng: random.Random, codec: Codec, middleware: Sequence[Middleware] = ()) -> None:
+        """Make what drafts messages, and what is known of the owner."""
+        self.options = Options()
+        self.clock = clock
+        self.drafts = Drafts(TypeNames(), codec, clock, Ids(clock, rng), self.options, middleware)
+        self._checked_out_types = {}
+        self._facts = OwnerFacts(self.drafts, self.options)
+        self.drafts.names.noticed = self._facts.notice
+
+    def _ask_by(self, connection: Connection | DatabaseConnection, address: str, *, defers_policies: bool) -> None:
+        """Have all that is asked go by a connection; after `_make_drafts`.
+
+        `defers_policies`: what is published before the owner has said the policy of its key gets it from the owner.
+        """
+        self._connection = connection
+        self._address = address
+        if defers_policies:
             self.drafts.draft = without_policy_where_unknown(self.drafts.draft, lambda _: connection.says_policies)
-        self._closing = weakref.finalize(self, _close_dropped, self._connection)
         self.dead_letters = DeadLetters(self)
         self.admin = Admin(self)
         self.inner = self._inner_calls()
-        _clients.add(self)
+
+    def _equips(self) -> Callable[[Exchange], None]:
+        return _equips(self._facts.origin, self.drafts.ahead_us)
 
     @property
     def audit(self) -> Audit:

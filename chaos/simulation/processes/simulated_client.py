@@ -15,17 +15,10 @@ from perdure.chaos.simulation.processes.simulated_link import LinkFaults, Simula
 from perdure.chaos.simulation.processes.simulated_welcome import SimulatedWelcome
 from perdure.chaos.simulation.simulated_clock import ProcessClock
 from perdure.events.commands import Publish
-from perdure.operations.admin import Admin
-from perdure.operations.dead_letters import DeadLetters
-from perdure.options import Options
 from perdure.payloads.codecs import MessagePack
-from perdure.payloads.type_names import TypeNames
 from perdure.processes.client import Client
-from perdure.processes.owner_facts import OwnerFacts
 from perdure.processes.to_owner.exchange import HOLD_S, Exchange
 from perdure.processes.to_owner.no_owner import NoAnswer
-from perdure.publishing.drafts import Drafts, without_policy_where_unknown
-from perdure.publishing.message_ids import Ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -323,28 +316,13 @@ class SimulatedClient(Client):
         timeout_s: float,
         spool: Spooling | None = None,
     ) -> None:
-        self.options = Options()
-        clock = ProcessClock(executor.clock)
-        self.clock = clock  # type: ignore[assignment]  # a client's own is the machine's
-        ids = Ids(clock, random.Random(executor.rng.getrandbits(64)))
-        self.drafts = Drafts(TypeNames(), MessagePack(), clock, ids, self.options)
-        self._checked_out_types = {}
+        self._make_drafts(ProcessClock(executor.clock), random.Random(executor.rng.getrandbits(64)), MessagePack())
         self._spools = spool is not None
-        self._facts = OwnerFacts(self.drafts, self.options)
-        self.connection = SimulatedConnection(executor, sessions, timeout_s, self.take_facts, equip=self._name, spool=spool)
-        if spool is not None:
-            connection = self.connection  # as in `Client`
-            self.drafts.draft = without_policy_where_unknown(self.drafts.draft, lambda _: connection.says_policies)
-        self._address = "/simulated"
-        self._connection = self.connection  # type: ignore[assignment]  # all that the front door uses of it
-        self.dead_letters = DeadLetters(self)
-        self.admin = Admin(self)
+        self.connection = SimulatedConnection(executor, sessions, timeout_s, self.take_facts, equip=self._equips(), spool=spool)
+        # It has all that the front door uses of a connection.
+        self._ask_by(self.connection, "/simulated", defers_policies=self._spools)  # type: ignore[arg-type]
 
     def _wait_s(self) -> float:
         """See `Connected._wait_s`; in virtual time."""
         connection = self.connection
         return connection.exchange.until_spool_s(connection.now_s()) if self._spools else connection.timeout_s
-
-    def _name(self, exchange: Exchange) -> None:
-        exchange.origin = self._facts.origin
-        exchange.ahead_us = self.drafts.ahead_us
