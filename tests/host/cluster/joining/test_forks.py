@@ -75,13 +75,17 @@ def test_a_client_of_a_cluster_goes_on_in_the_child() -> None:
 
 def test_children_of_one_parent_make_ids_of_their_own() -> None:
     """Made before the fork and started after it, as under gunicorn with --preload: equal ids would count as one message."""
-    cluster = perdure.Cluster(shared_server().dsn, name=new_queue(), partitions=2, lease=LEASE_S, clock=perdure.ManualClock())
+    clock = perdure.ManualClock()
+    dsn, name = shared_server().dsn, new_queue()
+    cluster = perdure.Cluster(dsn, name=name, partitions=2, ownership="never", clock=clock)
 
     def publish() -> list[str]:
         with cluster:
             return [cluster.publish(Job(n)) for n in range(10)]
 
-    assert not set(in_a_child(publish)) & set(in_a_child(publish))
+    first, second = in_a_child(publish), in_a_child(publish)
+    assert len(first) == len(second) == 10
+    assert not set(first) & set(second)
 
 
 def test_calls_to_a_system_in_a_database_and_its_client() -> None:
