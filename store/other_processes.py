@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from perdure.store.survey import SurveyedSpool
     from perdure.store.values import ChannelPart
 
-__all__ = ["READ_BYTES", "Channel", "Channels", "HasChannels", "HasIngress", "HasSpool", "Ingress", "TakesSpool"]
+__all__ = ["READ_BYTES", "Channel", "Channels", "HasChannels", "HasIngress", "HasSpool", "Ingress", "StandsBy", "TakesSpool"]
 
 READ_BYTES = 4 << 20
 """Rows of an ingress that are read at a time have about this many bytes, or it is one row."""
@@ -37,6 +37,13 @@ class HasSpool(Protocol):
         Raises:
             StoreUnavailable: one cannot be read.
         """
+
+
+@runtime_checkable
+class StandsBy(Protocol):
+    """A store whose `open` may wait for another owner to go. It asks `is_given_up` meanwhile, and then raises StoreLocked."""
+
+    is_given_up: Callable[[], bool]
 
 
 @runtime_checkable

@@ -20,6 +20,7 @@ from perdure.runtime.hook_mark import check_outside_hooks
 from perdure.runtime.process import live_systems
 from perdure.runtime.process.lifecycle_steps import LifecycleSteps, Start, Startable
 from perdure.runtime.process.starting_apart import completed, running_loop
+from perdure.store.other_processes import StandsBy
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -116,6 +117,8 @@ class StartAndStop(EngineOrMember, Startable):
         if self._shared_store is not None:
             self._begin_shared(start, self._shared_store, address)
             return
+        if isinstance(self._store, StandsBy):
+            self._store.is_given_up = lambda: start.given_up or start.stands_by_no_more
         engine = self._new_engine(self._store.open())
         self._live_run = live_systems.Run(self, engine, address, self.options.grace_s)
         live_systems.remember_run(self._live_run)

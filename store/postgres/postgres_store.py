@@ -38,7 +38,7 @@ from perdure.store.reading_through import ReadsThrough
 from perdure.store.retention_hold import RetentionHold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from perdure.store.values import Frame, Recovered, Snapshot
@@ -99,6 +99,8 @@ class PostgresStore(PartitionWriter, ReadsThrough[PostgresReader]):
         self.drop_history = drop_history
         self._hold = RetentionHold(lambda: None)
         self._watched: Watched | None = None
+        self.is_given_up: Callable[[], bool] = lambda: False
+        """See `StandsBy`."""
         self.node = ""
         """The node of a cluster that owns it; its owners' names begin with that."""
 
@@ -121,7 +123,7 @@ class PostgresStore(PartitionWriter, ReadsThrough[PostgresReader]):
                 return self._take(again=False)
             except StoreLocked:
                 self.abandon()
-                if time.monotonic() >= until_s:
+                if time.monotonic() >= until_s or self.is_given_up():
                     raise
                 time.sleep(STAND_BY_S)
             except BaseException:

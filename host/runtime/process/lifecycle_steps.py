@@ -33,6 +33,8 @@ class Start:
         """The event loop of the `async with` that makes it; None for any other start."""
         self.given_up = False
         """No thread waits for it any more: it need not go on, and what it has begun is ended."""
+        self.stands_by_no_more = False
+        """It fails where it would go on to wait for another owner of the log."""
         self.has_failed = False
         """It has raised, and left nothing behind."""
 
@@ -83,6 +85,12 @@ class LifecycleSteps:
     def is_idle(self) -> bool:
         """Whether there is nothing to stop in this process."""
         return (self.current is None and not self._lock.locked()) or self.pid != os.getpid()
+
+    def stand_by_no_more(self) -> None:
+        """Have a start that is under way fail where it waits for another owner. Safe in a signal handler."""
+        start = self.current
+        if start is not None:
+            start.stands_by_no_more = True
 
     # --- start ---------------------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import attrs
 
 from perdure.actors.core.actor import FOREIGN_ERRORS
-from perdure.events.errors import NotRunning, PerdureError
+from perdure.events.errors import NotRunning, PerdureError, StoreLocked
 from perdure.events.loggers import GuardedLogger
 from perdure.events.seconds import checked_seconds
 from perdure.runtime.process.starting_apart import completed
@@ -71,6 +71,8 @@ class Life:
     """Returns whether it was started, and not stopped since."""
     run: Callable[[], Run | None]
     """Returns its run in this process, if it has one."""
+    stand_by_no_more: Callable[[], None] = lambda: None
+    """Has a start fail that waits for another owner; for a signal handler."""
 
 
 class _StopSignals:
@@ -82,9 +84,14 @@ class _StopSignals:
         self._queue: SimpleQueue[int] = SimpleQueue()
         self._times = 0
 
+    @property
+    def have_come(self) -> bool:
+        return self._times > 0
+
     def receive(self, number: int, _frame: FrameType | None = None) -> None:
         self._times += 1
         self._queue.put(number)
+        self._life.stand_by_no_more()
         run = self._life.run()
         if self._times > 1 and run is not None:
             run.end_grace()
@@ -112,8 +119,13 @@ def serve(system: Served, life: Life, grace: float | None, started: Callable[[],
     try:
         for number in SIGNALS:
             before[number] = signal.signal(number, signals.receive)
-        if not life.has_begun():
-            system.start()
+        try:
+            if not life.has_begun():
+                system.start()
+        except StoreLocked:
+            if not signals.have_come:
+                raise
+            return  # it stood by for another owner
         run = life.run()
         started_parts: list[Part] = []
         try:
@@ -155,8 +167,13 @@ async def aserve(system: Served, life: Life, grace: float | None, started: Calla
                 )
                 raise PerdureError(msg) from error
             handled.append(number)
-        if not life.has_begun():
-            await system.__aenter__()  # type: ignore[attr-defined]  # a System
+        try:
+            if not life.has_begun():
+                await system.__aenter__()  # type: ignore[attr-defined]  # a System
+        except StoreLocked:
+            if not signals.have_come:
+                raise
+            return  # it stood by for another owner
         run = life.run()
         started_parts: list[Part] = []
         try:
