@@ -23,7 +23,7 @@ pytestmark = pytest.mark.xdist_group("postgres")
 def test_a_process_that_stands_by_ends_by_a_signal(how: str, number: signal.Signals, status: int) -> None:
     name = new_queue()
     with perdure.System(store=perdure.PostgresStore(shared_server().dsn, name=name)) as owner:
-        script = Path(__file__).with_name("stands_by.py")
+        script = str(Path(__file__).with_name("stands_by.py"))
         command = [sys.executable, script, shared_server().dsn, name, how]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             try:
