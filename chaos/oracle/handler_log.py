@@ -98,6 +98,9 @@ class HandlerLog:
         call = Call(self.name_of(type(message)), ctx, key, options.get("group"), home, elsewhere)
         if not recording.leases[ref] and not (elsewhere and ref in self._leased_before):
             self.violations.append(f"the handler of {ctx.id} was called before its lease was recorded")
+        if recording.is_stopped and (home is None or home is self.system):
+            # A lease may be on record behind the stop: a member that goes on has it, or what never begins here is given back.
+            self.violations.append(f"the handler of {ctx.id} was called after its process had stopped")
         if home is None and self.spooled:
             late = self.spooled - recording.published.keys()
             if late and self.has_room(len(late)):

@@ -49,6 +49,8 @@ class RecordingStore(SegmentStore):
         """Told of each lease of a consumer (id, holder) that is taken back before its time is over."""
         self.on_orphan: Callable[[str, int], None] = lambda _ident, _attempt: None
         """Told of each attempt (id, number) of a handler that is taken back since its process is taken for dead."""
+        self.is_stopped = False
+        """This process has put on record that it stopped in good order."""
         self._results: dict[str, int] = {}
         self.openings = 0
         """How often the log was opened. Between two openings it only grows."""
@@ -77,6 +79,7 @@ class RecordingStore(SegmentStore):
         batches = decoded(body, count)
         for at_us, events in batches:
             for event in events:
+                self.is_stopped |= isinstance(event, ev.Stopped)
                 self._judge(at_us, event)
         self._note(batches, expected_seq)
 

@@ -318,4 +318,18 @@ ACTOR_BUGS: tuple[Bug, ...] = (
             ),
         ),
     ),
+    Bug(
+        "a handler begins after its process has stopped",
+        "handlers",
+        "simulation",
+        SCENARIOS,
+        (
+            Edit(
+                "perdure.actors.workers.staff",
+                "        pool.closed = shut or self.quiesce_request is not None or paused\n",
+                "        pool.closed = paused\n",
+            ),
+        ),
+        favoured=("restart",),
+    ),
 )

@@ -140,6 +140,13 @@ def test_a_hundred_scenarios_cover_all_steps_and_events() -> None:
     assert min(dropped, from_outbox, ticks) > 60, "dropped frames, messages from the outbox, ticks"
 
 
+def test_handler_that_begins_behind_the_stop_is_found() -> None:
+    scenario = Scenario(draw(5, steps=10))
+    scenario.sut.system.recording.is_stopped = True
+    with pytest.raises(BrokenContract, match="called after its process had stopped"):
+        scenario.run()
+
+
 def test_lost_message_is_found() -> None:
     scenario = Scenario(draw(5, steps=10))
     scenario.sut.publisher_log.acknowledged.add("m999")
