@@ -141,7 +141,7 @@ def test_a_hundred_scenarios_cover_all_steps_and_events() -> None:
 
 
 def test_handler_that_begins_behind_the_stop_is_found() -> None:
-    scenario = Scenario(draw(5, steps=10))
+    scenario = Scenario(draw(3, steps=10))
     scenario.sut.system.recording.is_stopped = True
     with pytest.raises(BrokenContract, match="called after its process had stopped"):
         scenario.run()
