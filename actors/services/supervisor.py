@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.actor import Actor, ActorKilled
 from perdure.actors.core.messages import Down, Restarted, StartActor, TermBegun, Up
+from perdure.actors.core.texts import one_line, plain_text
 from perdure.actors.core.threads.mailbox import stops
 from perdure.actors.execution.event_loop import LoopClosed
 from perdure.actors.requests.request import Request
@@ -32,6 +33,8 @@ logger = GuardedLogger("perdure")
 
 LOOK_AGAIN_S = 0.02
 """How often to look while a request waits for the workers: the dispatcher changes their list without a message."""
+CAUSE_CHARS = 300
+"""How much is recorded of what an actor died of."""
 LOOK_SOON_S = 0.0005
 """The first pause before another look where an actor is just beginning; each later one is twice as long."""
 
@@ -50,6 +53,8 @@ class Supervisor(Actor):
         self.actors = runtime.directory.actors
         self.executor = runtime.executor
         self.restarts_due: list[tuple[float, str]] = []
+        self.causes: dict[str, str] = {}
+        """What each actor died of that has no successor yet."""
         self.waiting: list[Request] = []
         """Requests to answer when every handler has all its workers."""
         self.look_again_s, self.look_soon_s = LOOK_AGAIN_S, LOOK_SOON_S
@@ -73,7 +78,7 @@ class Supervisor(Actor):
         """
         for what in ("actor_deaths", "actor_restarts"):
             self.health.count(what)
-        self.record.add(ev.ActorRestarted(self.name, "", self.generation - 1))
+        self.record.add(ev.ActorRestarted(self.name, "", self.generation - 1))  # the cause died with it; its log line has it
         self.directory.tell("dispatcher", Restarted(self.name))
         extensions, host = self.runtime.extensions, self.runtime.host
         wanted = {
@@ -183,6 +188,7 @@ class Supervisor(Actor):
                 # It failed again at once: callers outside should not wait for a disk that is full.
                 self.pending.close(cause)
         self.health.deaths[name] = self.health.deaths.get(name, 0) + 1
+        self.causes[name] = _cause_text(cause)
         if pause_s:
             heappush(self.restarts_due, (self.executor.monotonic_s() + pause_s, name))
         else:
@@ -213,7 +219,7 @@ class Supervisor(Actor):
             self._enter(role(old.generation + 1))
         if name == "timer":
             self.runtime.directory.tell_all(Restarted(name))
-        self.record.add(ev.ActorRestarted(name, "", self.health.deaths.get(name, 0)))
+        self.record.add(ev.ActorRestarted(name, self.causes.pop(name, ""), self.health.deaths.get(name, 0)))
 
     def _on_journal_up(self) -> None:
         """Tell all actors to start over with every unanswered request: the log is open again, and may lack their last events."""
@@ -240,6 +246,12 @@ class Supervisor(Actor):
             self.health.lacks_threads = True
             logger.log(level, "the %s cannot be started, tried again until it can: %r. Have fewer workers?", actor.name, error)
             heappush(self.restarts_due, (self.executor.monotonic_s() + max(pause_s, LOOK_AGAIN_S), actor.name))
+
+
+def _cause_text(cause: BaseException) -> str:
+    """Return what an actor died of in one line; of a kill just its name, as the rest is the actor's own."""
+    name = type(cause).__name__
+    return name if isinstance(cause, ActorKilled) else f"{name}: {one_line(plain_text(cause), CAUSE_CHARS)}"
 
 
 def _log_death(name: str, cause: BaseException) -> None:

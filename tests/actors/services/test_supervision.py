@@ -14,6 +14,7 @@ import attrs
 import pytest
 
 import perdure
+from perdure.events import vocabulary as ev
 from perdure.store import MemoryStore
 
 if TYPE_CHECKING:
@@ -113,6 +114,22 @@ def test_a_full_disk_is_logged_in_one_line(caplog: pytest.LogCaptureFixture) -> 
         ("actor journal died: StoreUnavailable('the disk is full; make room')", None)
     ]
     assert [record for record in caplog.records if record.levelno == logging.DEBUG and record.exc_info]
+
+
+def test_what_an_actor_died_of_is_on_record() -> None:
+    store = FailingStore("append", perdure.StoreUnavailable("the disk is full; make room\nnow" + "!" * 1_000))
+    with perdure.System(store=store) as system:
+        store.times = 1
+        published(system, "one")
+        until(lambda: published(system, "one"))
+        dispatcher = system.actors["dispatcher"]
+        system.actors.kill("dispatcher")
+        until(lambda: is_replaced(system, "dispatcher", dispatcher))
+    events = [record.event for record in system.audit.events(type="ActorRestarted")]
+    causes = {event.actor: event.cause for event in events if isinstance(event, ev.ActorRestarted)}
+    assert causes["dispatcher"] == "ActorKilled"
+    assert causes["journal"].startswith("StoreUnavailable: the disk is full; make room\\nnow!!!")
+    assert len(causes["journal"]) < 400
 
 
 def test_an_actor_that_dies_again_and_again_stops_the_system() -> None:
