@@ -6,6 +6,7 @@ earlier. The advisory lock of the keeper's session is a hint only: without it, t
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
@@ -219,6 +220,7 @@ class Lease(HeldLease):
         self._database = database
         self._hint = hint_of(partition)
         self._ended, self._wake = os.pipe()
+        self._pid = os.getpid()
         self._end_lock = threading.Lock()
         self._session: Session | None = None
         self._thread = EnduringThread(self._keep, f"perdure-lease-{partition}")
@@ -236,6 +238,9 @@ class Lease(HeldLease):
             wake, self._wake = self._wake, -1
         if wake < 0:
             return
+        if self._ended >= 0 and self._pid == os.getpid():  # a forked child has the pipe as well: closed by one, it is open yet
+            with contextlib.suppress(OSError):  # the thread ends just now
+                os.write(wake, b"\0")
         os.close(wake)
         if self._thread is threading.current_thread():
             return
@@ -248,7 +253,8 @@ class Lease(HeldLease):
     def _keep(self) -> None:
         if self._session is not None:  # an exception interrupted it, perhaps in the middle of an answer
             self._drop()
-        self._renew_until_it_ends()
+        if self._ended >= 0:
+            self._renew_until_it_ends()
         ended, self._ended = self._ended, -1
         if ended >= 0:
             os.close(ended)
@@ -298,7 +304,7 @@ class Lease(HeldLease):
         poll.register(self._ended, select.POLLIN)
         if session is not None:
             poll.register(session.fileno(), select.POLLIN)
-        return any(fd == self._ended for fd, _ in poll.poll(pause_s * 1000))
+        return any(fd == self._ended for fd, _ in poll.poll(pause_s * 1000)) or self.has_ended
 
     @staticmethod
     def _is_readable(session: Session) -> bool:

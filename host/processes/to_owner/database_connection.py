@@ -72,6 +72,8 @@ class DatabaseConnection:
         """What the writing thread has in hand. It is still there where an exception has interrupted that thread."""
         self._unwritten: list[None] = []
         """An entry for each publish without an answer: a list counts without a lock."""
+        self._is_in_doubt = False
+        """What is in hand may have been written, and is not answered for. An exception that interrupts the thread leaves it so."""
         self._gathering = Gathering()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -153,7 +155,8 @@ class DatabaseConnection:
             requests, bodies = self._gathered()
             if requests:
                 self._write(requests, bodies)  # what an exception interrupted is written again, under the same ids
-            del self._unwritten[: len(requests)], taken[: len(requests)]
+            answered = slice(len(requests))
+            del self._unwritten[answered], taken[answered]  # without a call in between, where an exception could be raised
 
     def _take(self, get: Callable[[], Request | None]) -> None:
         """Take another request in hand: no bytecode runs in between, so no exception from outside is raised there.
@@ -212,19 +215,20 @@ class DatabaseConnection:
             return OBJECTS.packed(as_sent(request.command, self._ahead_us))
         except (TypeError, ValueError) as error:
             self.pending.refuse(request, PerdureError(f"the request cannot cross to another process: {error}"))
-            self._unwritten.pop()
+            del self._unwritten[-1:]  # not there where an exception has interrupted this before
             return None
 
     def _write(self, requests: list[Request], bodies: list[bytes]) -> None:
         """Write rows until it is known that they are there, for the client's time at most, and answer for them."""
         until_s = time.monotonic() + self.timeout_s
-        is_in_doubt = False
+        is_in_doubt = self._is_in_doubt  # an exception has interrupted an earlier try
         while True:
             begun_s = time.monotonic()  # of this try: how long the database was away says nothing of its commits
+            self._is_in_doubt = True
             try:
                 self._ingress.add(bodies)
             except (AppendInDoubt, ConnectionError) as error:
-                is_in_doubt = is_in_doubt or isinstance(error, AppendInDoubt)
+                is_in_doubt = self._is_in_doubt = is_in_doubt or isinstance(error, AppendInDoubt)
                 if time.monotonic() < until_s:
                     time.sleep(RETRY_S)
                     continue
@@ -236,6 +240,7 @@ class DatabaseConnection:
                 self._gathering.committed(took_s, len(requests), more_came=not self._requests.empty())
                 for request in requests:
                     self.pending.settle(request, None)
+            self._is_in_doubt = False
             return
 
     def _refuse(self, requests: list[Request], error: PerdureError, *, is_in_doubt: bool) -> None:
