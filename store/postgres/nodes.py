@@ -33,6 +33,8 @@ __all__ = ["Held", "Leases", "Node", "NodeSession", "View", "owners_on_record", 
 
 _NODE_CLASS = 0x70646E6E
 """The class of the advisory locks of nodes, as in sql/cluster.sql; the object is the node's id."""
+_COPY_LEFT_S = 1e9
+"""What sql/cluster.sql gives as the seconds left of an unfinished copy."""
 CHANNEL = "perdure_cluster"
 
 
@@ -59,6 +61,11 @@ class Held:
     left_s: float
     """Seconds until another may take over."""
     epoch: int
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether a restore or migration has not finished it: no log, to which no time is set."""
+        return self.left_s >= _COPY_LEFT_S
 
 
 @attrs.frozen

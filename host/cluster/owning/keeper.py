@@ -54,7 +54,7 @@ class Keeper:
         self._partitions = partitions
         self._silent_since: dict[str, float] = {}
         self._there: set[int] = set()
-        """The partitions that the database has held; empty until the first look."""
+        """The partitions whose logs the database has held, which unfinished copies are not; empty until the first look."""
         self._missing: set[int] = set()
         self._renew_at_s = 0.0
         self._is_leaving = self._has_ended = self._is_begun = False
@@ -168,7 +168,7 @@ class Keeper:
     def _gone(self, view: View) -> set[int]:
         """Return the partitions that were there and are not any more. To open one of them would begin an empty log in its place."""
         found = {one.number for one in view.partitions}
-        self._there |= found
+        self._there |= {one.number for one in view.partitions if not one.is_copy}
         missing = self._there - found
         if missing - self._missing:
             logger.error(

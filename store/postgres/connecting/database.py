@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from perdure.store.postgres.connecting.postgres_address import PostgresAddress
 
-__all__ = ["LOST", "OUT_OF_STEP", "OWNED", "ROWS_GONE", "Database", "as_ours", "lost"]
+__all__ = ["LOST", "OUT_OF_STEP", "OWNED", "ROWS_GONE", "Database", "as_ours", "is_unreplicated", "lost"]
 
 LOST = "PD001"
 """SQLSTATE: another owner has taken over."""
@@ -34,6 +34,8 @@ NO_PARTITION = "PD006"
 CONNECT_TIMEOUT_S = 10
 IDLE_MAX = 6
 """Connections that are kept for the next reader, over all logs of one database in this process."""
+_WAITS_FOR_STANDBY = "SyncRepWaitForLSN"
+"""The server's function that waits for a synchronous standby: its warnings have no SQLSTATE of their own."""
 _DEFAULTS = {
     "connect_timeout": CONNECT_TIMEOUT_S,
     "fallback_application_name": "perdure",
@@ -154,6 +156,14 @@ def _has_ended(connection: psycopg.Connection[Any]) -> bool:
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
     return bool(poll.poll(0))
+
+
+def is_unreplicated(notice: psycopg.errors.Diagnostic) -> bool:
+    """Return whether the server warns that a commit may be on no standby, since its wait for one was cancelled.
+
+    A warning that does not say where it is from is taken for that one.
+    """
+    return notice.severity_nonlocalized == "WARNING" and notice.source_function in (None, "", _WAITS_FOR_STANDBY)
 
 
 def as_ours(error: psycopg.Error, done: str) -> StoreUnavailable | StoreCorrupt:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
 
-from perdure.store.postgres.connecting.database import as_ours
+from perdure.store.postgres.connecting.database import as_ours, is_unreplicated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,7 +51,7 @@ class Session:
         self._using = threading.Lock()
         self._pid = os.getpid()
         self.warnings: list[str] = []
-        """What the server has warned of; one that a statement was not replicated leaves it in doubt."""
+        """Those of the server that a statement may not be replicated, which leaves it in doubt."""
         self._connection.add_notice_handler(self._note)
         try:
             for name, statement in statements.items():
@@ -61,7 +61,7 @@ class Session:
             raise as_ours(error.error if isinstance(error, Refused) else error, "reached") from error
 
     def _note(self, notice: Any) -> None:
-        if notice.severity_nonlocalized == "WARNING":
+        if is_unreplicated(notice):
             self.warnings.append(str(notice.message_primary))
 
     @property

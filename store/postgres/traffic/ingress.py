@@ -11,7 +11,7 @@ import psycopg
 
 from perdure.events.errors import StoreUnavailable
 from perdure.store.other_processes import READ_BYTES
-from perdure.store.postgres.connecting.database import Database, as_ours
+from perdure.store.postgres.connecting.database import Database, as_ours, is_unreplicated
 from perdure.store.postgres.schema import check_schema
 from perdure.store.values import AppendInDoubt
 
@@ -52,7 +52,7 @@ def add_rows(database: Database, statement: LiteralString, values: Sequence[Any]
     warnings: list[str] = []
 
     def note(notice: psycopg.errors.Diagnostic) -> None:
-        if notice.severity_nonlocalized == "WARNING":
+        if is_unreplicated(notice):
             warnings.append(str(notice.message_primary))
 
     connection.add_notice_handler(note)
@@ -67,7 +67,7 @@ def add_rows(database: Database, statement: LiteralString, values: Sequence[Any]
     except psycopg.Error as error:
         connection.close()
         raise as_ours(error, "written") from error
-    if warnings:  # a wait for a synchronous standby that was cancelled
+    if warnings:
         connection.close()
         raise AppendInDoubt(warnings[0])
     connection.remove_notice_handler(note)

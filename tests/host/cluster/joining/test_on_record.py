@@ -96,6 +96,17 @@ def test_a_publish_under_way_keeps_the_record(given_up: str, until: Until) -> No
         perdure.Cluster(shared_server().dsn, name=given_up, partitions=FEW).start()
 
 
+def test_a_node_that_has_seen_copies_begins_their_partitions_when_they_are_thrown_away(
+    given_up: str, until: Until, caplog: pytest.LogCaptureFixture
+) -> None:
+    with perdure.Cluster(shared_server().dsn, name=given_up, partitions=MANY) as cluster:
+        assert not discard(given_up), "a node of it lives"
+        until(lambda: all(info.owner for info in cluster.partitions()))
+        cluster.publish(Order("begun"), key=key_of(7, MANY))
+        assert cluster.admin.metrics().published == 1
+    assert "not in the database any more" not in caplog.text
+
+
 def test_a_number_that_a_partition_lies_beyond_does_not_come_on_record() -> None:
     name = new_queue()
     with perdure.System(store=perdure.PostgresStore(shared_server().dsn, name=name, partition=5)):
