@@ -198,7 +198,7 @@ class System(StartAndStop):
         self.dead_letters = DeadLetters(self)
         self.admin = Admin(self)
         self.actors = Actors(self)
-        self.audit: Audit = AskedAudit(self._store, self.permit)
+        self.audit: Audit = AskedAudit(self._store, self.permit, self.ask)
         self.inner = self._inner_system()
         self.recovery: Recovery | None = None
         """What the last start did to recover; None before the first start."""

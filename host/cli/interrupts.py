@@ -5,6 +5,7 @@ Not here: what a command prints when it is interrupted (`progress`).
 
 from __future__ import annotations
 
+import _thread
 import signal
 import sys
 import threading
@@ -52,6 +53,7 @@ def _deliver_again(number: signal.Signals) -> None:
         time.sleep(AGAIN_S)
         signal.pthread_kill(main, number)  # wakes it, too
 
-    # In another thread: the main one is still within what swallows exceptions.
+    # In another thread: the main one is still within what swallows exceptions. It may hold locks of `threading`, which
+    # Thread.start() would wait for.
     main = threading.main_thread().ident or 0
-    threading.Thread(target=deliver, name="perdure-signal", daemon=True).start()
+    _thread.start_new_thread(deliver, ())

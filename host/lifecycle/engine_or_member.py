@@ -160,7 +160,7 @@ class EngineOrMember(Including, Results, Consuming, Running):
 
     def _belong(self, member: Member, *, is_owned: bool = True) -> None:
         """Go on as a member; for `Roles`."""
-        self.audit = AskedAudit(self._store.separate_reader(), self.permit)  # reads what the owner writes
+        self.audit = AskedAudit(self._store.separate_reader(), self.permit, self.ask)  # reads what the owner writes
         self._engine = member
         member.start(dict(self._registered.specs), dict(self._registered.schedules))
         if member.is_late and is_owned:
@@ -222,7 +222,7 @@ class EngineOrMember(Including, Results, Consuming, Running):
     ) -> Engine:
         """Start the actors over the parts that a member leaves; for `Roles`. Nothing of them runs if this raises."""
         self.drafts.options = self.options
-        self.audit = AskedAudit(self._store, self.permit)
+        self.audit = AskedAudit(self._store, self.permit, self.ask)
         engine = self._new_engine(opened, server, member.runtime, warm)
         engine.runtime.orphans.reconciled = _once(member.own)  # what the workers hold may be completed: first it is revoked
         if self._live_run is not None:

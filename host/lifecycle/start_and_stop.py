@@ -189,5 +189,5 @@ class StartAndStop(EngineOrMember, Startable):
             self.drafts.ids.begin_anew(self._rng)
         if self._live_run is not None or self._engine is not None:
             self._engine = self._live_run = None
-            self._why_not_running = live_systems.why_forked(parent)
+            self._why_not_running, self._stopped_by = live_systems.why_forked(parent), None
             self.audit = AskedAudit(self._store.separate_reader(), self.permit)  # reads what the parent writes from now on

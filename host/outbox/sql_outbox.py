@@ -145,7 +145,10 @@ class Outbox:
             InvalidMessage, PayloadTooLarge, UnknownMessageType: as `System.publish`.
         """
         draft = self._draft_of_message(message, **options)
-        body = written_draft(moved_draft(draft, -self._drafts.ahead_us()))
+        if draft.due_us or draft.expires_us:  # the clocks are read for no other
+            body = written_draft(moved_draft(draft, -self._drafts.ahead_us()))
+        else:
+            body = written_draft(draft)
         self._sql.run(f"INSERT INTO {TABLE} (id, draft) VALUES (?, ?)", (draft.id, body))  # noqa: S608 - our table's name
         return draft.id
 
@@ -324,7 +327,9 @@ class OutboxRelay:
             # Delays no other row: a newer version may have written it, and that version's relay will read it.
             return InvalidMessage(f"row {row} of {TABLE} is not a draft that this version can read: {error}")
         drafts = self._system.drafts
-        return drafts.under_policy(moved_draft(draft, drafts.ahead_us()))
+        if draft.due_us or draft.expires_us:
+            draft = moved_draft(draft, drafts.ahead_us())
+        return drafts.under_policy(draft)
 
 
 def _last_wanted(sizes: Sequence[tuple[int, int]]) -> int | None:

@@ -52,8 +52,8 @@ class Equipped:
         """Note from a welcome whether this owner reads moments so, and by how much its clock is ahead of this process's."""
         told = facts.get(AHEAD)
         self.reads_moments = isinstance(told, int)
-        owner.ahead_us = 0
-        self.note_pong([told], owner)
+        # Assigned once: a worker may look at any moment.
+        owner.ahead_us = told - self.ahead_us() if isinstance(told, int) else 0
 
     def note_pong(self, elements: list[Any], owner: OwnersLife) -> None:
         """Note what an owner says of its clock with each answer to a member's sign of life."""

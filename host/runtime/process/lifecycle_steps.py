@@ -171,7 +171,8 @@ class LifecycleSteps:
         except Exception:
             raise
         except BaseException:
-            self._end_grace()
+            if only in (None, self.current):
+                self._end_grace()
             stopping = stopping or StepThread(self._executor, lambda: self._stop(0.0, only), "stop")
             stopping.begin()
             stopping.wait()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from hypothesis import given
@@ -25,6 +25,9 @@ from perdure.processes.to_owner.no_owner import NoAnswer
 from perdure.processes.to_owner.waiting import SPOOL_AFTER_S
 from tests.actors.sessions.test_session import Bounds
 from tests.machine import US, Machine
+
+if TYPE_CHECKING:
+    from perdure.actors.core.health import OwnersLife
 
 HOUR_US = 3600 * US
 AT_US = 1_700_000_000_000_000
@@ -130,6 +133,19 @@ def test_a_member_hears_with_each_answer_how_far_the_owners_clock_is_ahead() -> 
     ends.exchange.take(Kind.WELCOME, [PROTOCOL, {}], 0.0)
     assert ends.exchange.owner.ahead_us == 0
     assert MOMENTS_CROSS in next(elements for _, elements in Assembler().feed(ends.exchange.hello()))
+
+
+def test_a_welcome_tells_at_once_how_far_the_owners_clock_is_ahead() -> None:
+    """It was 0 for a moment, in which a worker could take a lease for one that has run out."""
+    ends = Ends(client_us=0, owner_us=HOUR_US)
+    told: list[int] = []
+
+    class Noting:
+        def __setattr__(self, name: str, value: int) -> None:
+            told.append(value)
+
+    ends.exchange.note_facts({AHEAD: 40}, cast("OwnersLife", Noting()))
+    assert told == [40]
 
 
 CORRECTED = st.tuples(st.floats(0.2, 7200.0), st.sampled_from([0, 0, -1, -60, -3600, -86400, 1, 60, 3600]))

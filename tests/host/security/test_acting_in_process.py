@@ -9,6 +9,7 @@ import attrs
 import pytest
 
 import perdure
+from perdure.operations import asked_audit
 from perdure.security import administrator, operator, roles, viewer
 from tests.postgres_server import new_queue, shared_server
 
@@ -226,3 +227,45 @@ def test_a_cluster_asks_in_its_own_process_too() -> None:
             assert cluster.state(ident).known
             events = cluster.audit.events(type="Published")
         assert [record.message_id for _, record in events] == [ident]
+
+
+def test_an_audit_of_a_system_that_runs_folds_no_log_to_know_its_types(
+    system: perdure.System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second state of a queue with a large backlog takes as much memory again."""
+
+    def refused(*_: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(asked_audit, "fold_log", refused)
+    with perdure.acting_as("oscar"):
+        for call in ("events", "search", "follow"):
+            REVEALS[call](system)
+        LOOKS["acts"](system)
+    with perdure.acting_as("postman"), pytest.raises(perdure.NotAllowed):
+        REVEALS["events"](system)
+
+
+def test_an_audit_of_a_system_that_does_not_run_reads_its_types_in_the_log() -> None:
+    store = perdure.MemoryStore()
+    with perdure.System(store=store) as before:
+        before.publish(Order(1))
+    system = perdure.System(store=store, authorize=rules)
+    with perdure.acting_as("postman"), pytest.raises(perdure.NotAllowed):
+        system.audit.events()
+    with perdure.acting_as("oscar"):
+        assert list(system.audit.events())
+
+
+def test_following_asks_for_each_type_that_is_published_later() -> None:
+    with perdure.System(store=perdure.MemoryStore(), authorize=rules) as system:
+        with perdure.acting_as("postman"):
+            shown = system.audit.follow(lambda: None)
+        while next(shown) is not None:
+            pass
+        system.publish(Letter(1), id="letter")
+        assert "letter" in [record.message_id for record in iter(lambda: next(shown), None) if record is not None]
+        system.publish(Order(1), id="order")
+        with pytest.raises(perdure.NotAllowed) as refused:
+            assert "order" not in [record.message_id for record in shown if record is not None]
+        assert "acting.Order" not in str(refused.value)
