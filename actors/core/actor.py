@@ -114,10 +114,14 @@ class Actor(pykka.ThreadingActor):
                 self.run()
             else:
                 cause = ActorKilled(self.name)
+        except ActorKilled:
+            # A new one, whose traceback keeps nothing: a cursor that the actor was reading from would lock the host's database.
+            cause = ActorKilled(self.name)
         except BaseException as error:  # noqa: BLE001 - whatever ends an actor is reported to its supervisor
             cause = error
         finally:
             self._report_end(cause)
+            cause = None  # its traceback leads to this frame: only the collector would free what the actor had
 
     def _report_end(self, cause: BaseException | None) -> None:
         """Report the end, again where an exception that is thrown into the thread interrupts that; two reports are harmless."""

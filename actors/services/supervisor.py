@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from heapq import heappop, heappush
+from traceback import clear_frames
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.actor import Actor, ActorKilled
@@ -179,6 +180,7 @@ class Supervisor(Actor):
         """Count a death and start the successor: at once, or after the pause that the deaths before it ask for."""
         self.health.count("actor_deaths")
         _log_death(name, cause)
+        clear_frames(cause.__traceback__)  # else what it was at work with is kept for as long as the error is
         pause_s = self._pause_s(name, cause)
         if self.health.failed is not None:
             return

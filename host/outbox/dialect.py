@@ -6,6 +6,7 @@ The statements themselves are in `sql_outbox`.
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,6 @@ class Sql:
     def __init__(self, connection: Any) -> None:
         if hasattr(connection, "get_bind"):  # a SQLAlchemy session
             connection = _at_once(connection.connection())
-        self._connection = connection
         if hasattr(connection, "exec_driver_sql"):
             vendor = connection.dialect.name
             self.mark = MARKS.get(connection.dialect.paramstyle, "%s")
@@ -30,13 +30,14 @@ class Sql:
         elif hasattr(connection, "vendor") and hasattr(connection, "cursor"):  # Django's, or its proxy for this thread's
             vendor = connection.vendor
             self.mark = "%s"
-            self._execute = self._by_cursor
+            self._execute = partial(_by_cursor, connection)
         elif callable(getattr(connection, "execute", None)):
             # A proxy, as a pool or a tracer makes it, has what its connection has.
             is_sqlite = hasattr(connection, "total_changes") or any(cls.__module__ == "sqlite3" for cls in type(connection).__mro__)
             vendor = "sqlite" if is_sqlite else "postgresql"
             self.mark = "?" if vendor == "sqlite" else "%s"
-            self._execute = self._by_plain_cursor if hasattr(connection, "cursor") else connection.execute
+            plain = partial(_by_plain_cursor, connection, is_sqlite=is_sqlite)
+            self._execute = plain if hasattr(connection, "cursor") else connection.execute
         else:
             msg = (
                 "connection: a sqlite3 or psycopg (3) connection, Django's `connection`, a SQLAlchemy connection or session, not "
@@ -47,18 +48,6 @@ class Sql:
             msg = f"connection: the outbox is written for SQLite and PostgreSQL, not for {vendor}"
             raise ValueError(msg)
         self.is_sqlite = vendor == "sqlite"
-
-    def _by_cursor(self, sql: str, parameters: tuple[Any, ...]) -> Any:
-        cursor = self._connection.cursor()
-        cursor.execute(sql, parameters)
-        return cursor
-
-    def _by_plain_cursor(self, sql: str, parameters: tuple[Any, ...]) -> Any:
-        """Execute on a cursor whose rows are tuples, whatever the host's connection makes of rows."""
-        cursor = _at_once(self._connection.cursor())
-        if hasattr(cursor, "row_factory"):
-            cursor.row_factory = None if self.is_sqlite else _tuple_row()
-        return cursor.execute(sql, parameters)
 
     def run(self, sql: str, parameters: tuple[Any, ...] = ()) -> Any:
         """Execute a statement written with `?`."""
@@ -84,6 +73,23 @@ class Sql:
         server = "(SELECT system_identifier FROM pg_control_system()), extract(epoch FROM pg_postmaster_start_time())::text"
         found = self.run(f"SELECT to_regclass(?)::oid, current_database(), current_user::text, {server}", (TABLE,)).fetchone()
         return None if found[0] is None else _digest("postgresql", *found)
+
+
+# Functions, as a method among its attributes would keep a `Sql`, and with it the host's connection, until the collector comes.
+
+
+def _by_cursor(connection: Any, sql: str, parameters: tuple[Any, ...]) -> Any:
+    cursor = connection.cursor()
+    cursor.execute(sql, parameters)
+    return cursor
+
+
+def _by_plain_cursor(connection: Any, sql: str, parameters: tuple[Any, ...], *, is_sqlite: bool) -> Any:
+    """Execute on a cursor whose rows are tuples, whatever the host's connection makes of rows."""
+    cursor = _at_once(connection.cursor())
+    if hasattr(cursor, "row_factory"):
+        cursor.row_factory = None if is_sqlite else _tuple_row()
+    return cursor.execute(sql, parameters)
 
 
 def _tuple_row() -> Any:

@@ -171,6 +171,10 @@ def settle(folder: Folder) -> None:
     ],
 )
 @example(
+    "last",  # a tick that the second has sent before is not on record yet when it goes back
+    [("take the second's", 1), ("live", 1.0), ("take the second's", 2), ("live", 400.0), ("correct", -4 * HOUR), ("take", 1)],
+)
+@example(
     "last",  # both go back, each a moment after the other
     [
         ("take", 9),
