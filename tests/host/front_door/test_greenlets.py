@@ -47,7 +47,7 @@ def test_a_wait_beside_the_loop_of_the_handlers_is_allowed_where_greenlets_share
 def test_a_wait_on_the_loop_of_the_handlers_is_refused() -> None:
     system = perdure.System(store=perdure.MemoryStore())
 
-    @system.handler(Job, parallelism=2)
+    @system.handler(Job, parallelism=2, retries=0)
     async def handle(job: Job) -> None:
         if job.number:
             system.call(Job(0), timeout=30.0)

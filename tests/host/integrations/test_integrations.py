@@ -33,6 +33,8 @@ from perdure.telemetry import asgi
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from tests.host.conftest import Until
+
 WEB = Path(__file__).parents[3] / "examples" / "web"
 
 
@@ -70,7 +72,7 @@ def test_a_lifespan_starts_and_stops_the_system_on_the_loop_of_the_application(f
     assert not [name for name in threads if name.startswith("perdure")], "the loop is the application's"
 
 
-def test_a_lifespan_starts_and_stops_the_relay_of_an_outbox(folder: Path, tmp_path: Path) -> None:
+def test_a_lifespan_starts_and_stops_the_relay_of_an_outbox(folder: Path, tmp_path: Path, until: Until) -> None:
     system = perdure.System(folder)
     charged = threading.Event()
 
@@ -88,6 +90,7 @@ def test_a_lifespan_starts_and_stops_the_relay_of_an_outbox(folder: Path, tmp_pa
     relay = perdure.OutboxRelay(system, connect)
     with TestClient(Starlette(lifespan=lifespan(system, relay))):
         assert charged.wait(30.0)
+        until(lambda: relay.published == 1)  # its row is deleted behind the publish
     with contextlib.closing(connect()) as database:
         assert database.execute("SELECT count(*) FROM perdure_outbox").fetchone() == (0,)
     assert not system.running

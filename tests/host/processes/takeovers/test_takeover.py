@@ -122,9 +122,10 @@ def test_a_member_begins_nothing_from_before_until_it_has_read_the_log_as_the_ne
         monkeypatch.setattr(SegmentStore, "open", open_after_a_long_time)
         monkeypatch.setattr("perdure.runtime.engine.fold_log", fold_late)
         process.kill()
-        wait_until(lambda: role_of(system) == "owner")
+        wait_until(lambda: len(heard) == 3)
         assert heard == [True, False, False]
-        assert is_heard()
+        wait_until(is_heard)
+        wait_until(lambda: role_of(system) == "owner")
         system.publish(Order(1), id="after")
         system.drain(20)
         assert system.state("after").status == "completed"
