@@ -1,5 +1,6 @@
 """Check that files, folders, modules and headings named in the docs exist. ARCHITECTURE.md lists each event with its wire tag.
 
+Nothing but the known files and folders is committed.
 The site of the docs, which test_site builds, finds more; this takes milliseconds.
 """
 
@@ -7,6 +8,8 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -85,3 +88,21 @@ def test_architecture_lists_every_event_with_its_tag_and_its_decider() -> None:
     listed = {(int(tag), name, decider) for tag, name, decider in rows}
     known = {(tag, kind.__name__, kind.DECIDER) for tag, kind in VOCABULARY.items()}
     assert listed == known
+
+
+TOP = {  # of the repository
+    *(".ci", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "conftest.py", "mkdocs.yml"),
+    *("pyproject.toml", "setup.py"),
+    *("actors", "benchmarks", "chaos", "docs", "events", "examples", "host", "store", "tests"),
+}
+
+
+def test_no_folder_that_a_command_wrote_into_the_checkout_is_committed() -> None:
+    git = shutil.which("git")
+    if git is None or not (CHECKOUT / ".git").exists():
+        pytest.skip("no git, or no checkout of it: what is committed cannot be listed")
+    list_files = [git, "-c", "safe.directory=*", "ls-files", "-z"]
+    listed = subprocess.run(list_files, cwd=CHECKOUT, check=True, capture_output=True, timeout=60).stdout.decode()
+    names = listed.strip("\0").split("\0")
+    assert {name.partition("/")[0] for name in names} == TOP
+    assert [name for name in names if name.endswith(".seg") and not name.startswith("tests/golden/")] == []
