@@ -267,4 +267,4 @@ class System(StartAndStop):
         await serving.aserve(self, self._life(), grace, started)
 
     def _life(self) -> serving.Life:
-        return serving.Life(lambda: self._engine is not None, lambda: self._engine, self._lifecycle.stand_by_no_more)
+        return serving.Life(lambda: self._engine is not None, lambda: self._engine, self._begin_served, self._enter_apart)

@@ -109,7 +109,7 @@ def _handler(own: Pool | None, others: list[MemberPool], now_s: float) -> Handle
     return HandlerFigures(
         workers=sum(process.workers for process in processes),
         active=sum(process.active for process in processes),
-        target=sum(pool.slots for pool in others) + (0 if own is None else own.target),
+        target=sum(pool.worker_count for pool in others) + (0 if own is None else own.target),
         processed=sum(pool.processed for pool in pools),
         failed=sum(pool.failed for pool in pools),
         rate_per_s=sum(pool.rate.per_s(now_s) for pool in pools),
@@ -121,12 +121,13 @@ def _handler(own: Pool | None, others: list[MemberPool], now_s: float) -> Handle
 
 def _own_process(pool: Pool) -> ProcessFigures:
     workers = len(pool.workers) - len(pool.retiring)
-    return ProcessFigures("", os.getpid(), workers, len(pool.running()), pool.processed, pool.failed)
+    active = len({id(delivery.owner) for delivery in pool.running()})  # a worker may run a whole batch
+    return ProcessFigures("", os.getpid(), workers, active, pool.processed, pool.failed)
 
 
 def _process(pool: MemberPool) -> ProcessFigures:
     process = pool.port.process
-    return ProcessFigures(process.name, process.pid, pool.slots, min(pool.slots, len(pool.open)), pool.processed, pool.failed)
+    return ProcessFigures(process.name, process.pid, pool.worker_count, pool.active_count, pool.processed, pool.failed)
 
 
 def _percentiles(times: Iterable[RunTimes]) -> tuple[float, ...]:

@@ -177,7 +177,9 @@ class JoiningAndLeaving(Singular, Including, Startable):
 
     def serve(self, *, grace: float | None = None, started: Callable[[], object] | None = None) -> None:
         """Run until SIGTERM or SIGINT, then leave in good order; as `System.serve`."""
-        serving.serve(self, serving.Life(lambda: self._has_started, lambda: None), grace, started)
+        serving.serve(
+            self, serving.Life(lambda: self._has_started, lambda: None, self._begin_served, self._enter_apart), grace, started
+        )
 
     async def __aenter__(self) -> Self:
         """Start without blocking the event loop. Coroutine handlers run on this loop, unless the cluster was given another."""

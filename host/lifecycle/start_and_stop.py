@@ -118,7 +118,7 @@ class StartAndStop(EngineOrMember, Startable):
             self._begin_shared(start, self._shared_store, address)
             return
         if isinstance(self._store, StandsBy):
-            self._store.is_given_up = lambda: start.given_up or start.stands_by_no_more
+            self._store.is_given_up = lambda: start.given_up or start.stands_by_no_more()
         engine = self._new_engine(self._store.open())
         self._live_run = live_systems.Run(self, engine, address, self.options.grace_s)
         live_systems.remember_run(self._live_run)

@@ -5,6 +5,7 @@ To the queue and the dispatcher it is a pool as any other. What it is handed goe
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING, Any, Protocol
 
 from perdure.actors.workers.pools.pool import Pool
@@ -75,6 +76,16 @@ class MemberPool(Pool):
         self.taken_back: dict[int, tuple[ReassertLease, ExpireLease | Release]] = {}
         """By number: what was taken from it, and how that ended the attempt. If the disk loses that end, it is decided once more:
         the process may still run the attempt, which nothing else may begin."""
+
+    @property
+    def worker_count(self) -> int:
+        """How many workers the process has for the type: one that handles batches has a slot for each message of a batch."""
+        return ceil(self.slots / max(1, self.handler.batch_size))
+
+    @property
+    def active_count(self) -> int:
+        """How many of them are needed for what the process has; which of it has begun, the process alone knows."""
+        return min(self.worker_count, ceil(len(self.open) / max(1, self.handler.batch_size)))
 
     def deliver(self, deliveries: list[WorkerDelivery]) -> None:
         """See `Pool.deliver`."""

@@ -28,13 +28,15 @@ __all__ = ["LifecycleSteps", "Start", "Startable"]
 class Start:
     """One start: what the thread that makes it shares with the one that waits for it."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop | None = None, stands_by_no_more: Callable[[], bool] = lambda: False
+    ) -> None:
         self.loop = loop
         """The event loop of the `async with` that makes it; None for any other start."""
         self.given_up = False
         """No thread waits for it any more: it need not go on, and what it has begun is ended."""
-        self.stands_by_no_more = False
-        """It fails where it would go on to wait for another owner of the log."""
+        self.stands_by_no_more = stands_by_no_more
+        """Returns whether it fails where it would go on to wait for another owner of the log."""
         self.has_failed = False
         """It has raised, and left nothing behind."""
 
@@ -85,12 +87,6 @@ class LifecycleSteps:
     def is_idle(self) -> bool:
         """Whether there is nothing to stop in this process."""
         return (self.current is None and not self._lock.locked()) or self.pid != os.getpid()
-
-    def stand_by_no_more(self) -> None:
-        """Have a start that is under way fail where it waits for another owner. Safe in a signal handler."""
-        start = self.current
-        if start is not None:
-            start.stands_by_no_more = True
 
     # --- start ---------------------------------------------------------------------------------------------------------------
 
@@ -221,9 +217,13 @@ class Startable:
             self._stop_start(start)
             raise
 
-    async def _enter_apart(self) -> None:
+    def _begin_served(self, stands_by_no_more: Callable[[], bool]) -> None:
+        """Start, for a caller that waits for signals."""
+        self._start_as(Start(stands_by_no_more=stands_by_no_more))
+
+    async def _enter_apart(self, stands_by_no_more: Callable[[], bool] = lambda: False) -> None:
         """Start without blocking the event loop. If the await is cancelled, nothing of this start runs afterwards."""
-        start = Start(asyncio.get_running_loop())
+        start = Start(asyncio.get_running_loop(), stands_by_no_more)
         await started_apart(lambda: self._start_as(start), lambda: self._stop_start(start), start.give_up)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -21,7 +21,7 @@ from perdure.runtime.process.starting_apart import completed
 from perdure.store.disk.background_thread import BackgroundThread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from types import FrameType
 
     from perdure.runtime.run import Run
@@ -56,9 +56,6 @@ class Served(Protocol):
     def parts(self) -> Sequence[Part]:
         """The parts that belong to the system."""
 
-    def start(self) -> None:
-        """See `System.start`."""
-
     def stop(self, grace: float | None = None) -> None:
         """See `System.stop`."""
 
@@ -71,8 +68,10 @@ class Life:
     """Returns whether it was started, and not stopped since."""
     run: Callable[[], Run | None]
     """Returns its run in this process, if it has one."""
-    stand_by_no_more: Callable[[], None] = lambda: None
-    """Has a start fail that waits for another owner; for a signal handler."""
+    begin: Callable[[Callable[[], bool]], None]
+    """Starts it. It asks the function that it is given whether to go on waiting for another owner: True, and the start fails."""
+    begin_apart: Callable[[Callable[[], bool]], Awaitable[None]]
+    """The same, without blocking the event loop."""
 
 
 class _StopSignals:
@@ -84,14 +83,12 @@ class _StopSignals:
         self._queue: SimpleQueue[int] = SimpleQueue()
         self._times = 0
 
-    @property
     def have_come(self) -> bool:
         return self._times > 0
 
     def receive(self, number: int, _frame: FrameType | None = None) -> None:
         self._times += 1
         self._queue.put(number)
-        self._life.stand_by_no_more()
         run = self._life.run()
         if self._times > 1 and run is not None:
             run.end_grace()
@@ -121,9 +118,9 @@ def serve(system: Served, life: Life, grace: float | None, started: Callable[[],
             before[number] = signal.signal(number, signals.receive)
         try:
             if not life.has_begun():
-                system.start()
+                life.begin(signals.have_come)
         except StoreLocked:
-            if not signals.have_come:
+            if not signals.have_come():
                 raise
             return  # it stood by for another owner
         run = life.run()
@@ -169,9 +166,9 @@ async def aserve(system: Served, life: Life, grace: float | None, started: Calla
             handled.append(number)
         try:
             if not life.has_begun():
-                await system.__aenter__()  # type: ignore[attr-defined]  # a System
+                await life.begin_apart(signals.have_come)
         except StoreLocked:
-            if not signals.have_come:
+            if not signals.have_come():
                 raise
             return  # it stood by for another owner
         run = life.run()

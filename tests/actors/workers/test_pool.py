@@ -5,6 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
+from perdure.actors.workers.handler_spec import spec_on_record
+from perdure.actors.workers.pools.member_pool import MemberPool
 from perdure.actors.workers.pools.pool import DONE, SLACK, Pool, Retire, WorkerDelivery
 from perdure.actors.workers.worker import REPORT_MAX
 from perdure.events import vocabulary as ev
@@ -91,3 +95,17 @@ def test_a_worker_of_short_handlers_has_more_to_do_while_what_it_reported_is_put
     options = Options()
     out = window(1, 1.0, rate_limited=False, prefetch_us=options.prefetch_ms * 1000, prefetch_max=options.prefetch_max)
     assert out >= 2 * REPORT_MAX
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "slots", "deliveries", "counted"),
+    [(0, 3, 0, (3, 0)), (0, 3, 2, (3, 2)), (0, 3, 9, (3, 3)), (50, 100, 1, (2, 1)), (50, 100, 51, (2, 2)), (50, 100, 300, (2, 2))],
+)
+def test_a_member_counts_workers_and_not_slots(batch_size: int, slots: int, deliveries: int, counted: tuple[int, int]) -> None:
+    port: Any = None
+    registered = ev.HandlerRegistered("t", 2, 5, 0, 0, "replace", "b", more={"batch_size": batch_size})
+    pool = MemberPool(spec_on_record(registered), port)
+    pool.slots = slots
+    open_: dict[int, Any] = dict.fromkeys(range(deliveries))
+    pool.open = open_
+    assert (pool.worker_count, pool.active_count) == counted

@@ -15,10 +15,16 @@ import attrs
 import pytest
 
 import perdure
+from perdure.runtime.process.lifecycle_steps import LifecycleSteps, Start
+from perdure.runtime.process.serving import _StopSignals
+from perdure.store.memory import MemoryStore
 from tests.programs import Program
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from perdure.store import Recovered
 
 PATIENCE_S = 30.0
 STUCK_S = 60.0
@@ -67,6 +73,45 @@ def test_serving_ends_in_good_order(folder: Path, number: signal.Signals, *, run
         assert again.admin.metrics().completed == 1
         assert again.recovery is not None
         assert again.recovery.in_flight_taken_back == 0
+
+
+class OwnedElsewhere(MemoryStore):
+    """A log that another process owns for good: its `open` waits until it is given up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_given_up: Callable[[], bool] = lambda: False
+
+    def open(self) -> Recovered:
+        until_s = time.monotonic() + PATIENCE_S
+        while not self.is_given_up():
+            assert time.monotonic() < until_s, "it stands by for another owner, and no signal is left to end that"
+            time.sleep(0.001)
+        msg = "another process owns the log"
+        raise perdure.StoreLocked(msg)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_signal_before_the_start_has_begun_ends_one_that_stands_by(monkeypatch: pytest.MonkeyPatch, *, is_async: bool) -> None:
+    system = perdure.System(store=OwnedElsewhere())
+    begin, handled = LifecycleSteps.start, threading.Event()
+
+    def start(steps: LifecycleSteps, start: Start) -> None:
+        send(signal.SIGTERM)
+        assert not is_async or handled.wait(PATIENCE_S)
+        begin(steps, start)
+
+    monkeypatch.setattr(LifecycleSteps, "start", start)
+    receive = _StopSignals.receive
+
+    def received(signals: _StopSignals, number: int, frame: Any = None) -> None:
+        receive(signals, number, frame)
+        handled.set()
+
+    monkeypatch.setattr(_StopSignals, "receive", received)
+    asyncio.run(system.aserve()) if is_async else system.serve()
+    assert handled.is_set()
+    assert not system.running
 
 
 @pytest.mark.parametrize("grace", [-1, float("nan"), "5"])

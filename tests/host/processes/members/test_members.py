@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -130,6 +131,26 @@ def test_every_kind_of_handler_runs_in_a_member(host: perdure.System, crew: Crew
     host.publish_many([Job(n) for n in range(30)])
     host.drain(PATIENCE_S)
     assert sorted(begun(log, what)) == list(range(30))
+
+
+def test_workers_are_counted_and_not_the_messages_of_their_batches(host: perdure.System, crew: Crew, log: Path) -> None:
+    """As many of them as `parallelism` says, in a member and in the owner; one that runs a whole batch is one that is busy."""
+    member = crew(parallelism=2, kind="batch")
+    proceed = threading.Event()
+
+    @host.batch_handler(After, size=10, parallelism=1)
+    def handle(batch: perdure.Batch[After]) -> None:
+        assert proceed.wait(PATIENCE_S)
+
+    host.publish_many([After(n) for n in range(10)])
+    wait_until(lambda: host.admin.handlers()["crew.After"].in_flight == 10)
+    wait_until(lambda: host.admin.handlers()["crew.After"].active > 0)
+    handlers = host.admin.handlers()
+    proceed.set()
+    job, after = handlers["crew.Job"], handlers["crew.After"]
+    assert [(one.pid, one.workers) for one in job.processes] == [(member.pid, 2)]
+    assert (job.workers, job.active) == (2, 0)
+    assert (after.workers, after.active) == (1, 1)
 
 
 def test_what_a_handler_publishes_commits_with_its_completion(host: perdure.System, crew: Crew, log: Path) -> None:
