@@ -213,7 +213,10 @@ class _Pages:
 
 def _own_path(text: str) -> str:
     """Return an address of this console that a form names, without a host; its first page where it names none."""
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # a bracket without its other half
+        return "/"
     if parts.scheme or parts.netloc or not parts.path.startswith("/") or parts.path.startswith("//") or "\\" in text:
         return "/"
     return parts.path + (f"?{parts.query}" if parts.query else "")

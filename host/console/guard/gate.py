@@ -5,18 +5,20 @@ A request that fails a check reaches no page. Not here: who may do what (`permit
 
 from __future__ import annotations
 
-from http.cookies import CookieError, SimpleCookie
+import inspect
+import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse
 
 from perdure.events.errors import PerdureError
 from perdure.events.loggers import GuardedLogger
+from perdure.events.seconds import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
 
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -28,6 +30,11 @@ __all__ = ["HEADERS", "LOOPBACK", "Gate"]
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 logger = GuardedLogger("perdure")
 FORM_BYTES_MAX = 2 << 20
+PRINCIPAL_CHARS_MAX = 1_000
+"""As of any principal that is put on record (`perdure.acting_as`)."""
+SURROGATE = re.compile("[\ud800-\udfff]")
+PATH_CHARS = "/!$&'()*+,=:@|[]"
+"""What a browser leaves as it is in the path of an address, beside letters, digits and `-._~`."""
 FOREIGN = (
     "this form was sent from another site. Behind a proxy that asks by another name than the browser, pass the browser's Host on, "
     "or name the browser's site in `origins=`: see docs/CONSOLE.md, Behind a proxy"
@@ -68,9 +75,13 @@ class Gate:
         origins: the sites (`https://shop.example.com`) whose forms are the console's own, where a proxy asks it by another name
             than browsers do; unless given, that of the name by which it was asked.
         sessions: of the browsers.
-        principal_of: says who asks, of a request that has no session yet; None: that has to use a token.
+        principal_of: says who asks, of each request; None: a browser has to use a token.
         token: what opens a session where the host does not say who asks.
         used: called when a token was used.
+
+    Raises:
+        TypeError: `principal_of` is a coroutine function.
+        ValueError: an origin is malformed.
     """
 
     def __init__(
@@ -84,6 +95,9 @@ class Gate:
         token: OneTimeToken | None = None,
         used: Callable[[], object] = lambda: None,
     ) -> None:
+        if inspect.iscoroutinefunction(principal_of):
+            msg = "principal: a function that returns a name or None, not a coroutine function: await what it needs in a middleware"
+            raise TypeError(msg)
         self._app = app
         self._hosts = frozenset(host.lower() for host in hosts)
         self._origins = frozenset(_checked_origin(origin) for origin in origins)
@@ -99,10 +113,14 @@ class Gate:
             await self._app(scope, receive, send)
             return
         request = Request(scope, receive)
+        with_headers = self._with_headers(send, scope, scope.get("root_path", ""))  # the routes below write into `scope`
         refused = self._misdirected(request) or self._unknown(request)
         if refused is None and request.method == "POST":
-            refused = await self._foreign_form(request)
-        await (refused or self._app)(scope, receive, self._with_headers(send, scope))
+            try:
+                refused = await self._foreign_form(request)
+            except ClientDisconnect:
+                return  # within its form: no page is left that an answer could reach
+        await (refused or self._app)(scope, receive, with_headers)
 
     def _misdirected(self, request: Request) -> Response | None:
         """Refuse a name that is not the console's: a page of another site may have made it lead here."""
@@ -115,14 +133,22 @@ class Gate:
         """Find the session of a request, or begin one; return a refusal where it has none."""
         path = _path(request)
         try:
-            session = self._sessions.find(_cookie(request, self._sessions.cookie_name))
+            found = map(self._sessions.find, _cookies(request, self._sessions.cookie_name))
+            session = next((one for one in found if one is not None), None)
         except PerdureError as error:  # of the key
             logger.error("the console is closed: %s", error)  # noqa: TRY400 - it says all there is
             return _refusal(500, "this console has no safe key for its sessions: the log of the application says why")
         if self._principal_of is not None:
             principal = self._principal_of(request)
-            if principal is None:
-                return _refusal(401, "the application did not say who asks: see docs/CONSOLE.md, In your own application")
+            if principal is None or principal == "":
+                return _refusal(401, "the application did not say who asks: see docs/CONSOLE.md, Rights, and payloads")
+            if not _is_name(principal):
+                logger.error(
+                    "the console refuses a request: `principal` returns a text of up to %d characters, or None, not %s",
+                    PRINCIPAL_CHARS_MAX,
+                    shown(principal),
+                )
+                return _refusal(500, "the application named no person who asks: its log says why")
             if session is None or session.principal != principal:
                 session = self._sessions.begin(principal)
         elif path == "/login" and self._token is not None:
@@ -141,8 +167,11 @@ class Gate:
         request.scope["session"] = self._sessions.begin(user())
         return HTMLResponse(OPENED.format(request.scope.get("root_path", "") + "/"))
 
-    def _with_headers(self, send: Send, scope: Scope) -> Send:
-        """Return a `send` that adds the headers of each answer, and the cookie of a session that is new or has changed."""
+    def _with_headers(self, send: Send, scope: Scope, root: str) -> Send:
+        """Return a `send` that adds the headers of each answer, and the cookie of a session that is new or has changed.
+
+        `root`: the path below which the whole console lies, whatever part of it answers.
+        """
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -151,18 +180,18 @@ class Gate:
                 ]
                 kept = {name.lower() for name, _ in own}
                 more = [pair for pair in PAIRS if pair[0] not in kept]
-                message = {**message, "headers": own + more + self._cookies(scope)}
+                message = {**message, "headers": own + more + self._cookies(scope, root)}
             await send(message)
 
         return with_headers
 
-    def _cookies(self, scope: Scope) -> list[tuple[bytes, bytes]]:
+    def _cookies(self, scope: Scope, root: str) -> list[tuple[bytes, bytes]]:
         """Return the header that gives the browser its session, once the page has done with it."""
         session: Session | None = scope.get("session")
         if session is None or not session.is_changed:
             return []
         secure = "; Secure" if self._is_secure or scope["scheme"] == "https" else ""
-        path = scope.get("root_path", "") or "/"
+        path = quote(root, safe=PATH_CHARS) or "/"
         cookie = f"{self._sessions.cookie_name}={session.cookie()}; Path={path}; HttpOnly; SameSite=Strict{secure}"
         return [(b"set-cookie", cookie.encode())]
 
@@ -170,7 +199,10 @@ class Gate:
         """Return whether a form of this origin was made by a page of the console."""
         if self._origins:
             return origin.lower() in self._origins
-        netloc = urlsplit(origin).netloc
+        try:
+            netloc = urlsplit(origin).netloc
+        except ValueError:  # a bracket without its other half
+            return False
         return bool(netloc) and netloc.lower() == host.lower()
 
     async def _foreign_form(self, request: Request) -> Response | None:
@@ -201,12 +233,22 @@ def _path(request: Request) -> str:
     return path.removeprefix(request.scope.get("root_path", "")) or "/"
 
 
-def _cookie(request: Request, name: str) -> str:
-    try:
-        found = SimpleCookie(request.headers.get("cookie", "")).get(name)
-    except CookieError:
-        return ""
-    return "" if found is None else found.value
+def _cookies(request: Request, name: str) -> Iterator[str]:
+    """Yield the values of the cookies of a name, those of the longest path first, as browsers send them.
+
+    `http.cookies` would not do: it drops all cookies where one is odd (`a={"b": 1}`), and the host may have such ones.
+    """
+    for pair in ";".join(request.headers.getlist("cookie")).split(";"):
+        found, _, value = pair.partition("=")
+        if found.strip() == name:
+            yield value.strip()
+
+
+def _is_name(principal: object) -> bool:
+    """Return whether this can stand on record as a principal."""
+    if inspect.iscoroutine(principal):
+        principal.close()
+    return isinstance(principal, str) and len(principal) <= PRINCIPAL_CHARS_MAX and not SURROGATE.search(principal)
 
 
 def _refusal(status: int, text: str) -> Response:
