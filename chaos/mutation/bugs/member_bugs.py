@@ -273,7 +273,7 @@ MEMBER_BUGS: tuple[Bug, ...] = (
         0,
         (
             Edit(
-                "perdure.lifecycle.engine_or_member",
+                "perdure.lifecycle.own_engine",
                 "engine.runtime.orphans.reconciled = _once(member.own)",
                 "member.own()",
             ),

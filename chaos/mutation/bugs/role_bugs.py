@@ -42,7 +42,7 @@ ROLE_BUGS: tuple[Bug, ...] = (
         "system",
         "roles",
         WITH_ROLES,
-        (Edit("perdure.lifecycle.engine_or_member", "else origins | {own}", "else origins"),),
+        (Edit("perdure.lifecycle.own_engine", "else origins | {own}", "else origins"),),
         favoured=(*PROMOTED, *BY_HAND),
     ),
     Bug(

@@ -12,7 +12,7 @@ from typing import Any
 
 GROWN: dict[str, set[str] | None] = {
     **{f"perdure.events.vocabulary.{kind}_events": None for kind in ("message", "act", "handler", "process")},
-    "perdure.events.commands": {"Draft"},
+    "perdure.events.commands.publish_commands": {"Draft"},
 }
 """The modules, and which classes of them; None: every event class, and the rows that stand in their fields."""
 ROWS = {"FailureNote", "Extras"}
