@@ -1,6 +1,6 @@
 """The actions that rights are about: one table of what a person or a program may be allowed to do, and which presets allow it.
 
-Pure. What asks for a right is the front door (`perdure.security`) and the owner's sessions (`actors/sessions/rights`).
+Pure. The front door (`perdure.security`) and the owner's sessions (`actors/sessions/rights`) check these rights.
 """
 
 from __future__ import annotations
@@ -42,4 +42,4 @@ ACTIONS: dict[str, Action] = {
     "consume": Action(ADMINISTRATOR, "have handlers in another process, and check messages out"),
     "own": Action(ADMINISTRATOR, "take the folder over from the process that owns it"),
 }
-"""By name, as acts have it on record."""
+"""The actions by name, as the record of an act has it."""

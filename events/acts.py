@@ -17,7 +17,7 @@ TEXT_MAX = 1_000
 
 
 class Act(NamedTuple):
-    """An operator's act: the part of a command that says what a person asked for, and who."""
+    """An operator's act: the part of a command that names what was asked for, and the person or program that asked."""
 
     action: str
     """For example `pause`."""

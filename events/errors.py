@@ -70,7 +70,7 @@ class UnknownMessageType(InvalidMessage, TypeError):
 
 @public
 class UnknownMessage(PerdureError, KeyError):
-    """No message under that id is where the operation needs it."""
+    """The operation needs a message with that id, in a certain place or status, and there is none."""
 
     def __str__(self) -> str:
         """Return the message; `KeyError` would quote it."""
@@ -190,7 +190,7 @@ class StoreCorrupt(PerdureError):
 
 @public
 class PublishTimeout(PerdureError, TimeoutError):
-    """No answer came in time: the message may or may not be published; `ids` settle it when published again."""
+    """No answer came in time: the message may or may not be published. To settle it, publish again with these `ids`."""
 
     def __init__(self, message: str, ids: tuple[str, ...] = ()) -> None:
         super().__init__(message, ids)

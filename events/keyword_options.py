@@ -1,8 +1,8 @@
 """Keyword options that are declared once, as a `TypedDict`, and shown by every function that takes them.
 
 Type checkers and editors read `**options: Unpack[...]`; `help()` and `inspect.signature` read what `shows` puts beside it. Nothing
-is added to a call. What is said of an option that there is not is here too. The options of a publish are in `publish_options`,
-those of a handler in `perdure.handling.options.handler_options`.
+is added to a call. The error text for an unknown option is here too. The options of a publish are in `publish_options`, those of
+a handler in `perdure.handling.options.handler_options`.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ FIRST = ("key", "id", "parallelism")
 
 
 def no_such_option(call: str, name: str, known: Collection[str], elsewhere: Mapping[str, str] = MappingProxyType({})) -> str:
-    """Return what is wrong with a misspelt option: its name, the likeliest meant one, and all that there are.
+    """Return the error text for an unknown option: its name, the most similar known one, and all known ones.
 
     Args:
-        call: the name of the call that got it.
-        name: the option.
-        known: those that the call takes.
-        elsewhere: options that others take and that may be meant, with the name of the call.
+        call: the name of the function that got it.
+        name: the unknown option.
+        known: the options that the function takes.
+        elsewhere: options of other functions that may be meant, each with the name of its function.
     """
     close = difflib.get_close_matches(name, [*known, *elsewhere], n=1)
     of = f" of {elsewhere[close[0]]}" if close and close[0] not in known else ""
@@ -46,9 +46,9 @@ def keyword_options(function: Callable[..., Any]) -> list[str]:
 
 
 def tells_misspelt(call: str) -> Callable[[F], F]:
-    """Return a decorator of a function with many options, which then names the likeliest meant one where there is none of a name.
+    """Return a decorator: an unknown option of the function raises TypeError that suggests the most similar known one.
 
-    CPython does so from 3.13 on. It costs a call more, so it is for what is called a few times in a process.
+    CPython suggests one from 3.13 on. It costs a call more, so it is for functions that are called a few times in a process.
     """
 
     def tell(function: F) -> F:

@@ -71,7 +71,7 @@ class GuardedLogger:
 def log_errors_end_here() -> Iterator[None]:
     """Report what the block raises on stderr, as `logging.Handler.handleError` does, and go on behind it.
 
-    What was thrown into the thread (an actor's kill, a timeout) passes; so does what the main thread is asked to end by.
+    Asynchronous exceptions (an actor's kill, a timeout) pass, and so do KeyboardInterrupt and SystemExit in the main thread.
     """
     try:
         yield

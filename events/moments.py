@@ -1,11 +1,11 @@
 """Moments of drafts as they go from one process to another, whose clocks may differ.
 
-A process's `now_us` never goes back, so where the wall clock was put back it is ahead of it, and of the `now_us` of a process that
-started since. So moments cross in terms of a clock that both ends can read: the sender takes off what its own is ahead of that
-clock, and the receiver adds what its own is. What is left until a moment stays the same, whoever lived through which correction.
+A process's `now_us` never goes back. After the wall clock is put back, it is ahead of the wall clock, and of the `now_us` of a
+process that starts later. So moments cross in terms of a clock that both ends can read: the sender subtracts the lead of its own
+clock, and the receiver adds the lead of its own. So the time left until a moment stays the same.
 
-Pure. Lengths of time (leases, windows, pauses) need none of this. Which clock that is, and by how much one is ahead, is found out
-in `perdure.actors.core.clock`.
+Pure. Lengths of time (leases, windows, pauses) need none of this. `perdure.actors.core.clock` finds out which clock that is, and
+the lead.
 """
 
 from __future__ import annotations
@@ -51,5 +51,5 @@ def moved_draft(draft: Draft, by_us: int) -> Draft:
 
 
 def _moved(at_us: int, by_us: int) -> int:
-    # One that is below 0 is none, and is refused where all fields are checked.
+    # A moment below 0 is invalid, and is refused where all fields are checked.
     return min(LAST_US, max(1, at_us + by_us)) if at_us > 0 else at_us

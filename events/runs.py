@@ -1,7 +1,7 @@
 """Events of plain messages in columns: one object for a whole run of `Published`, `Leased` or `Completed`.
 
 On record, a run is the same as its events one by one (`expand`); it takes less time to decide, fold, write and read. The base class
-`Run` tells runs from single events. Their bytes are in `codec/wire`.
+`Run` distinguishes runs from single events. Their bytes are in `codec/wire`.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def checked_seconds(field: str, value: Any, *, above_zero: bool = False, least: 
         most: the longest that is allowed.
 
     Raises:
-        InvalidMessage: it is no number (a bool is none), NaN, infinite, or outside these bounds; names the field and the bounds.
+        InvalidMessage: it is not a number (a bool is not one), NaN, infinite, or out of these bounds; names field and bounds.
     """
     seconds = plain_number(dt.timedelta.total_seconds(value) if isinstance(value, dt.timedelta) else value)
     if seconds is None or not least <= seconds <= most or (above_zero and not seconds):
@@ -66,7 +66,7 @@ def seconds_or_none(field: str, value: Any, *, above_zero: bool = True) -> float
 
 
 def wait_seconds(field: str, value: Any) -> float:
-    """Return how long a caller waits for an answer, as `Answer.wait` takes it: -1.0 for None, which is as long as it takes.
+    """Return how long a caller waits for an answer, as `Answer.wait` takes it: in seconds, -1.0 (no limit) for None.
 
     Raises:
         InvalidMessage: as `checked_seconds`.
@@ -81,13 +81,13 @@ def wait_seconds(field: str, value: Any) -> float:
 
 
 def is_seconds(value: Any, least: float = 0.0, most: float = SECONDS_MAX) -> bool:
-    """Return whether a value is a number within these bounds; a bool, NaN and infinity are none."""
+    """Return whether a value is a number within these bounds; a bool, NaN and infinity are not."""
     number = plain_number(value)
     return number is not None and least <= number <= most
 
 
 def plain_number(value: Any) -> int | float | None:
-    """Return a number as an int or a float itself, whatever a subclass of these does; None for a bool, and for what is none."""
+    """Return a number as a plain int or float, whatever a subclass overrides; None for a bool or anything that is not a number."""
     if type(value) is float or type(value) is int:
         return value
     if isinstance(value, float):

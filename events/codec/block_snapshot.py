@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from perdure.events.queue.state import QueueState
 
 OPEN_MAX = 1 << 16
-"""A block without live messages has no more messages than this; more are refused before memory is taken."""
+"""The most messages that a block without live ones may claim; more are refused before memory is taken."""
 
 __all__ = ["dump_blocks", "dump_lease_batches", "load_blocks", "load_lease_batches"]
 
@@ -107,7 +107,7 @@ def dump_lease_batches(state: QueueState) -> list[list[Any]]:
 
 
 def load_lease_batches(state: QueueState, columns: list[list[Any]]) -> None:
-    """Enter plain messages that were out as out again."""
+    """Restore the leases of plain messages."""
     rows = zip(*columns, strict=True)
     for (block, until_us, retries, prefetched), group in groupby(rows, lambda row: (state.block_of(row[0]), *row[1:])):
         numbers = [row[0] for row in group]

@@ -31,7 +31,7 @@ __all__ = ["ALL_PARTS", "States", "dump_dead_letters", "dump_handlers", "fold"]
 
 FORMAT = 3
 READABLE = (1, 2, 3)
-"""Format 1 knew no blocks: each message stood for itself."""
+"""Format 1 has no blocks: each message is a row of its own."""
 ALL_PARTS = frozenset({"queue", "dispatcher", "dead_letters"})
 
 
@@ -178,7 +178,7 @@ def dump_dead_letters(state: letters.DeadLettersState) -> dict[str, Any]:
 def load_dead_letters(plain: dict[str, Any]) -> letters.DeadLettersState:
     """Return the dead letters from what `dump_dead_letters` returned."""
     state = letters.DeadLettersState()
-    # A snapshot of an older version lacks the sequence numbers; any will do that are in order and not above its own.
+    # A snapshot of an older version lacks the sequence numbers. Any numbers will do that ascend and are not above its own.
     seqs = plain.get("seqs") or range(1, len(plain["failed_us"]) + 1)
     for event, failed_us, seq in zip(decode_rows(plain["facts"]), plain["failed_us"], seqs, strict=True):
         letters.evolve(state, event, failed_us, seq)

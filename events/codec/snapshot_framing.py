@@ -100,5 +100,5 @@ class Source:
     def expect_end(self) -> None:
         """Raise ValueError where bytes are left."""
         if self.rest():
-            msg = "there is more behind the last message block"
+            msg = "bytes follow the last message block"
             raise ValueError(msg)

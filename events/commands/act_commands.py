@@ -41,12 +41,12 @@ class Cancel:
 
 @attrs.define
 class RunNow:
-    """Have a delayed message, or a tick of a schedule beside its others, handled now. What is neither changes nothing."""
+    """Make a delayed message ready now, or publish a tick of a schedule now beside its others. Anything else changes nothing."""
 
     id: str = ""
     schedule: str = ""
     due_us: int = 0
-    """The time that the tick is given; it names the tick, so that a command that is sent again counts once."""
+    """The time that the tick is given. It identifies the tick, so that a command that is sent again counts once."""
     act: Act | None = None
     draft: Draft | None = None
     """The message of that tick, which the scheduler makes."""
@@ -92,7 +92,7 @@ class Purge:
 
 @attrs.define
 class BeginBulk:
-    """Begin a bulk act on all that an expression means, of what is up to `seq`. The id names it, so it begins once.
+    """Begin a bulk act on everything up to `seq` that an expression selects. `bulk` is its id, so that it begins once.
 
     `seq` is a sequence number; to cancel, it is the number of a message.
     """

@@ -135,7 +135,7 @@ class ReassertLease(NamedTuple):
 
 
 class Spend(NamedTuple):
-    """Use up the number of an attempt that a worker may run, though the log has lost its lease: the next one gets a later one."""
+    """Use up the number of an attempt that a worker may run although the log lost its lease: the next one gets a higher number."""
 
     number: int
     id: str

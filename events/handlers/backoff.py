@@ -111,6 +111,6 @@ class Exponential:
             return 0.0
         try:
             grown = self.first * self.factor ** (attempt - 1)
-        except OverflowError:  # the ten thousandth power of 2, the second of 1e308
+        except OverflowError:  # 2 to the power of 10,000, or 1e308 squared
             grown = self.maximum
         return _spread(min(grown, self.maximum), self.jitter, rng)

@@ -1,4 +1,4 @@
-"""What becomes of an attempt whose lease has run out while a worker has it: more time, its timeout, or lost.
+"""What becomes of an attempt whose lease runs out while a worker has it: it gets more time, or it has timed out, or it is lost.
 
 Pure. A delivery that has not started, or that no worker has, is settled by the dispatcher (`actors/workers/dispatcher`).
 """
@@ -57,11 +57,11 @@ def overdue(attempt: Attempt, attempt_limits: AttemptLimits, until_us: int, now_
     """
     limit_us = attempt_limits.timeout_us if attempt_limits.renews else attempt_limits.limit_us
     ends_us = max(attempt.asked_until_us, attempt.started_us + limit_us)
-    if not attempt.started_us:  # perhaps not for the first time, as its child process may start slowly
+    if not attempt.started_us:  # it may be extended several times: its child process may start slowly
         return attempt_limits.limit_us
     if attempt_limits.renews and (not limit_us or ends_us > now_us):
         return min(attempt_limits.lease_us, ends_us - now_us) if limit_us else attempt_limits.lease_us
-    if attempt.sign_us and attempt_limits.lease_us:  # the time for which a sign of life waited for the disk is no silence
+    if attempt.sign_us and attempt_limits.lease_us:  # the time that a heartbeat waited for the disk does not count as silence
         alive_us = attempt.sign_us + attempt_limits.lease_us
         if attempt_limits.timeout_us:
             alive_us = min(alive_us, max(attempt.asked_until_us, attempt.started_us + attempt_limits.timeout_us))

@@ -136,7 +136,7 @@ Command: TypeAlias = Register | Scale | Adapt | Configure | Pause | Resume | Not
 
 
 def decide(state: HandlersState, command: Command) -> list[ev.Event]:
-    """Return the events that follow from one command, and of the operator's act that it is, if it is one.
+    """Return the events that follow from one command, the record of the operator's act included if it is one.
 
     Raises:
         UnknownMessageType: no handler for the type to scale.
@@ -181,7 +181,7 @@ def outvoted(known: ev.HandlerRegistered, asked: ev.HandlerRegistered) -> dict[s
     """Return the options that another process has on record otherwise, each as (what was asked, what counts).
 
     Of processes that differ, the one that started last counts, in whatever order they register: an old one that connects anew
-    during a rolling deploy changes nothing. Only what the queue keeps to is compared; all else is each process's own affair.
+    during a rolling deploy changes nothing. Only options that the queue obeys are compared; all others are each process's own.
     """
     if not asked.started_us or known.started_us <= asked.started_us:
         return {}

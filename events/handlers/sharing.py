@@ -59,8 +59,8 @@ def divide(count: int, shares: Sequence[Share], turn: int) -> list[tuple[int, in
     """Divide `count` deliveries, in their order, among pools: return stretches of (which pool, how many).
 
     Free slots are filled first, then what may wait behind others; each time the pool with the most room of that kind comes first,
-    so that none fills up while another is idle. `turn` breaks ties: any number that differs from time to time. What no pool has
-    room for, which the window prevents, goes where least is too much.
+    so that none fills up while another is idle. `turn` breaks ties: any number that differs from time to time. If there are more
+    deliveries than room, which the window prevents, the pool with the most room gets the rest.
     """
     found: list[tuple[int, int]] = []
     free = _levelled(count, [max(0, min(share.free, share.room)) for share in shares], turn)
@@ -76,11 +76,11 @@ def divide(count: int, shares: Sequence[Share], turn: int) -> list[tuple[int, in
 
 
 def _levelled(count: int, room: Sequence[int], turn: int) -> list[int]:
-    """Return how many of `count` each takes, so that what is left of the room is as even as can be."""
+    """Return how many of `count` each pool takes, so that the room left over is as even as possible."""
     if count >= sum(room):
         return list(room)
     low, high = 0, max(room, default=0)
-    while low < high:  # the lowest level at which what is above it is no more than there is to take
+    while low < high:  # find the lowest level of room left over for which `count` suffices
         level = (low + high) // 2
         if sum(max(0, n - level) for n in room) <= count:
             high = level

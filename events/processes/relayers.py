@@ -19,7 +19,7 @@ __all__ = ["Relayers"]
 
 
 class Process(Protocol):
-    """A process that has outboxes. Told from others by its identity."""
+    """A process that has outboxes. Compared by identity."""
 
     @property
     def heard_s(self) -> float:
@@ -27,7 +27,7 @@ class Process(Protocol):
 
 
 class Relayers:
-    """The outboxes of the processes beside the owner, by the names that they have in all of them. Used in one thread."""
+    """The outboxes of the processes other than the owner. One outbox has one name in all processes. For one thread."""
 
     def __init__(self) -> None:
         self._claims: dict[Process, Mapping[str, int]] = {}
@@ -37,7 +37,7 @@ class Relayers:
 
         Args:
             process: the process, which stays until `forget`.
-            outboxes: by name, how often the process's host has said that there is news.
+            outboxes: by name, how often the process's host has notified of new rows.
             own: the owner's outboxes, which it relays itself.
         """
         before = self._claims.get(process, {})

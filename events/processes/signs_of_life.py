@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["HEARD_S", "heard_until", "is_heard"]
 
 HEARD_S = 1.0
-"""Without a sign of life for so long, a process is silent: it gets no more deliveries and relays no outbox until it gives one."""
+"""A process without a sign of life for this long is silent: it gets no deliveries and relays no outbox until the next one."""
 
 
 def heard_until(heard_s: float, within_s: float) -> float:

@@ -1,4 +1,4 @@
-"""Bulk acts: an operator replays, edits or purges the dead letters, or cancels the messages, that an expression means.
+"""Bulk acts: an operator replays, edits or purges the dead letters, or cancels the messages, that an expression selects.
 
 Pure. They are done in bounded commits. The plan is on record, so the act goes on after a crash; what it means is searched in
 `dead_letters` and `live_messages`; how a letter returns is in `replay_and_purge`. The actor that asks for commit after commit is
@@ -36,18 +36,18 @@ Events: TypeAlias = list[ev.Event]
 
 ACTIONS = ("replay", "edit", "purge", "cancel")
 OPEN_MAX = 16
-"""Bulk acts at a time."""
+"""How many bulk acts may be under way at a time."""
 CHANGES_MAX = 64
 LETTER_BYTES_MAX = COMMIT_BYTES_MAX - (1 << 20)
 """A larger letter is not edited: its commit has the act beside it."""
 DEPTH_MAX = 100
-"""Lists and dicts inside one another in a value that an edit sets. What is on record is written, measured and read by code that
-calls itself for each of them, in threads whose stacks differ."""
+"""How deep lists and dicts may be nested in a value that an edit sets: recursive code writes, measures and reads recorded values,
+in threads with stacks of different sizes."""
 TOO_DEEP = f"changes: a value has at most {DEPTH_MAX} lists and dicts inside one another; keep what is deeper as JSON text"
 
 
 def begin(state: QueueState, command: BeginBulk, _now_us: int, _limits: Limits) -> Events:
-    """Put the plan on record; one that begins again is there already. What means nothing is over at once.
+    """Put the plan on record, unless the command is sent again. An act on nothing is over at once.
 
     Raises:
         InvalidMessage: the expression, or what an edit sets, cannot be read.
@@ -77,7 +77,7 @@ def begin(state: QueueState, command: BeginBulk, _now_us: int, _limits: Limits) 
 
 
 def is_deeper(value: object, most: int) -> bool:
-    """Return whether a value has more lists and dicts inside one another than so many. Of any depth: it does not call itself."""
+    """Return whether lists and dicts are nested in a value deeper than `most`. It is not recursive, so any depth will do."""
     level = [value]
     for _ in range(most):
         level = [inner for outer in level if isinstance(outer, (dict, list, tuple)) for inner in _parts(outer)]
@@ -91,9 +91,9 @@ def _parts(outer: dict[object, object] | list[object] | tuple[object, ...]) -> I
 
 
 def advance(state: QueueState, command: AdvanceBulk, now_us: int, limits: Limits) -> Events:
-    """Act on these letters or messages, and record how far the act is.
+    """Act on these letters or messages, and record how far the act has come.
 
-    A letter that cannot return is passed over; what is gone is left.
+    A letter that cannot return is passed over, and one that is gone is ignored.
     """
     bulk = state.bulks.get(command.bulk)
     if bulk is None or bulk.is_over or command.upto <= bulk.upto:
@@ -131,7 +131,7 @@ def _is_there(state: QueueState, death: Death) -> bool:
 
 
 def next_commit(bulk: Bulk, portion: Portion, bytes_max: int) -> AdvanceBulk:
-    """Return the command that does the act to the first letters of a portion, in one commit.
+    """Return the command that acts on the first letters of a portion, in one commit.
 
     An edit can write more than was there: it takes as many letters as make so many bytes, or one. A letter that it would make
     larger than any commit is passed over.

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 __all__ = ["is_anothers", "is_refused", "left_us"]
 
 WAIT_US = 1_000_000
-"""How long a lease is extended at least while its consumer waits: each time is an event, and the disk may be stuck."""
+"""The shortest extension of a lease while its consumer waits: each one is an event, and the disk may be stuck."""
 
 
 def left_us(answered_us: int, lease_us: int, now_us: int) -> int:
     """Return for how many microseconds more a consumer has its lease, which has run out; 0: it has lost it.
 
-    The time for which a consumer waits for the answer to its checkout, heartbeat or `extend` is no silence.
+    The time that a consumer waits for the answer to its checkout, heartbeat or `extend` does not count as silence.
 
     Args:
         answered_us: when it was answered; 0: it still waits.

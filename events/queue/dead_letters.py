@@ -57,7 +57,7 @@ def letter_bytes(event: ev.DeadLettered) -> int:
 
 
 def failures_of(event: ev.DeadLettered) -> list[tuple[int, ev.FailureNote]]:
-    """Return each failure with which attempt it was, as its handler saw it: of the attempts that count, each has left one."""
+    """Return each failure with the number of its attempt as the handler saw it; every attempt that counts has left one."""
     return list(enumerate(event.failures, event.attempts - len(event.failures) + 1))
 
 

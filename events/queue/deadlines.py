@@ -26,7 +26,7 @@ __all__ = ["LOOK_MAX", "due", "next_deadline_us", "orphans", "overdue"]
 Events: TypeAlias = list[ev.Event]
 DEFAULTS = Limits()
 LOOK_MAX = 1_000
-"""Deadlines handled at a time, so that one instant at which a million fall due holds nothing up for long."""
+"""Deadlines handled at a time, so that a million that pass at once do not hold up other work for long."""
 
 
 def next_deadline_us(state: QueueState) -> int:
@@ -100,7 +100,7 @@ def overdue(state: QueueState, now_us: int) -> Iterator[Message]:
 
 
 def orphans(state: QueueState, is_lost: Callable[[Message], bool] | None = None) -> list[Orphan]:
-    """Return all that is out at the start of a process, as far as it `is_lost` (all unless given): the holders died with it.
+    """Return the messages that are out when a process starts, since their holders died: those that `is_lost` accepts, or all.
 
     Where messages of a type were prefetched, it is unknown which ones of that type had started. Those do not count as attempts;
     from then on they are delivered only to a free worker, so that a second crash leaves no doubt.

@@ -51,7 +51,7 @@ def check_out(state: QueueState, command: CheckOut, now_us: int, _limits: Limits
 
 
 def _retries(message: Message, retries: int) -> int:
-    """Return up to which attempt a message is tried again: those whose numbers alone are spent come on top."""
+    """Return the number of the last attempt that may be retried: `retries`, and the attempts that do not count."""
     return retries if retries < 0 else retries + message.forgiven
 
 
@@ -59,7 +59,7 @@ def lease_lost(ident: str, attempt: int) -> LeaseLost:
     """Return the error for a holder that no longer has its lease."""
     return LeaseLost(
         f"attempt {attempt} of message {ident} is no longer yours: it was settled, it expired, or a later attempt has begun. "
-        "Stop working on it; its outcome is not taken."
+        "Stop working on it: its outcome is not accepted."
     )
 
 
@@ -79,7 +79,7 @@ def extend(state: QueueState, command: Extend, now_us: int, _limits: Limits) -> 
 
 
 def deliver(state: QueueState, subscriptions: Iterable[Subscription], now_us: int) -> list[ev.Leased | LeasedRun]:
-    """Return leases of ready messages for the handlers that have room; the caller records what that takes of their rates."""
+    """Return leases of ready messages for the handlers that have room; the caller records how much of their rates that uses up."""
     if state.quarantined:
         isolated = _next_quarantined(state, {s.type: s for s in subscriptions if s.window > 0})
         if isolated is not None:

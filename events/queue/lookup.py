@@ -30,14 +30,14 @@ class Lookup(NamedTuple):
     message: Message | None = None
     type: str = ""
     attempts: int = 0
-    """How many have begun since it was published, or replayed from zero; without those whose numbers alone are spent."""
+    """How many have begun since it was published or replayed from zero. Attempts that do not count are not among them."""
     has_result: bool = False
     forgets: bool = False
     """Some ids are forgotten: an unknown id may be one of them."""
 
 
 def is_fate(kept: ResultKept) -> bool:
-    """Return whether a kept result records that its message ended unhandled, rather than what a handler raised."""
+    """Return whether a kept result records that its message ended unhandled, and not an exception of its handler."""
     return kept.exception.startswith("perdure.") and kept.message.startswith(_LOST)
 
 

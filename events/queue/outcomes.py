@@ -38,7 +38,7 @@ def current(state: QueueState, number: int, ident: str, attempt: int) -> Message
 
 
 def _late(state: QueueState, report: Done | Fail) -> Events:
-    """Return what follows from a report for a lease that is over: nothing if the same was taken before, else its refusal."""
+    """Return what follows from a report for a lease that is over: nothing if it was accepted before, else its refusal."""
     number, ident, attempt = report[:3]
     if state.has_ended(number, ident, attempt):
         return []
@@ -117,7 +117,7 @@ def reassert_lease(state: QueueState, claim: ReassertLease, now_us: int, limits:
             return []
         reason = "how it ended was lost with its frame"
         if claim.lease.attempt - claim.lease.uncounted <= message.lease.attempt - uncounted:
-            # The claim is a later attempt and counts no more of them: the one on record was given back, or a replay forgave it.
+            # The claim is a later attempt with the same count: the one on record was given back, or a replay reset the count.
             events = _return(state, message, reason, now_us, limits)
             uncounted += 1
         else:
@@ -130,7 +130,7 @@ def reassert_lease(state: QueueState, claim: ReassertLease, now_us: int, limits:
 
 
 def _counted_as(lease: ev.Leased, uncounted: int) -> ev.Leased:
-    """Return the lease as the log counts attempts, which may have lost a replay too, or that others were given back."""
+    """Return the lease with attempts counted as the log does, which may have lost a replay, or returns of earlier attempts."""
     if lease.uncounted == uncounted:
         return lease
     retries = lease.retries if lease.retries < 0 else lease.retries - lease.uncounted + uncounted
@@ -138,7 +138,7 @@ def _counted_as(lease: ev.Leased, uncounted: int) -> ev.Leased:
 
 
 def spend(state: QueueState, claim: Spend, now_us: int, limits: Limits) -> Events:
-    """Use up the number of an attempt that may run unknown to the log; nothing follows where it is used up, or not next yet."""
+    """Use up the number of an attempt that may run unknown to the log; return nothing if it is used up, or is not the next."""
     lease = ev.Leased(claim.number, claim.attempt, 0, claim.retries, uncounted=claim.uncounted)
     events = reassert_lease(state, ReassertLease(claim.number, claim.id, lease), now_us, limits)
     if events and type(events[-1]) is ev.Leased:

@@ -38,7 +38,7 @@ def pace(state: QueueState, subscription: Subscription, count: int, now_us: int)
 
 
 def next_pace_us(state: QueueState, subscription: Subscription, now_us: int) -> int:
-    """Return when a handler that is held up by its rate may have the next message; `FOREVER` where it is not held up.
+    """Return when a handler that its rate holds up may have the next message; `FOREVER` where it is not held up.
 
     If the rate allows a delivery and none went out, the handler waits for another reason (a quarantined message runs alone), and no
     time ends that wait.

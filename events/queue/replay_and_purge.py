@@ -1,6 +1,6 @@
 """Dead letters that are replayed to the queue or purged.
 
-Pure. How a message becomes a dead letter is in `outcomes`; which dead letters an expression means is found in `searching`.
+Pure. How a message becomes a dead letter is in `outcomes`; `searching` finds the dead letters that an expression selects.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def _is_dead(state: QueueState, death: Death) -> bool:
 
 
 def replay(state: QueueState, command: Replay, _now_us: int, _limits: Limits) -> Events:
-    """Bring all dead letters of the command back, or none.
+    """Return all dead letters of the command to the queue, or none.
 
     Raises:
         UnknownMessage: one of them was replayed or purged since.
@@ -44,7 +44,7 @@ def replay(state: QueueState, command: Replay, _now_us: int, _limits: Limits) ->
                 continue
             msg = (
                 f"message {published.id} is not the dead letter that was meant any more: it was replayed or purged since. "
-                "`dead_letters.list()` shows those that there are."
+                "`dead_letters.list()` shows today's."
             )
             raise UnknownMessage(msg)
         if live_id := held_by(state, published, keys):
@@ -58,9 +58,9 @@ def replay(state: QueueState, command: Replay, _now_us: int, _limits: Limits) ->
 
 
 def replayed(state: QueueState, item: ReplayItem) -> ev.Replayed:
-    """Return how a dead letter goes back. Its next attempt has a number of its own also where the attempts count from zero.
+    """Return the replay of a dead letter. Its next attempt gets a new number even where attempts count from zero again.
 
-    A run of an earlier one may still go on: a handler that outlived its timeout, or one of a process that hangs.
+    An earlier attempt may still run: a handler that outlived its timeout, or one of a process that hangs.
     """
     number = item.death.number
     uncounted = max(0, state.dead[number].last - item.attempts)
@@ -70,7 +70,7 @@ def replayed(state: QueueState, item: ReplayItem) -> ev.Replayed:
 def held_by(state: QueueState, published: ev.Published, keys: set[tuple[str, str]]) -> str:
     """Return the id of the message that holds the key of a dead letter, so that it cannot return; empty if it can.
 
-    `keys`: those of the letters that return in the same commit; the letter's own is added where it can.
+    `keys`: the keys of the letters that return in the same commit. The key of this one is added if it can return.
     """
     if published.key is None or published.dedup == "append":
         return ""

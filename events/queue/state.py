@@ -59,12 +59,12 @@ class Dead(NamedTuple):
     bytes: int = 0
     """The bytes that it takes on record."""
     last: int = 0
-    """The number of its last attempt. A replay counts on from there, whatever it has the attempts counted from."""
+    """The number of its last attempt. The numbers go on from there after a replay, even where attempts count from zero again."""
 
 
 @attrs.define
 class TypeCounts:
-    """How many live messages of one type have each status, and how many of all that ever were ended in each way."""
+    """How many live messages of one type have each status, and how many messages have ever ended in each way."""
 
     ready: int = 0
     delayed: int = 0
@@ -96,13 +96,13 @@ class QueueState:
 
     spill: PayloadSpill | None = None
     resident_max: int = 0
-    """With a spill: bytes of payload that are kept in memory. Others wait on disk, which changes no meaning."""
+    """With a spill: bytes of payload that are kept in memory. The others are on disk, which does not change the state."""
     spilled_bytes: int = 0
     """Bytes of live payloads on disk."""
     has_spilled: bool = False
-    """Some were put there."""
+    """Some payloads were put on disk."""
     moving: deque[MessageBlock] = attrs.field(factory=deque)
-    """Blocks on disk whose payloads are to be moved, so that the files keep little else (see `spilling`)."""
+    """Blocks on disk whose payloads are to be moved, so that the files hold little that is unneeded (see `spilling`)."""
 
     next_number: int = 1
     messages: dict[int, Message] = attrs.field(factory=dict)
@@ -116,7 +116,7 @@ class QueueState:
     """How many live messages are in blocks."""
     ids: IdIndex = attrs.field(factory=IdIndex)
     finished: dict[int, tuple[str, int]] = attrs.field(factory=dict)
-    """By number, the id and the last attempt of messages that ended; below 0: no report of that attempt was taken."""
+    """By number, the id and the last attempt of messages that ended; below 0: no report of that attempt was accepted."""
     finished_order: deque[int | MessageBlock] = attrs.field(factory=deque)
     """What has ended, in order: numbers of messages, and blocks of which all messages have ended."""
     fates: dict[int, str] = attrs.field(factory=dict)
@@ -157,8 +157,8 @@ class QueueState:
     ticks: dict[str, int] = attrs.field(factory=dict)
     """Schedule to the due time of its last tick that is done."""
     dead: OrderedDict[int, Dead] = attrs.field(factory=OrderedDict)
-    """By number, the oldest first. What drops its oldest at a bound is an OrderedDict: a dict finds its first entry only by passing
-    all that were removed before it."""
+    """By number, the oldest first. An OrderedDict, as the oldest is dropped at a bound: a dict finds its first entry only by
+    stepping over all that were removed before it."""
     dead_bytes: int = 0
     bulks: dict[str, Bulk] = attrs.field(factory=dict)
     """Bulk acts of operators by id, the oldest first: those under way, and the last that have ended."""
@@ -224,7 +224,7 @@ class QueueState:
                     yield message
 
     def has_ended(self, number: int, ident: str, attempt: int) -> bool:
-        """Return whether the report of exactly this attempt is remembered as the last that was taken of a message that ended."""
+        """Return whether a message has ended and the report of exactly this attempt was the last one accepted."""
         ended = self.finished.get(number)
         if ended is not None:
             return ended == (ident, attempt)
@@ -237,4 +237,4 @@ class QueueState:
 
 def is_quarantined(message: Message) -> bool:
     """Return whether a message may be what kills its process, so that it must run alone."""
-    return message.crashes > 1  # one can be chance
+    return message.crashes > 1  # a single one may be a coincidence

@@ -118,7 +118,8 @@ def is_set_back(last_us: int, now_us: int) -> bool:
 def comes_too_early(ticks: Mapping[str, int], tick: Tick) -> bool:
     """Return whether the tick before this one is not done: a journal lost it, and both will be sent again in order.
 
-    Or the clock was put back since it was sent, and the tick before it will not be done. One that goes back never comes too early.
+    Or the clock was put back since this one was sent, and the tick before it will not be done. A tick of the schedule that begins
+    anew at the new time is never too early.
 
     Args:
         ticks: by schedule, the due time of the last tick on record.

@@ -1,4 +1,4 @@
-"""`Bulk`: where a bulk act of an operator stands. What follows from it is in `events/queue/bulk_acts`."""
+"""`Bulk`: how far a bulk act of an operator has come. What follows from it is in `events/queue/bulk_acts`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PLAN = tuple(field.name for field in attrs.fields(BulkPlan))
 
 @attrs.frozen
 class Bulk(BulkPlan):
-    """A bulk act as the log has it: its plan, and how far it is."""
+    """A bulk act as the log has it: its plan, and how far it has come."""
 
     upto: int = 0
     """All that died up to this sequence number is dealt with; of `cancel`, all up to this message."""

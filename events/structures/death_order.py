@@ -1,4 +1,4 @@
-"""`DeathOrder`: dead letters in the order in which they died, in blocks, so that a look begins anywhere at the same cost.
+"""`DeathOrder`: dead letters in the order in which they died, in blocks, so that a walk may begin anywhere at the same cost.
 
 What a dead letter is, and when one comes or goes, is in `queue/dead_letters`.
 """
@@ -19,7 +19,7 @@ BLOCK = 512
 
 
 class Placed(Protocol):
-    """What is asked of a letter here."""
+    """What `DeathOrder` reads of a letter."""
 
     place: int
     """How many letters of the same state had died when it died: its place among them."""
@@ -40,7 +40,7 @@ class _Block(Generic[T]):
     def __init__(self, letter: T) -> None:
         self.letters = [letter]
         self.oldest_us = self.newest_us = letter.failed_us
-        """The earliest and the latest death. The clock may have been put back between two runs, so order does not tell them."""
+        """The earliest and the latest death: not the first and the last, as the clock may have been put back between two runs."""
 
     def remove(self, letter: T) -> None:
         del self.letters[bisect_left(self.letters, letter.place, key=_place)]
@@ -50,7 +50,7 @@ class _Block(Generic[T]):
 
 
 class DeathOrder(Generic[T]):
-    """Letters by their place. Adding one takes the same time beside any number; removing one, and a step of a walk, nearly so."""
+    """Letters by their place. Adding one takes constant time; removing one, and a step of a walk, nearly so."""
 
     def __init__(self) -> None:
         self._blocks: list[_Block[T]] = []

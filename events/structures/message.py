@@ -56,6 +56,6 @@ class Message:
     note: str = ""
     failures: list[FailureNote] | None = None
     settled: int = 0
-    """The last attempt whose report was taken; a repeated one changes nothing. One of an attempt that was lost is refused."""
+    """The last attempt whose report was accepted; a repeated report changes nothing. A report of a lost attempt is refused."""
     forgiven: int = 0
-    """How many of its `attempts` do not count: they were given back, or came before a replay from zero. Their numbers are spent."""
+    """How many of its `attempts` do not count: they were given back, or came before a replay from zero. Their numbers stay used."""

@@ -35,7 +35,7 @@ class PayloadSpill(Protocol):
         """Store payloads, and return a sequence that reads them. Raises OSError where the disk has no room."""
 
     def sparse(self, live: Sequence[tuple[Payloads, int]]) -> list[bool]:
-        """Tell which of the stored sequences lie in files of which most is no longer needed.
+        """Return, for each of the stored sequences, whether it lies in a file of which most is no longer needed.
 
         `live` has all stored sequences, each with the bytes of it that are still needed. Later ones go to other files.
         """

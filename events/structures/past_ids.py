@@ -290,7 +290,7 @@ class PastIds:
         }
 
     def load(self, plain: dict[str, Any]) -> None:
-        """Take up what `dump` gave."""
+        """Restore what `dump` returned."""
         self.own, self.last = dict(plain["own"]), plain["last"]
         self.forgotten, self.forgotten_ms = plain["forgotten"]
         for count, runs, pages in plain["generations"]:

@@ -1,6 +1,6 @@
-"""Looks at much that are taken in pieces: a generator that rests after so many, so that its actor can do other work in between.
+"""Going through many things in pieces: a generator that pauses after each piece, so that its actor can do other work meanwhile.
 
-Not here: what is looked for (`events/queue/dead_letters`, `events/queue/searching/live_messages`).
+Not here: what is searched for (`events/queue/searching`).
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ __all__ = ["PIECE", "Look", "in_pieces", "whole"]
 
 T = TypeVar("T")
 Look: TypeAlias = Generator[None, None, T]
-"""Rests at each `yield`; its return value is what was found."""
+"""A generator that pauses at each `yield`; its return value is what was found."""
 
 PIECE = 2_000
-"""Things that are looked at before the look rests: a few milliseconds."""
+"""How many things make a piece: they take a few milliseconds."""
 
 
 def in_pieces(things: Iterable[T]) -> Generator[T | None, None, None]:
-    """Return the things in their order, and None after every `PIECE` of them: then the look is to rest."""
+    """Yield the things in their order, and None after every `PIECE` of them, where the caller pauses."""
     left = PIECE
     for thing in things:
         yield thing
@@ -33,7 +33,7 @@ def in_pieces(things: Iterable[T]) -> Generator[T | None, None, None]:
 
 
 def whole(look: Look[T]) -> T:
-    """Return what a look finds, without a rest."""
+    """Return what a look finds, without a pause."""
     while True:
         try:
             next(look)

@@ -114,7 +114,7 @@ class _OneVersion:
 class PriorityLevel(_OneVersion):
     """Ready messages of one type and one priority.
 
-    Those of a version above 1 lie apart: however many of them no process knows, none of the others is to be looked for behind them.
+    Those of a version above 1 lie apart: none of the others has to be searched for behind messages whose version no process knows.
     """
 
     __slots__ = ("_newer",)

@@ -15,13 +15,13 @@ __all__ = ["is_small", "saves_what_was_folded"]
 SMALL = 10_000
 """Live messages and dead letters of a state that is encoded in a few hundredths of a second, or a tenth where all have keys."""
 SMALL_BYTES = 8 << 20
-"""Of their payloads and of kept results: encoding copies these."""
+"""The bytes of their payloads and of kept results, which encoding copies."""
 FOLDED_TIMES = 4
-"""So many events, at least, were folded for each of these messages: then encoding takes a small part of what the fold took."""
+"""How many events must have been folded for each of these messages: then encoding takes a small part of the time of the fold."""
 
 
 def is_small(queue: QueueState) -> bool:
-    """Return whether a state is encoded in no time to speak of, so that others may wait for it."""
+    """Return whether a state is encoded quickly enough for others to wait for it."""
     return queue.live + len(queue.dead) <= SMALL
 
 

@@ -1,6 +1,7 @@
-"""What operators do, with who, from where and why. The events of what they changed are in `message_events` and `handler_events`.
+"""The acts of operators: what was done, by whom, from where and why.
 
-Acts on messages are decided by the queue, acts on handlers by the dispatcher.
+The events of what they changed are in `message_events` and `handler_events`. Acts on messages are decided by the queue, acts on
+handlers by the dispatcher.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class MessagesAdministered(Event):
 
 @attrs.frozen
 class BulkPlan:
-    """An operator's act on all that an expression means: what it is to do."""
+    """An operator's act on all that an expression selects: what it is to do."""
 
     bulk: str
     """Its id."""
@@ -77,7 +78,7 @@ class BulkAdvanced(Event):
 
 @event(26, "queue")
 class BulkEnded(Event):
-    """A bulk act is over; what is neither changed nor passed over was replayed or purged by others meanwhile."""
+    """A bulk act is over. Letters that were neither changed nor passed over were replayed or purged otherwise meanwhile."""
 
     bulk: str
     outcome: str

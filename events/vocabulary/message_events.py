@@ -80,7 +80,7 @@ class Published(Event):
     group: str | None = None
     extras: Extras | None = None
     subject: str | None = None
-    """Whom or what the message is about, in the publisher's own words, for example a customer's number."""
+    """The person or thing that the message is about, in the publisher's own words, for example a customer's number."""
 
 
 @event(2, "queue")
@@ -169,7 +169,7 @@ class Returned(Event):
     """The delivery was returned to the queue and does not count as an attempt.
 
     `free_worker_only`: its process died, and it is unknown whether it had started. From then on it is never prefetched.
-    `spent`: its number is not used again. Another process may begin the attempt all the same, or say again that it gives it back.
+    `spent`: its number is not used again. Another process may begin the attempt all the same, or give it back once more.
     (Older versions used the number again.)
     """
 

@@ -53,7 +53,7 @@ class ProcessJoined(Event):
 
 @event(52, "supervisor")
 class ProcessLeft(Event):
-    """Its connection has ended: it stopped, died, or was let go. What it still had in hand is settled."""
+    """Its connection has ended: it stopped, died, or was disconnected. What it still held is settled."""
 
     member: str
     pid: int

@@ -243,7 +243,7 @@ class Audit:
         return found.seq if found.seq is not None else seq_of_moment(self._log, found.at_us or 0)
 
     def search(self, expression: str, *, since: Moment | None = None, until: Moment | None = None) -> Iterator[Found]:
-        """Return an iterator over the messages that an expression means: `type=Order payload.customer=7 error~timeout`.
+        """Return an iterator over the messages that an expression selects: `type=Order payload.customer=7 error~timeout`.
 
         All words must hold; see `perdure.operations.reading.search` for the fields. Payloads are looked into as plain MessagePack.
 

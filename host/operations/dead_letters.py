@@ -90,7 +90,7 @@ class DeadLetters(ActsWhere):
             reason: return only letters with this text in their reason, exception or its message; case does not matter.
             limit: the most letters to return.
             before: return only letters older than the one with this id. The last id of a page gives the next page.
-            where: return only letters that this expression means, as for `count_where`.
+            where: return only letters that this expression selects, as for `count_where`.
 
         Raises:
             ValueError: `limit` is not a whole number of 0 or more, or `reason` is not a string.

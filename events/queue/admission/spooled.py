@@ -1,6 +1,6 @@
-"""What follows from what a process spooled while nothing owned the folder: its publisher was told that it is published.
+"""What follows from publishes that a process spooled while nothing owned the folder.
 
-So nothing is left to refuse: what cannot be accepted becomes a dead letter, with the reason. Pure.
+Their callers have an answer, so none can be refused: what cannot be accepted becomes a dead letter, with the reason. Pure.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def take_in(state: QueueState, command: TakeIn, now_us: int, limits: Limits) -> 
 
 
 def _dead_letters(state: QueueState, drafts: Sequence[Draft], error: PerdureError, now_us: int, limits: Limits) -> list[ev.Event]:
-    """Publish the drafts without what they were refused for, and end them in the same frame as dead letters that have it."""
+    """Publish the drafts without the options that were refused, and end them in the same frame as dead letters with the reason."""
     exception = f"perdure.{type(error).__name__}"
     events: list[ev.Event] = []
     letters: list[ev.DeadLettered] = []

@@ -48,9 +48,9 @@ class WaitingOrder(Generic[T]):
     def admit(self, now_us: int, leaves: Callable[[T, bool], bool]) -> None:
         """Take out the items that leave.
 
-        `leaves(item, is_last_try)` tells whether an item leaves, by entering or by being refused. Items are tried in order up to
-        the first that stays: the others wait for that one. Then each item whose deadline has passed is tried for the last time,
-        and leaves whatever the outcome.
+        `leaves(item, is_last_try)` returns whether an item leaves, because it was accepted or refused. Items are tried in order up
+        to the first that stays, for which the others wait. Then each item whose deadline has passed is tried for the last time,
+        and leaves whatever is returned.
         """
         while self._items:
             key, (deadline_us, item) = next(iter(self._items.items()))

@@ -243,7 +243,7 @@ def _recheck(state: QueueState, number: int) -> None:
 def end_message(state: QueueState, message: Message, attempt: int, fate: str = "") -> None:
     """End a message: keep only its id, and place messages that waited for it. `fate`: how it ended; empty: completed or dead.
 
-    An attempt that was lost is remembered below zero: a report of it was not taken, and is refused if it comes.
+    A lost attempt is remembered as a negative number: none of its reports was accepted, and one that comes later is refused.
     """
     published, number = message.published, message.number
     unplace(state, message)

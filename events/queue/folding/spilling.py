@@ -1,4 +1,4 @@
-"""Payloads of plain messages on disk: which are spilled, which come back, and how little else the files keep.
+"""Payloads of plain messages on disk: which are spilled, which come back, and how the files stay small.
 
 Two states are equal wherever their payloads are. The files are in `store/files/payload_spill`.
 """

@@ -1,8 +1,8 @@
 """A small language that selects messages by what they are and what happened to them: `type=Order key=7 error~timeout`.
 
-Pure: a text becomes a `Search`, and a search says of a publication and of later events whether the message is one that is meant;
-of a dead letter it says so at once. One language for `perdure search`, for bulk acts and for the console. Reading the log is
-`perdure.operations.reading.search`'s.
+Pure: a text becomes a `Search`. A search decides from the publication of a message and its later events whether the message is
+selected; for a dead letter, from that alone. `perdure search`, bulk acts and the console use this one language. The log is read
+in `perdure.operations.reading.search`.
 
     EXPR      words, all of which must hold
     word      FIELD OP VALUE
@@ -10,9 +10,9 @@ of a dead letter it says so at once. One language for `perdure search`, for bulk
     OP        =  equals       !=  differs       ~  contains, in any case       >  <  greater, smaller (numbers)
     VALUE     a word, or "several words" in quotes
 
-What happened to a message (error, reason, event) is asked for with = or ~.
+Conditions on what happened to a message (error, reason, event) use = or ~.
 
-`event=DeadLettered` holds for a message that had such an event, `error~timeout` for one of which an attempt failed so.
+`event=DeadLettered` selects messages with such an event, `error~timeout` those of which an attempt failed with such an error.
 `payload.customer.id=7` follows names (and numbers, in lists) into the payload as plain data.
 """
 
@@ -56,7 +56,7 @@ ENDS = ("Completed", "Superseded", "Purged", "Expired", "Cancelled")
 """Events after which a message has no others, but for those about its result."""
 FIELDS = (*PUBLISHED, *LATER, *PATHS)
 EXPRESSION_CHARS_MAX = 4_000
-"""Of an expression. The log holds that of a bulk act whole: one that was cut would mean other messages."""
+"""Of an expression. The log holds the whole expression of a bulk act: one that was cut would select other messages."""
 INDEX_DIGITS_MAX = 9
 """Of a place in a list."""
 
@@ -71,7 +71,7 @@ class Word:
     value: str
 
     def holds(self, found: object) -> bool:
-        """Return whether a value that was found is as the condition says."""
+        """Return whether a value that was found meets the condition."""
         if found is None:
             return self.op == "!="
         if self.op in "><":
@@ -99,11 +99,11 @@ class Search:
         return any(word.field == "payload" for word in self.of_publication)
 
     def takes(self, published: ev.Published, decode: Callable[[bytes], Any]) -> bool:
-        """Return whether a publication is as the expression says. `decode` gives a payload as plain data, or raises."""
+        """Return whether a publication meets the conditions on it. `decode` returns a payload as plain data, or raises."""
         return all(word.holds(_found(word, published, decode)) for word in self.of_publication)
 
     def means(self, letter: ev.DeadLettered, decode: Callable[[bytes], Any]) -> bool:
-        """Return whether a dead letter is as the expression says: what it was, and what ended it."""
+        """Return whether a dead letter meets all conditions, those on its publication and those on what ended it."""
         if not self.takes(letter.published, decode):
             return False
         return all(any(map(word.holds, _of_letter(word.field, letter))) for word in self.of_events)
@@ -114,15 +114,15 @@ class Search:
 
 
 def search_of(text: str, *, is_on_record: bool = False) -> Search:
-    """Return the search that an expression asks for.
+    """Return the search for an expression.
 
     Args:
         text: the expression.
-        is_on_record: it is that of a bulk act which the log has: one of an older version may compare with what is no number of
-            JSON. That finds nothing, and is refused where it is asked for anew.
+        is_on_record: it is the expression of a bulk act in the log. One of an older version may compare with a number that JSON
+            does not have. Such a condition selects nothing; in a new expression it is refused.
 
     Raises:
-        InvalidMessage: it cannot be read; says which word is wrong, and what there is.
+        InvalidMessage: it cannot be read; names the word that is wrong, and the fields.
     """
     if not isinstance(text, str):
         msg = f'where: an expression such as "type=Order error~timeout", not {shown(text)}'
@@ -147,9 +147,9 @@ def search_of(text: str, *, is_on_record: bool = False) -> Search:
 
 
 def is_expression(text: str) -> bool:
-    """Return whether a word of a shell is an expression, and not one condition as it stands: `error~no stock`.
+    """Return whether an argument of a shell is an expression: several conditions, or one whose value is in quotes.
 
-    That is one with several conditions, or with a value in quotes: `error~"no stock"`.
+    `error~"no stock"` is one; `error~no stock` is a single condition, to be taken as it stands.
     """
     if len(text) > EXPRESSION_CHARS_MAX:
         return False
@@ -184,7 +184,7 @@ def _word(text: str, *, is_on_record: bool) -> Word:
         )
         raise InvalidMessage(msg)
     if match["op"] == "!=" and match["field"] in LATER:  # nearly every message has some other event, too
-        msg = f"{shown(text)}: what happened to a message is asked for with = or ~"
+        msg = f"{shown(text)}: conditions on what happened to a message use = or ~"
         raise InvalidMessage(msg)
     path = match["path"][1:] if match["path"] else ""
     steps = (path,) if match["field"] == "header" else tuple(path.split(".")) if path else ()

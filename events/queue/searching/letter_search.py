@@ -1,4 +1,4 @@
-"""The search in the dead letters: which are meant, how many, the next of them, and their figures.
+"""The search in the dead letters: which are selected, how many, the next of them, and their counts.
 
 What a dead letter is, and the fold that keeps them, is in `dead_letters`.
 """
@@ -63,19 +63,19 @@ class LettersOf:
 
 
 def letters_of(state: DeadLettersState, asked: LettersOf) -> list[Letter | None]:
-    """Return the dead letter of each number, None where there is none any more."""
+    """Return the dead letter of each number; None where it is gone."""
     return [state.letters.get(number) for number in asked.numbers]
 
 
 def select(state: DeadLettersState, selection: Selection) -> list[Letter]:
-    """Return the dead letters that are meant, newest first; see `selecting`."""
+    """Return the selected dead letters, newest first; see `selecting`."""
     return whole(selecting(state, selection))
 
 
 def selecting(state: DeadLettersState, selection: Selection) -> Look[list[Letter]]:
-    """Select in pieces the dead letters that are meant, newest first, of those that are there from its beginning to its end.
+    """Select dead letters in pieces, newest first, of those that exist from its beginning to its end.
 
-    One that comes meanwhile is not among them; one that leaves may be.
+    One that is added meanwhile is left out; one that is removed meanwhile may be among them.
 
     Raises:
         UnknownMessage: the dead letter `older_than` no longer exists; without this error, a pager would get the first page again.
@@ -122,7 +122,7 @@ def _is_meant(letter: Letter, selection: Selection) -> bool:
 
 @attrs.frozen
 class CountLetters:
-    """How many dead letters an expression means; of those up to a sequence number, if one is given."""
+    """How many dead letters an expression selects; of those up to a sequence number, if one is given."""
 
     where: str
     upto: int | None = None
@@ -130,7 +130,7 @@ class CountLetters:
 
 @attrs.frozen
 class Counted:
-    """How many dead letters an expression means, by type, and up to which sequence number they were counted."""
+    """How many dead letters an expression selects, by type, and up to which sequence number they were counted."""
 
     where: str
     seq: int
@@ -138,12 +138,12 @@ class Counted:
 
 
 def count(state: DeadLettersState, asked: CountLetters, seq: int) -> Counted:
-    """Count the dead letters that an expression means; see `counting`."""
+    """Count the dead letters that an expression selects; see `counting`."""
     return whole(counting(state, asked, seq))
 
 
 def counting(state: DeadLettersState, asked: CountLetters, seq: int) -> Look[Counted]:
-    """Count in pieces the dead letters that an expression means. `seq`: what the state is the fold of when it begins.
+    """Count in pieces the dead letters that an expression selects. `seq`: up to which event the state is folded when it begins.
 
     Raises:
         InvalidMessage: the expression cannot be read.
@@ -163,7 +163,7 @@ def counting(state: DeadLettersState, asked: CountLetters, seq: int) -> Look[Cou
 
 @attrs.frozen
 class NextLetters:
-    """The next dead letters that an expression means, of those that died after `after` and up to `upto`."""
+    """The next dead letters that an expression selects, of those that died after `after` and up to `upto`."""
 
     where: str
     after: int
@@ -178,12 +178,12 @@ class Portion(NamedTuple):
 
     letters: list[Letter]
     upto: int
-    """Up to which sequence number was looked."""
+    """The sequence number up to which letters were looked at."""
     is_last: bool
 
 
 def next_letters(state: DeadLettersState, asked: NextLetters) -> Portion:
-    """Return the next letters, at most so many, of at most so many bytes unless it is one, after so many looks at most."""
+    """Return the next letters, within the bounds on their number, their bytes (unless it is one) and the letters looked at."""
     search = search_of(asked.where, is_on_record=True)
     found: list[Letter] = []
     at, size = asked.after, 0

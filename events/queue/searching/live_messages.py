@@ -1,7 +1,7 @@
-"""The search in the messages that wait or run: how many an expression means, and which.
+"""The search in the messages that wait or run: how many an expression selects, and which.
 
-It takes its pieces from what lived when it began; a message that ends meanwhile is passed over. What is done with those that are
-found is in `bulk_acts`; the search in dead letters is in `dead_letters`.
+It looks in pieces at the messages that were live when it began; one that ends meanwhile is passed over. What is done with those
+that are found is in `bulk_acts`; the search in dead letters is in `letter_search`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["CountLive", "FindLive", "counting", "finding", "live_search_of"]
 
 @attrs.frozen
 class CountLive:
-    """How many messages that wait or run an expression means; of those up to a number, if one is given."""
+    """How many messages that wait or run an expression selects; of those up to a number, if one is given."""
 
     where: str
     upto: int | None = None
@@ -39,7 +39,7 @@ class CountLive:
 
 @attrs.frozen
 class FindLive:
-    """Which messages that wait or run an expression means, of those with numbers above `after` and up to `upto`."""
+    """Which messages that wait or run an expression selects, of those with numbers above `after` and up to `upto`."""
 
     where: str
     after: int
@@ -47,7 +47,7 @@ class FindLive:
 
 
 def live_search_of(where: str, *, is_on_record: bool = False) -> Search:
-    """Return the search of an expression for messages that wait or run. `is_on_record`: as of `search_of`.
+    """Return the search of an expression for messages that wait or run. `is_on_record`: see `search_of`.
 
     Raises:
         InvalidMessage: it cannot be read, or asks for what only the log knows; names the word.
@@ -97,7 +97,7 @@ def finding(state: QueueState, asked: FindLive) -> Look[array[int]]:
 
 
 def _meant(state: QueueState, search: Search, after: int, upto: int) -> Iterator[Message | None]:
-    """Yield the messages that are meant, and None where the look is to rest."""
+    """Yield the selected messages, and None where the search pauses."""
     for number in in_pieces(_numbers(state)):
         if number is None:
             yield None
@@ -106,8 +106,8 @@ def _meant(state: QueueState, search: Search, after: int, upto: int) -> Iterator
 
 
 def _numbers(state: QueueState) -> Iterator[int]:
-    """Yield the numbers of all that lives now, each once; those of ended messages of a block too."""
-    alone = state.messages.copy()  # what is promoted out of its block meanwhile is met in its block
+    """Yield the numbers of all live messages, each once, and those of ended messages of a block too."""
+    alone = state.messages.copy()  # a message that is promoted meanwhile is found in its block
     for block in list(state.blocks.values()):
         yield from (number for number in block.numbers if number not in alone)
     yield from alone

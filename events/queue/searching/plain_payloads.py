@@ -19,7 +19,7 @@ def plain_payload(payload: bytes) -> Any:
 
 
 def edited(payload: bytes, changes: dict[str, Any]) -> bytes | None:
-    """Return a payload with these values at these paths; None where it has no such place, or cannot be read.
+    """Return a payload with these values at these paths; None where it lacks one of the paths, or cannot be read.
 
     A path names fields, and places in lists, as in an expression: `customer.id`, `lines.0.price`.
     """

@@ -117,7 +117,7 @@ def cancel(
     *,
     where: Annotated[
         str | None,
-        typer.Option("--where", metavar="EXPR", help="All that wait or run and that an expression means: type=Order key=7."),
+        typer.Option("--where", metavar="EXPR", help="All that wait or run and that an expression selects: type=Order key=7."),
     ] = None,
     dry_run: DryRun = False,
     as_counted: AsCounted = None,
@@ -125,7 +125,7 @@ def cancel(
     why: Why = "",
     as_json: Json = False,
 ) -> None:
-    """Cancel a message that waits or runs, or all that an expression means. Exit status 1 if it has ended, 5 if it is unknown."""
+    """Cancel a message that waits or runs, or all that an expression selects. Exit status 1 if it has ended, 5 if it is unknown."""
     if (message_id is None) == (where is None) or (where is None and (dry_run or as_counted is not None)):
         raise BadChoice("name one ID, or choose by --where EXPR; --dry-run and --counted go with --where")
     check_choice(where, as_counted)

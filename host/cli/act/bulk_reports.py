@@ -56,7 +56,7 @@ def check_choice(where: str | None, as_counted: str | None) -> None:
 
 
 def counted_for(acts: ActsWhere | CancelsWhere | ActsEverywhere | CancelsEverywhere, where: str, as_counted: str | None) -> Any:
-    """Return what an expression means: now, or as a dry run has counted it, in one log or in all partitions of a queue.
+    """Return what an expression selects: now, or as a dry run has counted it, in one log or in all partitions of a queue.
 
     Raises:
         BadChoice: `as_counted` is not what a dry run prints.

@@ -1,7 +1,7 @@
 """`perdure dead-letters`: list and show the dead letters of a folder, and replay, edit or purge them, live or at rest.
 
 Reading takes no lock. What changes something goes through the process that owns the folder, where there is one (`operated_folder`).
-What an expression means is in `perdure.events.queue.searching.expression`, bulk acts in `perdure.operations.bulk`.
+What an expression selects is in `perdure.events.queue.searching.expression`, bulk acts in `perdure.operations.bulk`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Reason = Annotated[str | None, typer.Option(help="Only dead letters with this te
 Where = Annotated[
     str | None,
     typer.Option(
-        "--where", metavar="EXPR", help="Those that an expression means, as in `perdure search`: type=Order error~timeout."
+        "--where", metavar="EXPR", help="Those that an expression selects, as in `perdure search`: type=Order error~timeout."
     ),
 ]
 

@@ -1,6 +1,6 @@
 """`TailFilter`: which events `perdure tail` shows, by what their message is and by the error that they tell of.
 
-What an expression means is in `perdure.events.queue.searching.expression`; reading the log is `Audit.follow`'s.
+What an expression selects is in `perdure.events.queue.searching.expression`; reading the log is `Audit.follow`'s.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def quoted(word: str) -> str:
 
 
 class TailFilter:
-    """Passes events of messages that an expression means; where the expression names an error, only events that tell of it.
+    """Passes events of messages that an expression selects; where the expression names an error, only events that tell of it.
 
     Args:
         expression: the words of a search; empty: all events.

@@ -1,4 +1,4 @@
-"""`ActsWhere`: the part of `dead_letters` that acts on all letters that an expression means.
+"""`ActsWhere`: the part of `dead_letters` that acts on all letters that an expression selects.
 
 Not here: acts on one letter (`perdure.operations.dead_letters`), and the rules (`perdure.events.queue.bulk_acts`).
 """
@@ -67,12 +67,12 @@ class BulkAct:
 
 
 class ActsWhere:
-    """Acts on the dead letters that an expression means. Safe in any thread."""
+    """Acts on the dead letters that an expression selects. Safe in any thread."""
 
     _system: RunningSystem
 
     def count_where(self, where: str, *, upto: int | None = None) -> CountedLetters:
-        """Return how many dead letters an expression means, by type, and change nothing: the dry run of a bulk act.
+        """Return how many dead letters an expression selects, by type, and change nothing: the dry run of a bulk act.
 
         Args:
             where: for example `type=Order error~timeout payload.customer.id=7`; the expressions of `perdure search`.
@@ -98,7 +98,7 @@ class ActsWhere:
         progress: Callable[[BulkAct], object] | None = None,
         id: str | None = None,
     ) -> BulkAct:
-        """Return the dead letters that an expression means to the queue, the oldest first, and wait until it is done.
+        """Return the dead letters that an expression selects to the queue, the oldest first, and wait until it is done.
 
         The owner carries it out in commits of at most 1,000 letters and 8 MiB. Its plan is on record, so it goes on after a crash,
         and without the caller. It hits what was counted and is still the same dead letter. One whose key a newer message holds is
@@ -152,7 +152,7 @@ class ActsWhere:
         progress: Callable[[BulkAct], object] | None = None,
         id: str | None = None,
     ) -> BulkAct:
-        """Remove the dead letters that an expression means for good; else as `replay_where`.
+        """Remove the dead letters that an expression selects for good; else as `replay_where`.
 
         Raises:
             InvalidMessage, NotAllowed: as `replay_where`.

@@ -1,4 +1,4 @@
-"""`CancelsWhere`: the part of `admin` that cancels all messages that an expression means.
+"""`CancelsWhere`: the part of `admin` that cancels all messages that an expression selects.
 
 Not here: the cancelling of one message (`System.cancel`), and the rules (`perdure.events.queue.bulk_acts`).
 """
@@ -24,12 +24,12 @@ __all__ = ["CancelsWhere"]
 
 
 class CancelsWhere:
-    """Cancels the messages that an expression means. Safe in any thread."""
+    """Cancels the messages that an expression selects. Safe in any thread."""
 
     _system: RunningSystem
 
     def count_where(self, where: str, *, upto: int | None = None) -> CountedMessages:
-        """Return how many messages that wait or run an expression means, by type: the dry run of `cancel_where`.
+        """Return how many messages that wait or run an expression selects, by type: the dry run of `cancel_where`.
 
         The owner looks at them in pieces, so that publishing goes on meanwhile.
 
@@ -57,7 +57,7 @@ class CancelsWhere:
         progress: Callable[[BulkAct], object] | None = None,
         id: str | None = None,
     ) -> BulkAct:
-        """Cancel the messages that an expression means, waiting or running, and wait until it is done.
+        """Cancel the messages that an expression selects, waiting or running, and wait until it is done.
 
         The owner carries it out in commits of at most 1,000 messages. Its plan is on record, so it goes on after a crash, and
         without the caller; `dead_letters.bulk(id)` says how far it is. The reason on record is that of `acting_as`.

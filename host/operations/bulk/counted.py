@@ -1,4 +1,4 @@
-"""What an expression means, as it was counted: of dead letters, or of messages that wait or run.
+"""What an expression selects, as it was counted: of dead letters, or of messages that wait or run.
 
 Not here: the counting itself (`acts_where`, `cancels_where`).
 """
@@ -30,7 +30,7 @@ class Counted:
 @public
 @attrs.frozen
 class CountedLetters(Counted):
-    """The dead letters that an expression means, as they were counted: what a bulk act with it will hit, and no other."""
+    """The dead letters that an expression selects, as they were counted: what a bulk act with it will hit, and no other."""
 
     where: str
     seq: int
@@ -48,7 +48,7 @@ class CountedLetters(Counted):
 @public
 @attrs.frozen
 class CountedMessages(Counted):
-    """The messages that an expression means, of those that waited or ran when they were counted."""
+    """The messages that an expression selects, of those that waited or ran when they were counted."""
 
     where: str
     upto: int

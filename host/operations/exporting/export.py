@@ -72,7 +72,7 @@ def export(
         source: a data folder, a backup, `postgresql://…#QUEUE/PARTITION`, or a store.
         output: the file. It has its name once it is whole and synced.
         format: `jsonl`, `csv`, `cloudevents` (JSON, one a line) or `parquet`, which needs `perdure[parquet]`.
-        where: only events of the messages that this expression means, as in `Audit.search`.
+        where: only events of the messages that this expression selects, as in `Audit.search`.
         since: as `Audit.events`.
         until: as `Audit.events`.
         replace: whether a file of that name is replaced.

@@ -1,4 +1,4 @@
-"""Which events of a log an export takes: all, or those of the messages that a search expression means.
+"""Which events of a log an export takes: all, or those of the messages that a search expression selects.
 
 The expressions are those of `perdure search` (`perdure.operations.reading.search`).
 """

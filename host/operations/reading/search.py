@@ -1,5 +1,6 @@
-"""Messages that an expression means, found in the records of a log. The language is in `perdure.events.queue.searching.expression`.
+"""Messages that an expression selects, found in the records of a log.
 
+The language is in `perdure.events.queue.searching.expression`.
 Reading the log is the caller's (`Audit.search`).
 """
 

@@ -31,7 +31,7 @@ def test_what_is_no_finite_number_is_refused_by_name_unless_the_log_has_it(text:
 
 @pytest.mark.parametrize("text", ["event!=AttemptFailed", "error!=timeout", "reason!=x"])
 def test_what_did_not_happen_is_not_asked_for(text: str) -> None:
-    with pytest.raises(InvalidMessage, match="with = or ~"):
+    with pytest.raises(InvalidMessage, match="use = or ~"):
         search_of(text)
 
 
