@@ -32,7 +32,11 @@ class Gathering:
         """The end of the wait for the next frame; 0: none has begun."""
 
     def kept(self, took_s: float) -> None:
-        """Note how long a frame took that no request waited for."""
+        """Note how long a frame took that no request waited for.
+
+        A wait that ended with such a frame alone is not begun anew: the publishers that were answered last have not come back in
+        it. One of them that comes later is sent at once, and those behind it share the next frame.
+        """
         self._bookkeeping_took_s = took_s
 
     @property

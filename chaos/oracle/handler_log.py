@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from perdure.chaos.oracle.published_moments import PublishedMoments
 from perdure.payloads.type_names import name_of
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class HandlerLog:
     """By type: how many of its messages may be handled at once; checked for these types only."""
     system: RecordingSystem = attrs.field(init=False)
     """The process that runs now."""
+    moments: PublishedMoments = attrs.field(factory=PublishedMoments, init=False)
+    """When handlers published messages."""
     paused: set[type[Any]] = attrs.field(factory=set, init=False)
     calls: dict[tuple[str, int], Call] = attrs.field(factory=dict, init=False)
     """By (id, attempt): all calls."""
@@ -128,6 +131,17 @@ class HandlerLog:
         else:  # another process has the message under this number, since the disk has lost the lease of a call here
             self.calls_here.pop(ref, None)
         return call
+
+    def publish(self, call: Call, child: Any, options: dict[str, Any]) -> None:
+        """Publish from a handler, and enter it in the call.
+
+        Raises:
+            PerdureError: as `Context.publish`.
+        """
+        ident, clock = f"{call.id}.{call.attempt}.{len(call.children)}", self.system.executor.clock
+        self.moments.begin([ident], clock)
+        call.children[call.context.publish(child, id=ident, **options)] = options
+        self.moments.end([ident], clock)
 
     def is_in_force(self, call: Call) -> bool:
         """Return whether a call is not over and holds its message's lease, as far as is recorded."""

@@ -66,7 +66,10 @@ def check_history(history: History) -> ReferenceModel:
     model.leased_again = lambda ident, attempt: (ident, attempt) in history.leased_again
 
     def check_published(published: ev.Published) -> None:
-        check_options(published, _options(history, published), history.key_policies.get(published.type, KeyPolicy()))
+        options = _options(history, published)
+        check_options(published, options, history.key_policies.get(published.type, KeyPolicy()))
+        by = history.publisher_log if published.causation_id is None else history.handler_log
+        by.moments.check(published, options, history.clock)
 
     frame = FrameCheck(history.handler_log, model, history.backoff_us, check_published)
     ticks = Ticks(history.schedules, history.sent_ticks)
@@ -171,7 +174,6 @@ def _check_publishers(history: History, model: ReferenceModel, of_ticks: set[str
         if ident not in recorded:
             continue
         published = model.items[model.ids[ident]].published
-        log.moments.check(published, options, history.clock)
         if "debounce" in options:
             require(published.due_us and published.dedup == "replace", f"{ident} is not debounced")
     for ident, attempt in log.acked:

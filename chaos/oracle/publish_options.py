@@ -29,7 +29,7 @@ class KeyPolicy:
 
 
 def check_options(published: ev.Published, options: Mapping[str, Any], policy: KeyPolicy) -> None:
-    """Check a message as it is on record. A time is only checked to be there: the moment of its publish is not known.
+    """Check a message as it is on record. A time is only checked to be there: `published_moments` judges it.
 
     Args:
         published: the record.

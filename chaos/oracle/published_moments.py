@@ -1,7 +1,7 @@
-"""When a message is due, or expires, must be as long after its publish as the publisher asked, whichever clock its process has.
+"""When a message is due, or expires, must be as long after its publish as was asked, whichever clock the publishing process has.
 
-The clock of the process that owns the log is the machine's, which is set back between two owners. What waits to be taken in
-meanwhile waits longer by as much.
+That holds for what handlers publish, too, wherever they run. The clock of the process that owns the log is the machine's, which is
+set back between two owners. What waits to be taken in meanwhile waits longer by as much.
 """
 
 from __future__ import annotations

@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 __all__ = ["CALL_S", "Handlers", "behave", "outlast_lease", "settle_bulk"]
 
 CHILDREN_EACH = 7
-"""One message in so many, by its number, has its handler publish with `CHILD_OPTIONS`."""
-CHILD_OPTIONS: dict[str, Any] = {"priority": 1, "ttl": 3_600.0, "keep_result": 30.0}
+CHILD_OPTIONS: dict[int, dict[str, Any]] = {0: {"priority": 1, "ttl": 3_600.0, "keep_result": 30.0}, 1: {"delay": 20.0}}
+"""With what a message has its handler publish, by the rest of its number over `CHILDREN_EACH`; others: with nothing."""
 CALL_S = 50e-6
 """The least time a call takes: so short that workers get many messages at once and report them together."""
 
@@ -103,13 +103,13 @@ class Handlers:
             case "heartbeats" | "extends":
                 outlast_lease(ctx, how, float(number), self._wait)
             case "refusing":
-                publish_child(ctx, call, Task(message.number), key=f"k{message.number % 3}", dedup="reject")
+                self.log.publish(call, Task(message.number), {"key": f"k{message.number % 3}", "dedup": "reject"})
             case "cancels":
                 self._cancel_running(call)
             case "dies":
                 self.system.executor.die(Killed())
             case _:
-                behave(message, ctx, call)
+                behave(self.log, message, ctx, call)
         return message.number
 
     def _wait(self, seconds: float) -> None:
@@ -133,7 +133,7 @@ class Handlers:
             log.violations.append(f"{call} is cancelled, and its context does not say so")
 
 
-def behave(message: Any, ctx: Context, call: Call) -> None:
+def behave(log: HandlerLog, message: Any, ctx: Context, call: Call) -> None:
     """Do what a message asks for that handlers of any process can do: fail, retry, reject, publish."""
     how, _, number = message.how.partition(":")
     match how:
@@ -144,18 +144,13 @@ def behave(message: Any, ctx: Context, call: Call) -> None:
         case "rejected":
             raise Reject("as the message says")
         case "chained":
-            more = CHILD_OPTIONS if message.number % CHILDREN_EACH == 0 else {}
-            publish_child(ctx, call, Note(message.number), key=f"n{message.number % 3}", **more)
+            more = CHILD_OPTIONS.get(message.number % CHILDREN_EACH, {})
+            log.publish(call, Note(message.number), {"key": f"n{message.number % 3}", **more})
         case "half":
             for _ in range(2):
-                publish_child(ctx, call, Note(message.number))
+                log.publish(call, Note(message.number), {})
             if ctx.attempt == 1:
                 raise ValueError(message.number)
-
-
-def publish_child(ctx: Context, call: Call, child: Any, **options: Any) -> None:
-    """Publish from a handler, and enter it in the call."""
-    call.children[ctx.publish(child, id=f"{ctx.id}.{call.attempt}.{len(call.children)}", **options)] = options
 
 
 def settle_bulk(log: HandlerLog, batch: Batch[Any], *, home: object = None) -> None:

@@ -216,4 +216,18 @@ HOST_BUGS: tuple[Bug, ...] = (
         favoured=("clock_set_back", "client_asks"),
         found=True,
     ),
+    Bug(
+        "the moments of what a handler in a member publishes do not cross",
+        "time",
+        "clients",
+        200,
+        (
+            Edit(
+                "perdure.events.moments",
+                "        return command._replace(drafts=tuple(moved_draft(draft, by_us) for draft in command.drafts))\n",
+                "        return command\n",
+            ),
+        ),
+        favoured=("clock_set_back", "member_joins"),
+    ),
 )

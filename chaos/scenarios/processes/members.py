@@ -118,7 +118,7 @@ class _Handlers:
                     self.fault_counts["handled by old code"] += 1
                 if self.settings.is_slow:
                     self._take_time(message, ctx)
-                behave(message, ctx, call)
+                behave(self.log, message, ctx, call)
                 return message.number
             finally:
                 call.ended = True

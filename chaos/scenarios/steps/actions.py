@@ -129,7 +129,12 @@ def _publish_again(sut: SystemUnderTest, pick: int) -> None:
         ident = _pick_one(sorted(acknowledged), pick)
         content = sut.publisher_log.messages.get(ident)
         if content is not None:
-            sut.front.publish(content, id=ident, **sut.publisher_log.options[ident])
+            moments, clock = sut.publisher_log.moments, sut.executor.clock
+            moments.begin([ident], clock)  # its id may be forgotten by now: then it is published anew
+            try:
+                sut.front.publish(content, id=ident, **sut.publisher_log.options[ident])
+            finally:
+                moments.end([ident], clock)
 
 
 def _draw_outbox(rng: random.Random) -> dict[str, Any]:

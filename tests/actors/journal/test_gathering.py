@@ -44,7 +44,12 @@ def test_bookkeeping_waits_where_the_store_takes_as_long_for_it_until_those_answ
     gathering.committed(SLOW, 1, more_came=False)
     assert gathering.wait_s(0, 20.0) > 0.0
     assert gathering.wait_s(0, 20.0 + SLOW) == 0.0, "no publisher comes back"
+    gathering.kept(SLOW)
     assert gathering.wait_s(0, 20.0 + 2 * SLOW) == 0.0, "and what follows does not wait again"
+    assert gathering.wait_s(1, 20.0 + 3 * SLOW) == 0.0, "nor does a publisher that comes after all"
+    gathering.committed(SLOW, 1, more_came=True)
+    assert gathering.wait_s(2, 30.0) > 0.0, "those that came behind it wait for it"
+    assert gathering.wait_s(3, 30.0) == 0.0
 
 
 def test_two_halves_that_took_turns_become_one() -> None:
