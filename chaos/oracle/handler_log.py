@@ -162,6 +162,9 @@ class HandlerLog:
         return {} if call is None else call.children
 
     def _check_parallelism(self, name: str, most: int) -> None:
-        beside = [call for call in self.running if call.type == name and self.is_in_force(call)]
+        # Without those whose end the disk has lost: others were released by then, and what has begun cannot be taken back.
+        revived = self.system.recording.revived
+        running = [call for call in self.running if call.type == name and (call.id, call.attempt) not in revived]
+        beside = [call for call in running if self.is_in_force(call)]
         if len(beside) > most:
             self.violations.append(f"{len(beside)} handlers of {name} run at once, where {most} may")
