@@ -12,8 +12,7 @@ from perdure.cluster.routing import search_order
 from perdure.cluster.sums import summed_metrics
 from perdure.events.errors import InvalidMessage, UnknownMessage
 from perdure.events.seconds import shown
-from perdure.operations.asked_audit import AskedAudit
-from perdure.operations.audit import Audit
+from perdure.operations.asked_audit import AskedAudit, ReadFor, TypesAsked
 from perdure.store import open_reader
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from perdure.arguments.moments import Moment
     from perdure.cluster.acts.of_all import Partitioned
     from perdure.operations.asked_audit import Permit
+    from perdure.operations.audit import Audit
     from perdure.operations.metrics import Metrics
     from perdure.operations.reading.acts import OperatorAct
     from perdure.operations.reading.record import Record
@@ -85,10 +85,10 @@ class ClusterAudit:
         Sequence numbers in `since` and `until` are those of each partition.
 
         Raises:
-            NotAllowed: the principal that acts in this call lacks the right `reveal`. Which one acts later, does not matter.
+            NotAllowed: the principal that acts in this call lacks the right `reveal`; also in the iteration, for the type that an
+                event is about. Which one acts then, does not matter.
         """
-        self._permit("reveal", lambda: ("",))
-        return self._pairs(lambda audit: audit.events(since=since, until=until, type=type, message_id=message_id))
+        return self._pairs("reveal", lambda audit: audit.events(since=since, until=until, type=type, message_id=message_id))
 
     def search(self, expression: str, *, since: Moment | None = None, until: Moment | None = None) -> Iterator[tuple[int, Found]]:
         """Return an iterator over pairs of a partition's number and a message, as `events` and `Audit.search`.
@@ -96,8 +96,7 @@ class ClusterAudit:
         Raises:
             NotAllowed: as `events`.
         """
-        self._permit("reveal", lambda: ("",))
-        return self._pairs(lambda audit: audit.search(expression, since=since, until=until))
+        return self._pairs("reveal", lambda audit: audit.search(expression, since=since, until=until))
 
     def acts(self, *, since: Moment | None = None, until: Moment | None = None) -> Iterator[tuple[int, OperatorAct]]:
         """Return an iterator over pairs of a partition's number and what an operator did, as `events` and `Audit.acts`.
@@ -105,13 +104,18 @@ class ClusterAudit:
         Raises:
             NotAllowed: as `events`, of the right `look`.
         """
-        self._permit("look", lambda: ("",))
-        return self._pairs(lambda audit: audit.acts(since=since, until=until))
+        return self._pairs("look", lambda audit: audit.acts(since=since, until=until))
 
-    def _pairs(self, read: Callable[[Audit], Iterator[R]]) -> Iterator[tuple[int, R]]:
-        for number in range(self._cluster.count):
-            for found in read(Audit(store=open_reader(self._cluster.address_of(number)))):
-                yield number, found
+    def _pairs(self, action: str, read: Callable[[Audit], Iterator[R]]) -> Iterator[tuple[int, R]]:
+        asked = TypesAsked(self._permit, action)
+        asked.require(lambda: ("",))
+
+        def pairs() -> Iterator[tuple[int, R]]:
+            for number in range(self._cluster.count):
+                for found in read(ReadFor(open_reader(self._cluster.address_of(number)), asked)):
+                    yield number, found
+
+        return pairs()
 
     def state_at(self, when: Moment) -> Metrics:
         """Return the counts of a past moment, added up over all partitions; `seq` is the sum of their positions.

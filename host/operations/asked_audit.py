@@ -13,22 +13,27 @@ from perdure.actors.core.messages import Report
 from perdure.actors.journal.log_fold import fold_log
 from perdure.events import vocabulary as ev
 from perdure.events.errors import PerdureError
-from perdure.operations.audit import Audit
+from perdure.operations.audit import Audit, means_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
     from perdure.arguments.moments import Moment
+    from perdure.operations.audit import Wanted
     from perdure.operations.metrics import Metrics
     from perdure.operations.reading.acts import OperatorAct
     from perdure.operations.reading.record import Record
     from perdure.operations.reading.search import Found
     from perdure.store import LogReader, Verification
 
-__all__ = ["AskedAudit", "Permit"]
+__all__ = ["AskedAudit", "Permit", "ReadFor", "TypesAsked"]
 
 Permit: TypeAlias = "Callable[[str, Callable[[], Iterable[str]]], None]"
+"""Raises NotAllowed where the principal that acts, if any, may not do an action to messages of the types that are returned."""
+
+OF_HANDLERS = ("pause", "resume", "scale", "configure")
+"""Acts whose subject is a type."""
 
 TYPES_S = 5.0
 """How long the actors may take to name all types, before the log is read for them."""
@@ -39,6 +44,71 @@ class Ask(Protocol):
 
     def __call__(self, actor: str, command: Any, *, timeout_s: float) -> Any:
         """See `RunningSystem.ask`."""
+
+
+class TypesAsked:
+    """The types for which the principal that acts when this is made has a right; each is asked for once. For one thread.
+
+    Args:
+        permit: see `Permit`.
+        action: the right.
+    """
+
+    def __init__(self, permit: Permit, action: str) -> None:
+        self._permit = permit
+        self._action = action
+        self._acting = contextvars.copy_context()
+        self._known: set[str] = set()
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there was anything to ask; False: no principal acts, or all may do all."""
+        return bool(self._known)
+
+    def require(self, types: Callable[[], Iterable[str]]) -> None:
+        """Ask for types that were not asked for yet; `types` is called where there is anything to ask.
+
+        Raises:
+            NotAllowed: the principal lacks the right for one of them.
+        """
+        new: set[str] = set()
+
+        def not_yet_asked() -> set[str]:
+            new.update(types())
+            return new - self._known
+
+        self._acting.run(self._permit, self._action, not_yet_asked)
+        self._known |= new
+
+    def require_of(self, event: ev.Event, name: str | None) -> None:
+        """As `require`, for what an event is about; `name`: the type of its message, if it is about one."""
+        if isinstance(event, ev.HandlersAdministered) and event.action in OF_HANDLERS:
+            name = event.subject
+        if name and name not in self._known:
+            self.require({name: None}.keys)
+
+
+class ReadFor(Audit):
+    """As `Audit`, for a principal: its iterators raise NotAllowed at the first event of a type for which that lacks the right."""
+
+    def __init__(self, log: LogReader, asked: TypesAsked) -> None:
+        super().__init__(store=log)
+        self._asked = asked
+
+    def _wanted(self, kind: str | type | None) -> Wanted | None:
+        wanted = super()._wanted(kind)
+        if not self._asked.is_limited:
+            return wanted
+        # Of a kind of event, others are asked for as well: an act on messages does not say of what type they are.
+        is_of_messages = wanted is not None and not means_event(kind)
+
+        def wanted_and_asked_for(event: ev.Event, name: str | None) -> bool:
+            if is_of_messages and wanted is not None and not wanted(event, name):
+                return False
+            self._asked.require_of(event, name)
+            return wanted is None or wanted(event, name)
+
+        return wanted_and_asked_for
 
 
 class AskedAudit(Audit):
@@ -74,10 +144,16 @@ class AskedAudit(Audit):
         states, _ = fold_log(self._log)
         return {"", *states.queue.by_type, *states.handlers.handlers}
 
-    def _require_all(self, action: str) -> None:
-        """Raise where a principal lacks the right for a type that there is; at once, where it lacks it for all together."""
-        self._permit(action, lambda: ("",))
-        self._permit(action, self._all)
+    def _read_for_all(self, action: str) -> Audit:
+        """Return what reads for the principal that acts, if any.
+
+        Raises:
+            NotAllowed: it lacks the right for a type that there is, or, at once, for all together.
+        """
+        asked = TypesAsked(self._permit, action)
+        asked.require(lambda: ("",))
+        asked.require(self._all)
+        return ReadFor(self._log, asked)
 
     def events(
         self,
@@ -87,9 +163,13 @@ class AskedAudit(Audit):
         type: str | type | None = None,
         message_id: str | None = None,
     ) -> Iterator[Record]:
-        """See `Audit.events`; takes the right `reveal` for each type that there is."""
-        self._require_all("reveal")
-        return self._plain.events(since=since, until=until, type=type, message_id=message_id)
+        """See `Audit.events`; takes the right `reveal` for each type that there is.
+
+        Raises:
+            NotAllowed: also later, in the iteration: an event is about a type that came after the call, and the principal that
+                called lacks the right for it.
+        """
+        return self._read_for_all("reveal").events(since=since, until=until, type=type, message_id=message_id)
 
     def follow(
         self, wait: Callable[[], object], *, type: str | type | None = None, message_id: str | None = None
@@ -97,34 +177,13 @@ class AskedAudit(Audit):
         """See `Audit.follow`; takes the right `reveal` for each type that there is.
 
         Raises:
-            NotAllowed: also later, in the iteration: a message of a new type was published, and the principal that called lacks
-                the right for it.
+            NotAllowed: also later, as `events`. With the name of a type or an id, only events of that are asked for.
         """
-        permitted: set[str] = set()
-
-        def all_types() -> set[str]:
-            permitted.update(self._all())
-            return permitted
-
-        self._permit("reveal", lambda: ("",))
-        self._permit("reveal", all_types)
-        followed = self._plain.follow(wait, type=type, message_id=message_id)
-        return self._asked_of_new(followed, permitted, contextvars.copy_context()) if permitted else followed
-
-    def _asked_of_new(
-        self, followed: Iterator[Record | None], permitted: set[str], context: contextvars.Context
-    ) -> Iterator[Record | None]:
-        """Yield records, and ask once for each type that was published first after the call, on behalf of who called."""
-        for record in followed:
-            if record is not None and isinstance(record.event, ev.Published) and (name := record.event.type) not in permitted:
-                context.run(self._permit, "reveal", {name: None}.keys)
-                permitted.add(name)
-            yield record
+        return self._read_for_all("reveal").follow(wait, type=type, message_id=message_id)
 
     def search(self, expression: str, *, since: Moment | None = None, until: Moment | None = None) -> Iterator[Found]:
-        """See `Audit.search`; takes the right `reveal` for each type that there is."""
-        self._require_all("reveal")
-        return self._plain.search(expression, since=since, until=until)
+        """See `Audit.search`; takes the right `reveal` for each type that there is, also later, as `events`."""
+        return self._read_for_all("reveal").search(expression, since=since, until=until)
 
     def timeline(self, message_id: str, *, progress: Callable[[int], None] | None = None) -> list[Record]:
         """See `Audit.timeline`; takes the right `reveal` for all types in it."""
@@ -137,14 +196,12 @@ class AskedAudit(Audit):
         return self._plain.explain(message_id, at=at, progress=progress)
 
     def acts(self, *, since: Moment | None = None, until: Moment | None = None) -> Iterator[OperatorAct]:
-        """See `Audit.acts`; takes the right `look` for each type that there is."""
-        self._require_all("look")
-        return self._plain.acts(since=since, until=until)
+        """See `Audit.acts`; takes the right `look` for each type that there is, also later, as `events`."""
+        return self._read_for_all("look").acts(since=since, until=until)
 
     def state_at(self, when: Moment) -> Metrics:
         """See `Audit.state_at`; takes the right `look` for each type that there is."""
-        self._require_all("look")
-        return self._plain.state_at(when)
+        return self._read_for_all("look").state_at(when)
 
     def verify(self, progress: Callable[[int], None] | None = None, *, head: str | None = None) -> Verification:
         """See `Audit.verify`; takes the right `look`."""

@@ -6,7 +6,7 @@ It only reads, and also opens the folder of a live system, or a damaged one that
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from perdure.actors.journal.log_fold import fold_log
 from perdure.arguments.choices import check_callable
@@ -37,8 +37,10 @@ if TYPE_CHECKING:
     from perdure.operations.reading.search import Found
     from perdure.store import LogReader
 
-__all__ = ["Audit"]
+__all__ = ["Audit", "Wanted", "counts_of", "means_event", "reader_of", "wanted_events"]
 
+Wanted: TypeAlias = "Callable[[ev.Event, str | None], bool]"
+"""Returns whether an event is meant; given it and the type of its message, if that is known."""
 PROGRESS_EVERY = 4_096
 """Events between two calls of a `progress`."""
 EVENT_NAMES = {cls.__name__ for cls in ev.VOCABULARY.values()}
@@ -106,7 +108,11 @@ class Audit:
                 own = (record.event for record, _, _ in records_of(self._log, 0, None) if record.message_id == about)
                 if not is_publication(next(own, None)):
                     raise MessageDropped(about, first_seq)
-        return self._within(first, last, _wanted(type), about)
+        return self._within(first, last, self._wanted(type), about)
+
+    def _wanted(self, kind: str | type | None) -> Wanted | None:
+        """Return what is asked of each event right before it is yielded; None: nothing is."""
+        return wanted_events(kind)
 
     def _point(self, field: str, value: Moment | None) -> Point:
         """Return the position that an argument names; an empty one for None."""
@@ -117,9 +123,7 @@ class Audit:
             not_a_time(field, found.seq, self._log)
         return found
 
-    def _within(
-        self, first: Point, last: Point, wanted: Callable[[ev.Event, str | None], bool] | None, message_id: str | None
-    ) -> Iterator[Record]:
+    def _within(self, first: Point, last: Point, wanted: Wanted | None, message_id: str | None) -> Iterator[Record]:
         after = first.seq - 1 if first.seq else 0
         # The message of an event is known only if the publications before it were read.
         seen_from = 0 if message_id is not None or wanted is not None else after
@@ -154,7 +158,7 @@ class Audit:
         Raises:
             As `events`.
         """
-        wanted, about, last = _wanted(type), Identities(), 0
+        wanted, about, last = self._wanted(type), Identities(), 0
         while True:
             for record, kind, _ in records_of(self._log, last, None, about):
                 last = record.seq
@@ -296,7 +300,12 @@ def counts_of(states: States) -> Metrics:
     )
 
 
-def _wanted(kind: str | type | None) -> Callable[[ev.Event, str | None], bool] | None:
+def wanted_events(kind: str | type | None) -> Wanted | None:
+    """Return what says whether an event, and the type of its message, are what a `type` of `Audit.events` asks for; None: all are.
+
+    Raises:
+        InvalidMessage: it is no type, nor the name of one.
+    """
     if kind is None:
         return None
     if isinstance(kind, str):
@@ -310,6 +319,11 @@ def _wanted(kind: str | type | None) -> Callable[[ev.Event, str | None], bool] |
         return lambda event, _: isinstance(event, kind)
     name = name_of(kind)
     return lambda _, message_type: message_type == name
+
+
+def means_event(kind: str | type | None) -> bool:
+    """Return whether a `type` of `Audit.events` asks for a kind of event, and not for a type of message."""
+    return kind in EVENT_NAMES if isinstance(kind, str) else kind is not None and issubclass(kind, ev.Event)
 
 
 def reader_of(audit: Audit) -> LogReader:

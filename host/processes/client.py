@@ -24,7 +24,8 @@ from perdure.events.seconds import checked_seconds
 from perdure.handling.consuming import Consuming
 from perdure.middleware import check_middleware
 from perdure.operations.admin import Admin
-from perdure.operations.audit import Audit
+from perdure.operations.asked_audit import AskedAudit
+from perdure.operations.audit import Audit, reader_of
 from perdure.operations.dead_letters import DeadLetters
 from perdure.options import Options
 from perdure.payloads.codecs import MessagePack
@@ -150,7 +151,8 @@ class Client(Results, Consuming, Connected):
         Raises:
             StoreUnavailable: the folder is not there.
         """
-        return Audit(self._address)
+        audit = Audit(self._address)
+        return AskedAudit(reader_of(audit), self.permit, self.ask) if self.rights.are_limited else audit
 
     def __repr__(self) -> str:
         """Show the folder and the process that owns it."""

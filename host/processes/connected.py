@@ -12,9 +12,10 @@ from perdure.actors.sessions.crossing import OWNER
 from perdure.actors.sessions.figures import AskFigures
 from perdure.events.errors import NotRunning, PerdureError
 from perdure.runtime.asking import ASK_TIMEOUT_S, HANDLERS_SETTLE_S, Asking, asked
+from perdure.security.rights import Rights
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
     from contextlib import AbstractContextManager
 
     from perdure.actors.core.threads.answer import Answer
@@ -35,6 +36,8 @@ class Connected(Asking):
     _facts: OwnerFacts
     _spools: bool = False
     """Publishes need no owner."""
+    rights = Rights()
+    """What principals may do here, before the owner asks for this process. Only a Cluster says so, of its clients."""
 
     @property
     def _pending(self) -> PendingRequests:
@@ -82,6 +85,10 @@ class Connected(Asking):
         self._check_running()
         pending, answer = self._pending_and_answer()
         return asked(pending, answer, actor, command, timeout_s)
+
+    def permit(self, action: str, types: Callable[[], Iterable[str]] = lambda: ("",)) -> None:
+        """See `Asking.permit`."""
+        self.rights.require_of_acting(action, types)
 
     def _check_may_block(self, call: str, instead: str, types: Iterable[str]) -> None:
         """No handler of the owner runs on an event loop of this process."""

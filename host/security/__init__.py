@@ -2,8 +2,8 @@
 
 A host gives the function to `System(..., authorize=...)`. It is asked
 
-- in the owner's process, for what is done, published, taken out and looked at within `perdure.acting_as(principal)`; what the
-  application does without it, it may;
+- in the process of a System, or of a Cluster, for what is done, published, taken out and looked at within
+  `perdure.acting_as(principal)`; what the application does without it, it may;
 - for each process that asks over the folder's socket, after the rights by uid of `Options.allowed_uids`. The principal is the user
   that the kernel says the process runs as, whatever name it acts under;
 - for each host that asks through the database, as `database:ROLE`; for what was left there to be published, as `database`;

@@ -74,4 +74,17 @@ OPERATOR_BUGS: tuple[Bug, ...] = (
             ),
         ),
     ),
+    Bug(
+        "an audit shows events of a type that came after the call",
+        "security",
+        "tests/host/security/test_acting_iterators.py",
+        0,
+        (
+            Edit(
+                "perdure.operations.asked_audit",
+                "            self._asked.require_of(event, name)\n            return",
+                "            return",
+            ),
+        ),
+    ),
 )

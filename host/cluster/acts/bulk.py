@@ -18,7 +18,7 @@ from perdure.cluster.routing import search_order
 from perdure.events.errors import PerdureError, UnknownMessage
 from perdure.events.public_names import public
 from perdure.events.seconds import wait_seconds
-from perdure.operations.bulk.acts_where import LOOK_FIRST_S, LOOK_LAST_S
+from perdure.operations.bulk.acts_where import LOOK_FIRST_S, LOOK_LAST_S, found_bulk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -298,7 +298,7 @@ def _carried_out(
         pause_s = min(LOOK_LAST_S, 2 * pause_s)
         for number, act in acts.items():
             if not act.is_over:
-                acts[number] = cluster.through(number, partial(_looked_at, act.id))
+                acts[number] = cluster.through(number, partial(found_bulk, ident=act.id))
 
 
 def _counted_in(part: Callable[[Partition], ActsWhere | CancelsWhere], where: str, upto: int | None, partition: Partition) -> Any:
@@ -307,11 +307,7 @@ def _counted_in(part: Callable[[Partition], ActsWhere | CancelsWhere], where: st
 
 def _is_known(ident: str, partition: Partition) -> bool:
     try:
-        partition.dead_letters.bulk(ident)
+        found_bulk(partition, ident)
     except UnknownMessage:
         return False
     return True
-
-
-def _looked_at(ident: str, partition: Partition) -> BulkAct:
-    return partition.dead_letters.bulk(ident)

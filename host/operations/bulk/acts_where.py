@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from perdure.events.structures.bulk import Bulk
     from perdure.operations.running_system import RunningSystem
 
-__all__ = ["ActsWhere", "BulkAct", "Plan", "carried_out", "checked_expression"]
+__all__ = ["ActsWhere", "BulkAct", "Plan", "carried_out", "checked_expression", "found_bulk"]
 
 LOOK_FIRST_S = 0.01
 LOOK_LAST_S = 0.25
@@ -160,15 +160,17 @@ class ActsWhere:
         return self._act("purge", where, timeout, progress, id)
 
     def bulk(self, id: str) -> BulkAct:
-        """Return a bulk act as it stands now.
+        """Return a bulk act as it stands now; takes the right `look`.
 
         Raises:
             UnknownMessage: no such act is known; the last 64 are.
         """
+        self._system.permit("look")
         return found_bulk(self._system, checked_id("id", id))
 
     def bulks(self) -> list[BulkAct]:
-        """Return the bulk acts that are known, the oldest first: those under way, and the last that have ended."""
+        """Return the bulk acts that are known, the oldest first: those under way, and the last that have ended; takes `look`."""
+        self._system.permit("look")
         return [_shown(bulk) for bulk in self._system.ask("queue", LookAtBulk())]
 
     def _act(

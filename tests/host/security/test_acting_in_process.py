@@ -55,6 +55,7 @@ def system() -> Iterator[perdure.System]:
         delivery = system.checkout(Letter)
         assert delivery is not None
         delivery.reject("no address")
+        system.dead_letters.purge_where("type=acting.Nothing", id="none were meant")
         yield system
 
 
@@ -85,6 +86,8 @@ LOOKS: dict[str, Callable[[perdure.System], Any]] = {
     "stats": lambda system: system.dead_letters.stats(),
     "count letters": lambda system: system.dead_letters.count_where("type=acting.Letter"),
     "count messages": lambda system: system.admin.count_where("type=acting.Letter"),
+    "bulk": lambda system: system.dead_letters.bulk("none were meant"),
+    "bulks": lambda system: system.dead_letters.bulks(),
     "explain": lambda system: system.audit.explain("done"),
     "acts": lambda system: list(system.audit.acts()),
     "state at": lambda system: system.audit.state_at(1),
