@@ -3,8 +3,8 @@
 - `asgi(system)` returns an application to mount in the host's own; `perdure console FOLDER` serves one on loopback.
 - `log/` reads the log in bounded looks, now and at any past moment; `pages/` makes what the templates show; `drawing/` makes
   charts; `guard/` stands between a browser and the pages; `console_acts` is what an operator can change, always through the front
-  door; `app` and `console` put it together (`whole_console` those of several partitions), `streaming` tells an open page of news;
-  `asked` and `counting` are what others are asked, in threads of their own.
+  door; `app` and `console` put it together, with `answers`; `whole_console` and `whole_acts` do so for several partitions;
+  `streaming` tells an open page of news; `asked` and `counting` are what others are asked, in threads of their own.
 - `templates/` and `static/` have no build step; nothing is loaded from elsewhere.
 
 It decides nothing and writes nothing itself: reading takes no lock, and each act is a command to the owner, on record there.

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from perdure.arguments.acting import acting_as, new_act
-from perdure.console.counting import LETTERS, MESSAGES, from_plain
+from perdure.cluster.routing import of_text
+from perdure.console.counting import ALL, LETTERS, MESSAGES, from_plain
 from perdure.events.errors import InvalidMessage, NotAllowed, NotRunning
 from perdure.events.handlers.registry import Note
-from perdure.publishing.given_message import given_json, json_object, message_of, option_value
+from perdure.publishing.given_message import given_json, given_message, json_object, option_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from perdure.console.guard.permits import Permits
     from perdure.console.guard.sessions import Session
     from perdure.operations.bulk.acts_where import BulkAct
+    from perdure.operations.bulk.counted import Counted
 
-__all__ = ["ACTS", "ActRequest", "do"]
+__all__ = ["ACTS", "BULK_WAIT_S", "ActRequest", "begun", "check_counted", "do"]
 
 BULK_WAIT_S = 1.0
 """How long a page waits for a bulk act, which goes on after that."""
@@ -59,6 +61,14 @@ class ActRequest:
     def front(self) -> Any:
         """The system that acts."""
         return self.console.front
+
+    def message(self, kind: str) -> Any:
+        """Return the message that the form gives, with the fields of its payload.
+
+        Raises:
+            InvalidMessage: they are no JSON object, or not the fields of such a message.
+        """
+        return given_message(self.front.drafts.names, kind, json_object(self.field("payload")))
 
     def letter_type(self, ident: str) -> str:
         """Return the type of a dead letter."""
@@ -121,7 +131,7 @@ def _edit(request: ActRequest) -> str:
     ident = request.field("id")
     kind = request.letter_type(ident)
     request.check("edit", kind)
-    request.front.dead_letters.replay(ident, message=message_of(kind, json_object(request.field("payload"))))
+    request.front.dead_letters.replay(ident, message=request.message(kind))
     return f"{ident}: edited, and back in the queue"
 
 
@@ -129,8 +139,21 @@ def _publish(request: ActRequest) -> str:
     kind = request.field("type")
     request.check("publish", kind)
     options: dict[str, Any] = {name: value for name in ("key", "group") if (value := request.field(name))}
-    ident = request.front.publish(message_of(kind, json_object(request.field("payload"))), **options)
+    _check_home(request.console, options.get("group") or options.get("key"))
+    ident = request.front.publish(request.message(kind), **options)
     return f"{kind} {ident}: published"
+
+
+def _check_home(console: Console, label: str | None) -> None:
+    """Check that a group or a key belongs to the partition of a console: elsewhere it would be another group or key.
+
+    Raises:
+        InvalidMessage: it belongs to another one.
+    """
+    count = len(console.partitions_shown)
+    if label is not None and count and (home := of_text(label, count)) != console.number:
+        msg = f"{label!r} belongs to partition {home}: publish it there, or on the page of the type of all partitions"
+        raise InvalidMessage(msg)
 
 
 def _reveal(request: ActRequest) -> str:
@@ -160,39 +183,49 @@ def _kill(request: ActRequest) -> str:
 def _bulk(request: ActRequest, action: str) -> str:
     """Begin a bulk act on what was counted for this session, and nothing else."""
     request.check(action)
-    partition, *plain = request.session.count_of(request.field("counted")) or [None]
-    of, counted = from_plain(plain) if plain else ("", None)
-    if counted is None or partition != request.console.number or of != (MESSAGES if action == "cancel" else LETTERS):
+    partition, *plain = request.session.count_of(request.field("counted")) or [ALL]
+    of, counted = from_plain(plain) if partition == request.console.number else ("", None)
+    if counted is None or of != (MESSAGES if action == "cancel" else LETTERS):
         msg = "the count is too old: count them again"
         raise InvalidMessage(msg)
-    for kind in counted.by_type:
-        if not request.rights.may("look", kind):
-            msg = "this means messages of types that you may not look at: name those that you may, as type=…"
-            raise NotAllowed(msg)
-        request.check(action, kind)
+    check_counted(request, action, counted)
     ident = request.session.act_on(request.field("counted"))
     if any(bulk.id == ident for bulk in request.front.dead_letters.bulks()):
         msg = "this form was sent before, and has acted: count them again for another act"
         raise InvalidMessage(msg)
-    act = _begun(request, action, counted, ident)
+    act = begun(request, action, counted, ident, wait_s=BULK_WAIT_S)
     request.console.counts.forget(request.session.secret)
     done = f"{act.changed:,} of the {act.counted:,} {'message(s)' if action == 'cancel' else 'dead letter(s)'} that were counted"
     return f"{action}: {done}" if act.is_over else f"{action} goes on, also without this page: {done} so far"
 
 
-def _begun(request: ActRequest, action: str, counted: Any, ident: str) -> BulkAct:
+def check_counted(request: ActRequest, action: str, counted: Counted) -> None:
+    """Check the right to act on all that was counted.
+
+    Raises:
+        NotAllowed, NotRunning: as `ActRequest.check`.
+    """
+    for kind in counted.by_type:
+        if not request.rights.may("look", kind):
+            msg = "this means messages of types that you may not look at: name those that you may, as type=…"
+            raise NotAllowed(msg)
+        request.check(action, kind)
+
+
+def begun(request: ActRequest, action: str, counted: Any, ident: str, *, wait_s: float) -> BulkAct:
+    """Begin a bulk act on what was counted, unless one is known under this id, and wait for it so long; return how far it is."""
     letters = request.front.dead_letters
     act: BulkAct
     match action:
         case "cancel":
-            act = request.front.admin.cancel_where(counted, timeout=BULK_WAIT_S, id=ident)
+            act = request.front.admin.cancel_where(counted, timeout=wait_s, id=ident)
         case "purge":
-            act = letters.purge_where(counted, timeout=BULK_WAIT_S, id=ident)
+            act = letters.purge_where(counted, timeout=wait_s, id=ident)
         case "edit":
             changes = {request.field("path"): given_json("value", request.field("value"))}
-            act = letters.edit_where(counted, changes, timeout=BULK_WAIT_S, id=ident)
+            act = letters.edit_where(counted, changes, timeout=wait_s, id=ident)
         case _:
-            act = letters.replay_where(counted, timeout=BULK_WAIT_S, id=ident)
+            act = letters.replay_where(counted, timeout=wait_s, id=ident)
     return act
 
 

@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 
     Counted = CountedLetters | CountedMessages
 
-__all__ = ["LETTERS", "MESSAGES", "Count", "Counts", "as_plain", "from_plain"]
+__all__ = ["ALL", "LETTERS", "MESSAGES", "WAIT_S", "Count", "Counts", "as_plain", "from_plain"]
 
 logger = GuardedLogger("perdure")
 
 LETTERS, MESSAGES = "letters", "messages"
+ALL = "all"
+"""Stands in a form, before counts of all partitions, where else the number of one stands."""
 WAIT_S = 0.12
 FRESH_S = 60.0
 """A page that is loaded again shows the same count for so long: the owner must not count for each look of an open page."""

@@ -1,57 +1,72 @@
 """`whole_queue`: the consoles of all partitions of a queue as one application, below `/partition/NUMBER`, with one session.
 
-Its first page has the sums. Each partition is a log of its own, with states, acts and a past of its own; a page names its partition
-and leads to the others.
+Beside these stand pages of all of them: sums, lists and acts of the whole queue. Each partition is a log of its own, with states,
+acts and a past of its own; a page names its partition and leads to the others.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse
+from starlette.responses import RedirectResponse
 from starlette.routing import Mount, Route
 
 from perdure.cluster.routing import search_order
-from perdure.console.app import BAD, FORBIDDEN, pages_of, static, templates
+from perdure.console import whole_acts
+from perdure.console.answers import Answers
+from perdure.console.app import pages_of
 from perdure.console.guard import keys
 from perdure.console.guard.gate import Gate
 from perdure.console.guard.permits import Permits
 from perdure.console.guard.sessions import Sessions
-from perdure.console.pages.parts.page import NAVIGATION
-from perdure.console.pages.whole_queue.whole_lists import whole_acts, whole_letters, whole_messages
+from perdure.console.pages.whole_queue.whole_inside import whole_actors, whole_processes, whole_schedules
+from perdure.console.pages.whole_queue.whole_lists import count_letters, count_messages, whole_letters, whole_messages
+from perdure.console.pages.whole_queue.whole_lists import whole_acts as whole_acts_page
 from perdure.console.pages.whole_queue.whole_overview import whole_overview
-from perdure.console.pages.whole_queue.whole_page import WholePage
-from perdure.console.streaming import News, Stream
-from perdure.events.errors import InvalidMessage
+from perdure.console.pages.whole_queue.whole_page import WholePage, figures_of_each
+from perdure.console.pages.whole_queue.whole_types import whole_type, whole_types
 from perdure.events.queue.lookup import look_up
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Mapping
 
     from starlette.requests import Request
-    from starlette.responses import Response
 
     from perdure.console.console import Console
     from perdure.console.guard.seal import Seal
     from perdure.console.guard.sessions import OneTimeToken
+    from perdure.console.pages.parts.kept_form import KeptForm
 
 __all__ = ["whole_queue"]
 
 WHOLE: dict[str, Callable[[WholePage], None]] = {
     "/": whole_overview,
+    "/types": whole_types,
+    "/types/{type:name}": whole_type,
     "/messages": whole_messages,
     "/dead-letters": whole_letters,
-    "/acts": whole_acts,
+    "/schedules": whole_schedules,
+    "/processes": whole_processes,
+    "/actors": whole_actors,
+    "/acts": whole_acts_page,
 }
 """Pages of all partitions, by their addresses."""
-PAGES = {*(path.strip("/") for path, _, _ in NAVIGATION), "compare"}
-"""The first parts of the addresses of pages."""
+BEFORE: dict[Callable[[WholePage], None], Callable[[WholePage], None]] = {
+    whole_types: figures_of_each,
+    whole_type: figures_of_each,
+    whole_processes: figures_of_each,
+    whole_actors: figures_of_each,
+    whole_messages: count_messages,
+    whole_letters: count_letters,
+}
+"""What a page asks of others before it looks at the logs, as `perdure.console.pages.BEFORE`."""
+OF_ONE = {"messages", "compare"}
+"""The first parts of the addresses of pages that are of one partition alone."""
 
 
 def whole_queue(
@@ -68,32 +83,11 @@ def whole_queue(
     for number, console in consoles.items():
         console.number, console.partitions_shown = number, tuple(consoles)
 
-    news = News(*consoles.values())
-    ordered = list(consoles.values())
-
-    def whole(make: Callable[[WholePage], None], request: Request) -> Response:
-        """Show a page of all partitions."""
-        rights = _rights(request, ordered[0])
-        if not rights.may("look"):
-            return PlainTextResponse(f"{rights.principal} may not look at this console\n", FORBIDDEN)
-        page = WholePage(ordered[0], request, rights, consoles=ordered)
-        page.partitions = [] if page.at else ordered[0].partitions.newest() or []
-        try:
-            make(page)
-        except InvalidMessage as error:
-            page.template, page.status = "failed.html", BAD
-            page.more["why"] = str(error)
-        return HTMLResponse(templates().get_template(page.template).render(page.context()), page.status)
-
-    async def live(request: Request) -> Response | Stream:
-        """Tell an open page of all partitions, again and again, that there is something new."""
-        return Stream(news) if _rights(request, ordered[0]).may("look") else PlainTextResponse("not allowed\n", FORBIDDEN)
-
-    async def first(request: Request) -> Response:
+    async def first(request: Request) -> RedirectResponse:
         """Lead an address that names no partition to one: that of the message, else the first."""
         page = request.path_params["page"]
         section, _, ident = page.partition("/")
-        if section not in PAGES:
+        if section not in OF_ONE:
             raise HTTPException(404)
         number = await run_in_threadpool(_home_of, ident, consoles) if section == "messages" and ident else min(consoles)
         query = f"?{request.url.query}" if request.url.query else ""
@@ -106,8 +100,7 @@ def whole_queue(
             console.close()
 
     mounts = [Mount(f"/partition/{number}", pages_of(console)) for number, console in consoles.items()]
-    own = [static(), Route("/live", live), *(Route(path, functools.partial(whole, make)) for path, make in WHOLE.items())]
-    app = Starlette(routes=[*mounts, *own, Route("/{page:path}", first)], lifespan=lifespan)
+    app = Starlette(routes=[*mounts, *_AllPartitions(consoles).routes, Route("/{page:path}", first)], lifespan=lifespan)
     return Gate(app, hosts=hosts, origins=origins, sessions=Sessions(seal), principal_of=principal, token=token, used=used)
 
 
@@ -123,5 +116,29 @@ def _home_of(ident: str, consoles: Mapping[int, Console]) -> int:
     return order[0]
 
 
-def _rights(request: Request, console: Console) -> Permits:
-    return Permits(request.scope["session"].principal, console.rights, console.front is not None)
+class _AllPartitions(Answers):
+    """Answers requests from the consoles of all partitions together."""
+
+    def __init__(self, consoles: Mapping[int, Console]) -> None:
+        super().__init__(WHOLE, whole_acts.ACTS, *consoles.values())
+        self._consoles = consoles
+        self._ordered = [consoles[number] for number in sorted(consoles)]
+
+    def rights_of(self, request: Request) -> Permits:
+        can_act = any(console.front is not None for console in self._ordered)
+        return Permits(request.scope["session"].principal, self._ordered[0].rights, can_act)
+
+    def page_of(self, request: Request, rights: Permits, kept: KeptForm | None) -> WholePage:
+        page = WholePage(self._ordered[0], request, rights, kept=kept, consoles=self._ordered)
+        page.partitions = [] if page.at else self._ordered[0].partitions.newest() or []
+        return page
+
+    def make(self, page: WholePage, make: Callable[[WholePage], None]) -> str:
+        if make in BEFORE:
+            BEFORE[make](page)
+        make(page)
+        return self.rendered(page)
+
+    def do(self, name: str, request: Request) -> str:
+        session, form = request.scope["session"], request.scope["form"]
+        return whole_acts.do(name, whole_acts.WholeActRequest(self._consoles, session, session.principal, form))

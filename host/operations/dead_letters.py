@@ -21,6 +21,7 @@ from perdure.events.seconds import checked_seconds, shown
 from perdure.events.vocabulary import Extras, Replayed, evolved
 from perdure.operations.bulk.acts_where import ActsWhere, checked_expression
 from perdure.operations.dead_letter import DeadLetter, DeadLetterStats, entry_of
+from perdure.publishing.given_message import is_given
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -140,7 +141,9 @@ class DeadLetters(ActsWhere):
                 raise InvalidMessage(msg)
             extras = item.published.extras
             if extras is not None or draft.extras is not None:
-                extras = (extras or Extras())._replace(version=(draft.extras or Extras()).version)
+                # Fields that a person gave, where the class is not known, are those of the version that was published.
+                version = (extras if is_given(message) else draft.extras) or Extras()
+                extras = (extras or Extras())._replace(version=version.version)
             published = evolved(item.published, payload=draft.payload, extras=extras)
             item = item._replace(published=published, edited=True)
         self._system.ask("queue", Replay([item], act=new_act("replay" if message is None else "edit", item.published.id)))

@@ -21,7 +21,19 @@ from perdure.payloads.foreign_types import decode_hook, is_model, model_reader
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-__all__ = ["TypeNames", "bare", "message", "module_of", "name_of", "namesake", "namesakes", "unhandled", "upcast", "version_of"]
+__all__ = [
+    "TypeNames",
+    "bare",
+    "message",
+    "module_of",
+    "name_of",
+    "namesake",
+    "namesakes",
+    "object_of",
+    "unhandled",
+    "upcast",
+    "version_of",
+]
 
 T = TypeVar("T")
 NAME_ATTRIBUTE = "__perdure_name__"
@@ -196,10 +208,19 @@ def upcast(plain: Any, version: int, cls: type) -> Any:
     if isinstance(plain, cls):
         return plain
     try:
-        return model_reader(cls)(plain) if is_model(cls) else msgspec.convert(plain, cls, dec_hook=decode_hook)
+        return object_of(plain, cls)
     except Exception as error:
         msg = f"a payload brought up from version {version} does not fit {cls.__qualname__}: {error}"
         raise InvalidMessage(msg) from error
+
+
+def object_of(plain: Any, cls: type) -> Any:
+    """Return an object of a class from the plain data of its fields, in today's version.
+
+    Raises:
+        Whatever the class, or its model, raises where they do not fit.
+    """
+    return model_reader(cls)(plain) if is_model(cls) else msgspec.convert(plain, cls, dec_hook=decode_hook)
 
 
 class TypeNames:

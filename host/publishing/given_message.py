@@ -6,20 +6,25 @@ import json
 import math
 import re
 from keyword import iskeyword
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from perdure.events.errors import InvalidMessage
 from perdure.events.seconds import shown
-from perdure.payloads.type_names import message
+from perdure.payloads.type_names import message, object_of
 
-__all__ = ["given_json", "json_object", "message_of", "option_value", "value_or_text"]
+if TYPE_CHECKING:
+    from perdure.payloads.type_names import TypeNames
+
+__all__ = ["given_json", "given_message", "is_given", "json_object", "message_of", "option_value", "value_or_text"]
 
 WORD = re.compile(r"[^\W\d][\w .:/@+-]*")
 """What is meant as a text, and not as JSON with a fault in it."""
 WORDS = {"none": None, "inf": math.inf, "infinity": math.inf}
 """Values of a handler's options that JSON has no word for."""
+MADE = "Message"
+"""The name of each class that is made for the fields of one message."""
 
 
 def _json_value(text: str) -> Any:
@@ -102,6 +107,36 @@ def json_object(text: str) -> dict[str, Any]:
     return plain
 
 
+def given_message(names: TypeNames, kind: str, plain: dict[str, Any]) -> Any:
+    """Return a message of a type with these fields: of its class, where this process has that, as in the host's own application.
+
+    Args:
+        names: of the system or client that is to take the message.
+        kind: the name of the type.
+        plain: the fields.
+
+    Raises:
+        InvalidMessage: the fields are not those of the class, or cannot be those of any.
+    """
+    cls = names.find(kind)
+    if cls is None or _is_made(cls):
+        return message_of(kind, plain)
+    try:
+        return object_of(plain, cls)
+    except Exception as error:  # a hook or validator of the host's own may raise anything
+        msg = f"these fields cannot be those of {kind}: {error}"
+        raise InvalidMessage(msg) from error
+
+
+def is_given(message: object) -> bool:
+    """Return whether a message was made here for a type whose class is not known, so that its version is not either."""
+    return _is_made(type(message))
+
+
+def _is_made(cls: type) -> bool:
+    return cls.__module__ == __name__ and cls.__qualname__ == MADE
+
+
 def message_of(kind: str, plain: dict[str, Any]) -> Any:
     """Return a message of a type whose class this process does not have, with these fields.
 
@@ -113,7 +148,7 @@ def message_of(kind: str, plain: dict[str, Any]) -> Any:
             msg = f"{shown(name)} cannot be the name of a field; write a JSON object with the fields of the message's class"
             raise InvalidMessage(msg)
     try:
-        cls: Any = attrs.make_class("Message", {name: attrs.field(type=Any) for name in plain}, slots=False)
+        cls: Any = attrs.make_class(MADE, {name: attrs.field(type=Any) for name in plain}, slots=False)
         return message(name=kind)(cls)(**plain)
     except (SyntaxError, TypeError, ValueError) as error:
         msg = f"these fields cannot be those of a message class: {error}"

@@ -5,17 +5,30 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from perdure.console.pages.parts.page_rows import happening_row, happenings_until
 from perdure.console.pages.parts.seen import sees_schedule
 from perdure.console.pages.types import ask_figures, handlers_of
 from perdure.events import vocabulary as ev
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from perdure.console.pages.parts.page import Page
+    from perdure.console.pages.parts.page_rows import HappeningRow
 
-__all__ = ["actors", "ask_partitions", "processes", "schedules"]
+__all__ = [
+    "LATEST",
+    "OF_MESSAGES",
+    "actors",
+    "ask_partitions",
+    "counters_of",
+    "deaths_of",
+    "names_of_actors",
+    "present_of",
+    "processes",
+    "schedule_rows",
+    "schedules",
+]
 
 LATEST = 50
 OF_MESSAGES = frozenset({"spooled_messages_taken_in", "ingress_rows_taken_in", "encoding_errors"})
@@ -24,6 +37,11 @@ OF_MESSAGES = frozenset({"spooled_messages_taken_in", "ingress_rows_taken_in", "
 
 def schedules(page: Page) -> None:
     """Show schedules: the last tick of each, and the next where this process knows it."""
+    page.show("schedules.html", rows=schedule_rows(page), is_here=page.console.system is not None)
+
+
+def schedule_rows(page: Page) -> list[dict[str, Any]]:
+    """Return a line for each schedule of a log that may be seen, by name."""
     view, system = page.shown, page.console.system
     known = {} if system is None or view.is_past else system.inner.registered.schedules
     now_us = round(time.time() * 1e6)
@@ -41,7 +59,7 @@ def schedules(page: Page) -> None:
                 "missed": "" if schedule is None else schedule.missed,
             }
         )
-    page.show("schedules.html", rows=rows, is_here=system is not None)
+    return rows
 
 
 def ask_partitions(page: Page) -> None:
@@ -50,8 +68,18 @@ def ask_partitions(page: Page) -> None:
     page.partitions = [] if page.at else page.console.partitions.newest() or []
 
 
-def processes(page: Page) -> None:
-    """Show the processes that use the log, and the owner's starts and stops."""
+@attrs.define
+class Present:
+    """The processes that used a log at the moment that is shown."""
+
+    owner: dict[str, Any] | None = None
+    members: list[dict[str, Any]] = attrs.field(factory=list)
+    is_known: bool = False
+    """Whether the log is read so far: a process that joined may have left in what is not read yet."""
+
+
+def present_of(page: Page) -> Present:
+    """Return the processes that use a log, as its starts, stops, joins and departures tell."""
     view = page.shown
     present: dict[str, dict[str, Any]] = {}
     owner: dict[str, Any] | None = None
@@ -69,18 +97,23 @@ def processes(page: Page) -> None:
                 present[event.member] = {"pid": event.pid, "name": event.name, "since_us": happening.at_us}
             case ev.ProcessLeft() as event:
                 present.pop(event.member, None)
+    return Present(owner, list(present.values()), is_known=True) if view.index.seq >= view.seq else Present()
+
+
+def processes(page: Page) -> None:
+    """Show the processes that use the log, and the owner's starts and stops."""
+    view, using = page.shown, present_of(page)
     work: dict[int, list[tuple[str, Any]]] = {}
     for kind, info in handlers_of(page).items():
         for process in info.processes:
             work.setdefault(process.pid, []).append((kind, process))
-    is_known = view.index.seq >= view.seq  # a process that joined may have left in what is not read yet
     size = page.console.reader.size()
     page.show(
         "processes.html",
         deputies={} if page.figures is None else {deputy.pid: deputy.seq for deputy in page.figures.deputies},
-        owner=owner if is_known else None,
-        is_known=is_known,
-        present=list(present.values()) if is_known else [],
+        owner=using.owner,
+        is_known=using.is_known,
+        present=using.members,
         work=work,
         log={"address": page.console.reader.address or "memory", "first": view.reader.first_seq, "bytes": size.bytes},
         happenings=happenings_until(page, LATEST),
@@ -89,25 +122,37 @@ def processes(page: Page) -> None:
 
 def actors(page: Page) -> None:
     """Show the actors, and what became of those that died."""
-    view, system = page.shown, page.console.system
-    names: list[str] = [] if system is None or view.is_past else sorted(name for name in system.actors if not page.hides(name))
-    restarts: dict[str, list[Any]] = {}
+    restarts = deaths_of(page)
+    deaths = sorted((row for rows in restarts.values() for row in rows), key=lambda row: -row.seq)
+    page.show(
+        "actors.html",
+        names=names_of_actors(page) or [],
+        restarts=restarts,
+        deaths=deaths[:LATEST],
+        counters=counters_of(page),
+        is_here=page.console.system is not None,
+    )
+
+
+def names_of_actors(page: Page) -> list[str] | None:
+    """Return the actors that live and may be seen; None where that is not known: they are in another process, or of the past."""
+    system = page.console.system
+    return None if system is None or page.shown.is_past else sorted(name for name in system.actors if not page.hides(name))
+
+
+def deaths_of(page: Page) -> dict[str, list[HappeningRow]]:
+    """Return the restarts of each actor up to the moment that is shown, the oldest first."""
+    view = page.shown
+    restarts: dict[str, list[HappeningRow]] = {}
     for happening in view.index.happenings:
         if isinstance(happening.event, ev.ActorRestarted) and happening.seq <= view.seq:
             row = happening_row(happening, sees_all=page.sees_all)
             if not page.hides(row.text):
                 restarts.setdefault(happening.event.actor, []).append(row)
-    deaths = sorted((row for rows in restarts.values() for row in rows), key=lambda row: -row.seq)
-    page.show(
-        "actors.html",
-        names=names,
-        restarts=restarts,
-        deaths=deaths[:LATEST],
-        counters={} if page.figures is None else _counters(page, page.figures.counters),
-        is_here=system is not None,
-    )
+    return restarts
 
 
-def _counters(page: Page, counters: Mapping[str, int]) -> dict[str, int]:
+def counters_of(page: Page) -> dict[str, int]:
     """Return the counters of the run, without those that count messages which the principal may not look at."""
+    counters = {} if page.figures is None else page.figures.counters
     return {name: count for name, count in counters.items() if page.sees_all or name not in OF_MESSAGES}

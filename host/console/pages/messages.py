@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from perdure.events import vocabulary as ev
     from perdure.operations.reading.search import Search
 
-__all__ = ["Listed", "count_first", "history", "messages", "row_of", "waiting"]
+__all__ = ["Listed", "count_first", "expression", "history", "messages", "row_of", "waiting"]
 
 PAGE = 50
 BUDGET_S = 0.07
@@ -33,10 +33,10 @@ BUDGET_S = 0.07
 def count_first(page: Page) -> None:
     """Count the messages that a cancel of all that are shown would end; see `bulk_forms`."""
     if not page.asked("place"):
-        bulk_forms.count_first(page, MESSAGES, _expression(page.asked("type"), page.asked("q")))
+        bulk_forms.count_first(page, MESSAGES, expression(page.asked("type"), page.asked("q")))
 
 
-def _expression(kind: str, text: str) -> str:
+def expression(kind: str, text: str) -> str:
     """Return the expression that means what the filters of the page mean; empty for all."""
     return " ".join(word for word in (f"type={quoted(kind)}" if kind else "", text) if word)
 
@@ -71,7 +71,7 @@ def messages(page: Page) -> None:
         problem=problem,
         hidden=search is not None and search.reads_payloads,
         types=sorted(filter(page.looks, view.states.queue.by_type)),
-        where=_expression(kind, text),
+        where=expression(kind, text),
         bulks=bulks(page, MESSAGES),
         **more,
     )

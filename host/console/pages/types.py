@@ -11,8 +11,9 @@ from perdure.events.errors import UnknownMessageType
 if TYPE_CHECKING:
     from perdure.actors.sessions.figures import HandlerFigures
     from perdure.console.pages.parts.page import Page
+    from perdure.events.handlers.registry import Handler
 
-__all__ = ["ask_figures", "handlers_of", "one_type", "types"]
+__all__ = ["OPTIONS", "ask_figures", "handlers_of", "one_type", "settings_of", "types"]
 
 OPTIONS = ("timeout", "lease", "renew", "retries", "rate")
 
@@ -43,28 +44,32 @@ def one_type(page: Page) -> None:
     if row is None and handler is None:
         msg = f"no message of type {name!r} was published, and no handler registered, up to this moment"
         raise UnknownMessageType(msg)
-    registered = None if handler is None else handler.registered
-    settings: dict[str, Any] = {}
-    if handler is not None and registered is not None:
-        settings = {
-            "workers in each process": handler.parallelism,
-            "retries": registered.retries,
-            "timeout": f"{registered.timeout_us / 1e6:g} s" if registered.timeout_us else "none",
-            "lease": f"{registered.lease_us / 1e6:g} s" if registered.lease_us else "none",
-            "deduplication": registered.dedup,
-            "backoff": registered.backoff,
-            **(registered.more or {}),
-        }
     page.show(
         "type.html",
         name=name,
         row=row,
         handler=handler,
-        settings=settings,
+        settings=settings_of(handler),
         running=handlers_of(page).get(name),
         groups=[group for group in view.groups.biggest() if group.cause.type == name][:10],
         options=OPTIONS,
     )
+
+
+def settings_of(handler: Handler | None) -> dict[str, Any]:
+    """Return the settings of a handler as its code has registered it, by their labels; empty for none."""
+    if handler is None:
+        return {}
+    registered = handler.registered
+    return {
+        "workers in each process": handler.parallelism,
+        "retries": registered.retries,
+        "timeout": f"{registered.timeout_us / 1e6:g} s" if registered.timeout_us else "none",
+        "lease": f"{registered.lease_us / 1e6:g} s" if registered.lease_us else "none",
+        "deduplication": registered.dedup,
+        "backoff": registered.backoff,
+        **(registered.more or {}),
+    }
 
 
 def ask_figures(page: Page) -> None:

@@ -335,3 +335,23 @@ def test_links_of_a_message_lead_to_those_of_its_key_group_subject_and_chain(bro
         answer = browser.get(link)
         assert answer.status_code == 200, link
         assert f"/messages/{ident}" in answer.text, link
+
+
+# --- messages of a class that the console's process has, as in the host's own application
+
+
+def test_a_message_is_published_from_a_page_of_the_application_itself(browser: TestClient, shop: Shop) -> None:
+    """It was refused there: the name belongs to the class of the application."""
+    before = shop.system.admin.metrics().published
+    answer = sent(browser, "/types/shop.Order", "publish", payload='{"order": "ORD-100", "amount": 9.5}', key="K-100")
+    assert answer.status_code == 303
+    assert "published" in browser.get("/types/shop.Order").text
+    until(lambda: shop.system.admin.metrics().published >= before + 2)  # its receipt, too
+    wrong = sent(browser, "/types/shop.Order", "publish", payload='{"order": "ORD-100"}', key="K-101")
+    assert "these fields cannot be those of shop.Order" in form_of(wrong, "publish")
+
+
+def test_a_letter_is_edited_from_a_page_of_the_application_itself(opened: TestClient, shop: Shop) -> None:
+    answer = sent(opened, f"/messages/{shop.bad}", "edit", payload='{"order": "ORD-7", "amount": 7.5}', reason="a sign")
+    assert answer.status_code == 303
+    until(lambda: shop.system.state(shop.bad).status == "completed")

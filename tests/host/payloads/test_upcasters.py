@@ -5,11 +5,17 @@ What upcasters do with payloads is in `test_stored_payloads`.
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 import perdure
+from perdure.publishing.given_message import message_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Order:
@@ -47,3 +53,33 @@ def test_an_upcaster_that_cannot_be_called_is_refused() -> None:
 @pytest.mark.parametrize(("version", "steps"), [(1, ()), (2, (1,)), (4, (1, 2, 3))])
 def test_upcasters_from_each_older_version_are_accepted(version: int, steps: tuple[int, ...]) -> None:
     assert perdure.message(name="order", version=version, upcasters=dict.fromkeys(steps, step))(Order) is Order
+
+
+def test_an_edit_by_a_process_without_the_class_stays_of_the_version_that_was_published(tmp_path: Path) -> None:
+    """A command gives the fields of the letter that it has shown: no upcaster may take them for older ones."""
+
+    @perdure.message(name="shop.Priced", version=2, upcasters={1: lambda fields: {"cents": fields["euros"] * 100}})
+    @attrs.frozen
+    class Priced:
+        cents: int
+
+    with perdure.System(tmp_path / "orders") as system:
+
+        @system.handler(Priced, retries=0)
+        def fail(_priced: Priced) -> None:
+            raise ValueError
+
+        ident = system.publish(Priced(-5))
+        while system.state(ident).status != "dead":
+            time.sleep(0.01)
+    with perdure.System(tmp_path / "orders") as command:
+        command.dead_letters.replay(ident, message=message_of("shop.Priced", {"cents": 5}))
+    got: list[int] = []
+    with perdure.System(tmp_path / "orders") as system:
+
+        @system.handler(Priced)
+        def take(priced: Priced) -> None:
+            got.append(priced.cents)
+
+        system.drain(timeout=60.0)
+    assert got == [5]

@@ -6,15 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.console.counting import LETTERS, MESSAGES, as_plain
 from perdure.console.pages.parts.seen import means_type, types_of
+from perdure.events.errors import NotRunning
 
 if TYPE_CHECKING:
+    from perdure.console.counting import Count
     from perdure.console.pages.parts.page import Page
+    from perdure.events.structures.bulk import Bulk
+    from perdure.operations.bulk.counted import Counted
 
-__all__ = ["bulks", "count_first"]
+__all__ = ["BULKS_SHOWN", "OF", "bulks", "count_first", "form_of", "may_be_told", "started"]
 
 BULKS_SHOWN = 10
 VERBS = {"replay": "replayed", "edit": "edited and replayed", "purge": "removed for good", "cancel": "cancelled"}
 OF = {LETTERS: ("replay", "edit", "purge"), MESSAGES: ("cancel",)}
+UNNAMED = {"is_unnamed": True}
+"""What was counted would tell of types that the principal may not look at."""
 
 
 def count_first(page: Page, of: str, where: str) -> None:
@@ -26,35 +32,63 @@ def count_first(page: Page, of: str, where: str) -> None:
         StillReading: the owner counts.
         PerdureError: it could not.
     """
-    verb, front = page.asked("do"), page.console.front
-    if front is None or not where or page.at or verb not in OF[of] or not page.may(verb):
+    verb = page.asked("do")
+    if page.console.front is None or not where or page.at or verb not in OF[of] or not page.may(verb):
         return
+    count = started(page, of, where)
+    counted = None if count is None else count.counted()
+    if count is None or counted is None or not may_be_told(page, counted):
+        page.count = UNNAMED
+        return
+    plain = [page.console.number, *as_plain(of, counted)]
+    page.count = form_of(page, of, verb, plain, counted.by_type, counted.count, count.counted_us)
+
+
+def started(page: Page, of: str, where: str) -> Count | None:
+    """Return the count of what an expression means in the log of a page, which its owner makes meanwhile; None: it may not be told.
+
+    Raises:
+        StillReading: the log is being read for the first time.
+        NotRunning: nothing runs on it that could count.
+    """
+    front = page.console.front
+    if front is None:
+        msg = "nothing runs on its log"
+        raise NotRunning(msg)
     with page.console.live.looked_at(0.0) as states:
         are_all = all(map(page.looks, types_of(states)))
     of_type = means_type(where)
     if not are_all and (of_type is None or not page.looks(of_type)):  # a count would tell of what may not be looked at
-        page.count = {"is_unnamed": True}
-        return
+        return None
     asked = front.dead_letters if of == LETTERS else front.admin
-    count = page.console.counts.count(page.session.secret, of, where, lambda: asked.count_where(where))
-    counted = count.counted()
-    if not all(map(page.looks, counted.by_type)):  # of a type that has come meanwhile
-        page.count = {"is_unnamed": True}
-        return
-    page.count = {
+    return page.console.counts.count(page.session.secret, of, where, lambda: asked.count_where(where))
+
+
+def may_be_told(page: Page, counted: Counted) -> bool:
+    """Return whether a count is of types alone that may be looked at: another one may have come meanwhile."""
+    return all(map(page.looks, counted.by_type))
+
+
+def form_of(
+    page: Page, of: str, verb: str, plain: list[Any], by_type: dict[str, int], count: int, counted_us: int
+) -> dict[str, Any]:
+    """Return what the form of a bulk act shows and carries. `plain`: what was counted, as plain data."""
+    return {
         "is_unnamed": False,
-        "id": page.session.with_count([page.console.number, *as_plain(of, counted)]),
+        "id": page.session.with_count(plain),
         "verb": verb,
         "done": VERBS[verb],
         "what": "dead letter(s)" if of == LETTERS else "message(s) that wait or run",
         "later": "what dies from now on is not meant" if of == LETTERS else "what is published from now on is not meant",
-        "all": counted.count,
-        "by_type": counted.by_type,
-        "at_us": count.counted_us,
+        "all": count,
+        "by_type": by_type,
+        "at_us": counted_us,
+        "rows": [],
+        "is_coming": False,
     }
 
 
-def bulks(page: Page, of: str) -> list[Any]:
+def bulks(page: Page, of: str) -> list[Bulk]:
     """Return the bulk acts that are known at the moment that is shown, newest first."""
     known = reversed(page.shown.states.queue.bulks.values())
     return [bulk for bulk in known if bulk.action in OF[of] and _is_seen(page, bulk.where)][:BULKS_SHOWN]

@@ -131,11 +131,11 @@ class Page:
         root = self.request.scope.get("root_path", "").removesuffix(f"/partition/{console.number}")
         return f"{root}/partition/{number}{quote(path)}"
 
-    @property
-    def all_partitions(self) -> str:
-        """The address of the page of all partitions; empty where this console shows one alone."""
+    def all_partitions(self, section: str = "/") -> str:
+        """Return the address of a page of all partitions, the first one where there is none such; empty where this is one log."""
         root: str = self.request.scope.get("root_path", "").removesuffix(f"/partition/{self.console.number}")
-        return f"{root}/" if self.console.partitions_shown else ""
+        path = section if any(section == known for known, _, _ in NAVIGATION) else "/"
+        return f"{root}{path}" if self.console.partitions_shown else ""
 
     @property
     def _path(self) -> str:

@@ -1,7 +1,7 @@
 """Messages, dead letters and acts of all partitions of a queue: a list of each, newest first, each row with its partition.
 
 A look is bounded, in each partition as on its own page, and goes on where it ended in each; the page says how far that is. Not
-here: bulk acts, which a page does to one partition (the shell and code do them to all).
+here: bulk acts (`whole_bulk`).
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from perdure.console.counting import LETTERS, MESSAGES
 from perdure.console.log.listing import PLACES
 from perdure.console.log.log_search import parsed
 from perdure.console.pages.dead_letters_page import expression_of, letters_of
-from perdure.console.pages.messages import Listed, history, waiting
+from perdure.console.pages.messages import Listed, expression, history, waiting
 from perdure.console.pages.parts.page_rows import acts_until
+from perdure.console.pages.whole_queue.whole_bulk import WholeBulk, count_first, note_bulks, told
 from perdure.console.pages.whole_queue.whole_page import look_at_each
 from perdure.events.errors import InvalidMessage
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from perdure.operations.reading.acts import OperatorAct
     from perdure.operations.reading.search import Search
 
-__all__ = ["whole_acts", "whole_letters", "whole_messages"]
+__all__ = ["WholeGroup", "count_letters", "count_messages", "note_groups", "whole_acts", "whole_letters", "whole_messages"]
 
 PAGE = 64
 """Rows of a page, shared out over the partitions; each shows four at least."""
@@ -110,6 +112,17 @@ def _gathered(
     return sorted(rows, key=itemgetter("at_us"), reverse=True), looks
 
 
+def count_messages(page: WholePage) -> None:
+    """Count the messages that a cancel of all that are shown would end; see `whole_bulk`."""
+    if not page.asked("place"):
+        count_first(page, MESSAGES, expression(page.asked("type"), page.asked("q")))
+
+
+def count_letters(page: WholePage) -> None:
+    """Count the letters that a bulk act would change; see `whole_bulk`."""
+    count_first(page, LETTERS, page.asked("where"))
+
+
 def whole_messages(page: WholePage) -> None:
     """Show messages of all partitions: what waits in a place, or all, newest first; of a type, or those that a search means.
 
@@ -119,6 +132,7 @@ def whole_messages(page: WholePage) -> None:
     place, kind, text = page.asked("place"), page.asked("type"), page.asked("q")
     search, problem = _search(text)
     types: set[str] = set()
+    known: dict[str, WholeBulk] = {}
     is_waiting = place in PLACES
 
     def look(part: Page, begin: int) -> Listed:
@@ -129,6 +143,7 @@ def whole_messages(page: WholePage) -> None:
 
     def also(part: Page) -> None:
         types.update(filter(part.looks, part.shown.states.queue.by_type))
+        note_bulks(part, part.console.number or 0, MESSAGES, known)
 
     rows, looks = ([], Looks("before", {})) if problem else _gathered(page, "skip" if is_waiting else "before", look, also)
     page.show(
@@ -141,6 +156,8 @@ def whole_messages(page: WholePage) -> None:
         problem=problem,
         hidden=search is not None and search.reads_payloads,
         types=sorted(types),
+        where=expression(kind, text),
+        bulks=told(known),
         rows=rows,
         looked=looks.told(),
         following=looks.following(page),
@@ -158,6 +175,15 @@ class WholeGroup:
     newest_us: int = 0
 
 
+def note_groups(part: Page, causes: dict[Cause, WholeGroup], *, only: str = "") -> None:
+    """Add the dead letters of a partition, by their causes, to those of all; of one type alone where that is named."""
+    for group in part.shown.groups.biggest():
+        if part.looks(group.cause.type) and only in ("", group.cause.type):
+            one = causes.setdefault(group.cause, WholeGroup(group.cause, expression_of(group)))
+            one.count += len(group.numbers)
+            one.newest_us = max(one.newest_us, group.newest_us)
+
+
 def whole_letters(page: WholePage) -> None:
     """Show dead letters of all partitions: grouped by what they died of, or those that an expression means.
 
@@ -167,6 +193,7 @@ def whole_letters(page: WholePage) -> None:
     where = page.asked("where")
     search, problem = _search(where)
     causes: dict[Cause, WholeGroup] = {}
+    known: dict[str, WholeBulk] = {}
     total = 0
 
     def look(part: Page, begin: int) -> Listed:
@@ -175,11 +202,9 @@ def whole_letters(page: WholePage) -> None:
     def also(part: Page) -> None:
         nonlocal total
         total += part.dead
-        for group in () if search is not None else part.shown.groups.biggest():
-            if part.looks(group.cause.type):
-                one = causes.setdefault(group.cause, WholeGroup(group.cause, expression_of(group)))
-                one.count += len(group.numbers)
-                one.newest_us = max(one.newest_us, group.newest_us)
+        note_bulks(part, part.console.number or 0, LETTERS, known)
+        if search is None:
+            note_groups(part, causes)
 
     rows, looks = ([], Looks("skip", {})) if problem else _gathered(page, "skip", look, also)
     page.show(
@@ -189,6 +214,7 @@ def whole_letters(page: WholePage) -> None:
         problem=problem,
         hidden=search is not None and search.reads_payloads,
         is_listed=search is not None,
+        bulks=told(known),
         total=total,
         groups=sorted(causes.values(), key=lambda one: (-one.count, one.cause))[:CAUSES_SHOWN],
         groups_all=len(causes),

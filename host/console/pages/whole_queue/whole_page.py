@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 import attrs
 
 from perdure.arguments.moments import moment
+from perdure.console.asked import WAIT_S
 from perdure.console.guard.permits import Permits
 from perdure.console.log.pace import StillReading
 from perdure.console.pages.parts.page import MARKS, Page
@@ -22,10 +23,11 @@ from perdure.events.errors import InvalidMessage, PerdureError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from perdure.console.console import Console, View
+    from perdure.actors.sessions.figures import RunFigures
+    from perdure.console.console import Console
     from perdure.store import PartitionOwner
 
-__all__ = ["PartitionRow", "Sums", "WholePage", "look_at_each"]
+__all__ = ["PartitionRow", "Sums", "WholePage", "figures_of_each", "look_at_each", "part_of"]
 
 OPENING_S = 0.1
 """How long the page waits in all for partitions that are read for the first time, or for a past moment."""
@@ -81,6 +83,12 @@ class WholePage(Page):
 
     consoles: Sequence[Console] = ()
     rows: list[PartitionRow] = attrs.field(factory=list)
+    figures_by_partition: dict[int, RunFigures] = attrs.field(factory=dict)
+    """What the run of each partition told of itself lately; see `figures_of_each`."""
+
+    def may(self, action: str, type_name: str = "") -> bool:
+        """Return whether the principal may do that now, in all partitions; as `Page.may`."""
+        return not self.at and self.rights.may(action, type_name)
 
     def one(self, number: int, path: str, **params: object) -> str:
         """Return the address of a page of one partition at the moment that is shown; empty where there is no path."""
@@ -91,6 +99,10 @@ class WholePage(Page):
     def unread(self) -> dict[str, Any]:
         """Return what a template says of partitions that are not in what it shows."""
         return {"unread": [row for row in self.rows if row.problem], "is_coming": any(row.is_coming for row in self.rows)}
+
+    def context(self) -> dict[str, Any]:
+        """Return everything that the template needs; as `Page.context`."""
+        return {"whole": None, **super().context()}
 
     def _slider(self, _reading: object) -> dict[str, Any] | None:
         lives = [console.live for console in self.consoles if console.live.is_open]
@@ -140,7 +152,10 @@ def look_at_each(page: WholePage, read: Callable[[Page, PartitionRow], None]) ->
                 raise console.live.opening
             with console.view(page.at, budget_s=0.0, wait_s=left_s) as view:
                 row.seq, row.at_us = view.seq, view.at_us
-                read(_part(page, console, view), row)
+                part = part_of(page, console)
+                part.figures = page.figures_by_partition.get(row.number)
+                part.begin(view)
+                read(part, row)
         except InvalidMessage:
             raise
         except StillReading as error:
@@ -149,9 +164,19 @@ def look_at_each(page: WholePage, read: Callable[[Page, PartitionRow], None]) ->
             row.problem = str(error)
 
 
-def _part(page: WholePage, console: Console, view: View) -> Page:
-    """Return the page of one partition, for what is asked of that."""
-    rights = Permits(page.rights.principal, console.rights, console.front is not None)
-    part = Page(console, page.request, rights)
-    part.begin(view)
-    return part
+def part_of(page: WholePage, console: Console) -> Page:
+    """Return the page of one partition, for what is asked of that; it has no view yet."""
+    return Page(console, page.request, Permits(page.rights.principal, console.rights, console.front is not None))
+
+
+def figures_of_each(page: WholePage) -> None:
+    """Ask the run of each partition what it tells of itself, all at once, and wait a moment for the answers of all together."""
+    if page.at:
+        return
+    for console in page.consoles:
+        console.figures.newest(0.0)
+    until_s = time.monotonic() + WAIT_S
+    for console in page.consoles:
+        figures = console.figures.newest(max(0.0, until_s - time.monotonic()))
+        if figures is not None:
+            page.figures_by_partition[console.number or 0] = figures

@@ -13,7 +13,8 @@ from starlette.routing import Mount
 from starlette.websockets import WebSocketDisconnect
 
 from perdure import console
-from perdure.console.app import _own_path, application
+from perdure.console.answers import _own_path
+from perdure.console.app import application
 from perdure.console.whole_console import whole_queue
 from perdure.security import Rights
 from tests.host.console.conftest import Patient, csrf_of

@@ -10,7 +10,8 @@ from starlette.testclient import TestClient
 
 import perdure
 from perdure import console
-from perdure.console.app import _own_path, application
+from perdure.console.answers import _own_path
+from perdure.console.app import application
 from perdure.console.guard import keys
 from perdure.console.guard.sessions import OneTimeToken, Session, Sessions
 from perdure.security import Rights, operator, viewer

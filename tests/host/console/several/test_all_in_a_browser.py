@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.host.console.browsing import chromium, go, served_app, tab
-from tests.host.console.several.conftest import app_of
+from tests.host.console.several.conftest import PARTITIONS, app_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from playwright.sync_api import Browser
 
+    import perdure
     from perdure.console.console import Console
 
 pytestmark = [pytest.mark.long(seconds=30), pytest.mark.xdist_group("postgres")]
@@ -25,6 +26,16 @@ PATHS = (
     "/messages?q=error~address",
     "/dead-letters",
     "/dead-letters?where=error~no",
+    "/dead-letters?where=error~no&do=edit",
+    "/messages?type=shop.Secret&do=cancel",
+    "/types",
+    "/types?at=1s",
+    "/types/shop.Parcel",
+    "/types/shop.Secret",
+    "/schedules",
+    "/processes",
+    "/processes?at=1s",
+    "/actors",
     "/acts",
 )
 
@@ -75,3 +86,23 @@ def test_the_search_of_the_first_page_leads_to_a_message_in_whichever_partition(
         page.locator("a.id").click()
         page.wait_for_url("**/partition/*/messages/*")
         page.locator("text=no address for parcel 7").first.wait_for()
+
+
+def test_dead_letters_of_all_partitions_are_purged_by_clicks_and_keys(
+    browser: Browser, site: str, cluster: perdure.Cluster
+) -> None:
+    with tab(browser, site) as page:
+        page.keyboard.press("g")
+        page.keyboard.press("d")
+        page.wait_for_url("**/dead-letters")
+        page.locator("main table a").first.click()
+        page.locator("text=Purge all of these").click()
+        page.wait_for_url("**do=purge*")
+        page.locator("main [data-again]").wait_for(state="detached")
+        counted = page.locator("[aria-label='Counted in each partition'] li")
+        assert counted.count() == PARTITIONS
+        before = cluster.dead_letters.stats().total
+        page.locator("input.why").fill("no depot there")
+        page.locator("form.act button").click()
+        page.locator(f"text=purge: {before} of the {before} dead letter(s) that were counted").wait_for()
+    assert cluster.dead_letters.stats().total == 0

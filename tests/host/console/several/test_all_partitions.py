@@ -138,7 +138,7 @@ def test_links_beside_the_pages_of_all_stay_with_all(browser: TestClient) -> Non
         assert f'href="{path}"' in side
         page = browser.get(path)
         assert page.status_code == 200, path
-        assert re.search(r'href="/" aria-current="page">all', page.text), path
+        assert re.search(rf'href="{path}" aria-current="page">all', page.text), path
     assert '<form class="find" action="/messages"' in browser.get("/").text
 
 
