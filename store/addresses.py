@@ -53,7 +53,7 @@ _KEYWORDS = re.compile(r"(?:^|\s)(?:host|hostaddr|user|dbname|password|service)\
 
 
 def open_reader(address: str | os.PathLike[str]) -> LogReader:
-    """Return a reader of the log at an address. Nothing is read yet: `check_readable` tells whether there is a log."""
+    """Return a reader of the log at an address. Nothing is read yet: `check_readable` raises where there is no log."""
     if is_postgres(address):
         from perdure.store.postgres.postgres_reader import PostgresReader
 
@@ -77,7 +77,7 @@ def open_backup(address: str | os.PathLike[str]) -> BackupFolder:
 
 
 def open_target(address: str | os.PathLike[str]) -> LogTarget:
-    """Return an empty place for a copy of a log. Nothing is written yet: `check_empty` tells whether it is free."""
+    """Return an empty place for a copy of a log. Nothing is written yet: `check_empty` raises where it is taken."""
     if is_postgres(address):
         from perdure.store.postgres.postgres_copy import PostgresCopy
 
@@ -163,7 +163,7 @@ def partition_owners(address: str) -> list[PartitionOwner]:
 
 
 def accept_loss(address: str | os.PathLike[str]) -> list[Accepted]:
-    """Let the log at an address, or all logs of a queue, go on from where they end although more was known to be durable.
+    """Accept that the log at an address, or logs of a queue, lost events known to be durable: each goes on from its end.
 
     Returns, for each partition, what is given up.
 
@@ -258,7 +258,7 @@ def is_postgres(address: str | os.PathLike[str]) -> TypeGuard[str]:
 
 
 def check_no_keywords(address: str | os.PathLike[str]) -> None:
-    """Refuse what libpq calls a keyword/value string, which would be taken for a folder, and shown with its password.
+    """Refuse a keyword/value string of libpq, which would be taken for a folder, and shown with its password.
 
     Raises:
         StoreUnavailable: the address is one.

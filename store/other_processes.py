@@ -59,7 +59,7 @@ class TakesSpool(Protocol):
 
 
 class Ingress(Protocol):
-    """Publishes of processes that do not own the log, until its owner has taken them in. Safe in any thread."""
+    """Publishes of processes that do not own the log, kept until its owner has taken them in. Safe in any thread."""
 
     def add(self, bodies: Sequence[bytes]) -> None:
         """Write rows, all or none; they outlast a power cut once this returns.
@@ -96,7 +96,7 @@ class Ingress(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of what it holds."""
+        """Release its connections."""
 
 
 @runtime_checkable
@@ -152,7 +152,7 @@ class Channels(Protocol):
         """See `Ingress.rest`."""
 
     def close(self) -> None:
-        """Let go of what it holds. Callable in any thread, when no other call is under way."""
+        """Release its connections. Callable in any thread, when no other call is under way."""
 
 
 class Channel(Protocol):
@@ -169,7 +169,7 @@ class Channel(Protocol):
         """
 
     def leave(self) -> None:
-        """End the connection, and tell the owner if the store can be reached."""
+        """End the connection, and notify the owner if the store can be reached."""
 
 
 @runtime_checkable

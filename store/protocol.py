@@ -131,9 +131,9 @@ class EventStore(LogReader, Protocol):
     def append(self, body: bytes, count: int, *, expected_seq: int, durable: bool = False, taken: Sequence[int] = ()) -> None:
         """Write one frame of `count` events, the first of them number `expected_seq`; after a crash, all of it or nothing is there.
 
-        `durable` says that `sync` follows at once. A store that can do both in one step does so; `synced_seq` tells. `taken` are
-        rows of the store's ingress that the frame takes in: they are removed with it, or nothing is done. A store without an
-        ingress has no rows, so none that could be taken in.
+        `durable` says that `sync` follows at once. A store that can do both in one step does so, as `synced_seq` shows then.
+        `taken` are rows of the store's ingress that the frame takes in: they are removed with it, or nothing is done. A store
+        without an ingress refuses any.
 
         Raises:
             RowsGone: rows to be taken in are not there any more; the frame is not there, and the store goes on.
@@ -213,7 +213,7 @@ class LogTarget(Protocol):
         """Add a snapshot."""
 
     def flush(self) -> None:
-        """Write out all that was put; `finish` has only to let the log be used then. Nothing is put behind it."""
+        """Write out all that was put, so that `finish` has little left to do. Nothing may be put after this."""
 
     def finish(self) -> Recovered:
         """Make the copy outlast a power cut, open it as an owner would, close it, and return what the opening found.

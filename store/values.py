@@ -19,11 +19,11 @@ class RowsGone(PerdureError):
 
 
 ChannelPart = tuple[int, int, bytes, str]
-"""The number of a connection, that of the part, its bytes, and by which right the other process came in (empty on the way out)."""
+"""The connection's number, the part's number, its bytes, and the role by which its process connected (empty on the way out)."""
 
 
 class AppendInDoubt(StoreUnavailable):
-    """The store did not say whether it has written the frame. No caller sees this: the journal finds out before it answers."""
+    """It is unknown whether the store has written the frame. No caller sees this: the journal finds out before it answers."""
 
 
 @attrs.frozen

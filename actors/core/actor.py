@@ -29,7 +29,7 @@ __all__ = ["FOREIGN_ERRORS", "Actor", "ActorKilled"]
 ROUSE_FIRST_S, ROUSE_GROWTH, ROUSE_MAX_S = 0.005, 1.01, 0.25
 """The pauses between attempts to wake an actor that is to die: short, as each may wake another that shares its mailbox."""
 REPORTS_MAX = 5
-"""How often the end of an actor is reported before an exception that is raised in that is taken for one that stays."""
+"""How often the end of an actor is reported, where the report raises, before its exception is taken for a permanent one."""
 
 
 class ActorKilled(BaseException):
@@ -37,7 +37,7 @@ class ActorKilled(BaseException):
 
 
 FOREIGN_ERRORS = (Exception, SystemExit, KeyboardInterrupt, GeneratorExit)
-"""What code of the host may raise in the thread of an actor, which must not end by it. Not what is thrown into the thread."""
+"""What code of the host may raise in an actor's thread without ending it. Asynchronous exceptions are not among them."""
 
 
 class _Wake:
@@ -68,7 +68,7 @@ class Actor(pykka.ThreadingActor):
     runs_handlers = False
     """The host's handlers run in its thread, so waiting there for the answer of another actor is allowed."""
     stands_in = False
-    """A thread of the host does its work for a moment: a signal handler that interrupts it may wait, callbacks may not."""
+    """A thread of the host does the actor's work for a moment: a signal handler that interrupts it may wait, callbacks may not."""
     runs_host_code = False
     """It runs code of the host, which may take any time; a stop waits for it only for a bounded time."""
 
@@ -80,7 +80,7 @@ class Actor(pykka.ThreadingActor):
         self.killed = False
         self._life = threading.Lock()
         self.in_loop = False
-        """Its thread runs our code; before and after, it runs `threading`'s, which no exception from outside must hit."""
+        """Its thread runs our code; before and after, it runs `threading`'s, in which no asynchronous exception may be raised."""
         self.is_beginning = False
         """Its thread has been started, and `on_start`, which may raise, has not ended."""
         self.at_rest = False
@@ -115,7 +115,7 @@ class Actor(pykka.ThreadingActor):
             else:
                 cause = ActorKilled(self.name)
         except ActorKilled:
-            # A new one, whose traceback keeps nothing: a cursor that the actor was reading from would lock the host's database.
+            # A new exception, whose traceback is empty: a cursor that the actor was reading would lock the host's database.
             cause = ActorKilled(self.name)
         except BaseException as error:  # noqa: BLE001 - whatever ends an actor is reported to its supervisor
             cause = error
@@ -129,7 +129,7 @@ class Actor(pykka.ThreadingActor):
             try:
                 with self._life:
                     self.in_loop = False
-                take_back()  # an exception that comes too late must not be raised in `threading`
+                take_back()  # a late asynchronous exception must not be raised in `threading`
                 self.end(cause)
             except BaseException:
                 if not left:
@@ -145,14 +145,14 @@ class Actor(pykka.ThreadingActor):
         self.directory.terminated(self, cause)
 
     def run(self) -> None:
-        """Take turns until told to stop."""
+        """Take turns until a stop is asked for."""
         while True:
             items = self.receive()
             if self.killed:
                 raise ActorKilled(self.name)
             if not self.turn(items):
                 return
-            del items  # else this would keep the last of them (a dead actor, a payload) alive until something comes
+            del items  # else the last of them (a dead actor, a payload) would stay alive until the next message
 
     def receive(self) -> list[Any]:
         """Wait for messages, no longer than `patience_s`; return all that are there."""
@@ -164,7 +164,7 @@ class Actor(pykka.ThreadingActor):
         return self.idle_after_s if self._busy else None
 
     def turn(self, items: list[Any]) -> bool:
-        """Handle the items of one `receive` (none: the wait was over); return False when told to stop."""
+        """Handle the items of one `receive` (none: the wait was over); return False where one of them asks for a stop."""
         self._busy = bool(items)
         if not items:
             self.on_idle()
@@ -187,7 +187,7 @@ class Actor(pykka.ThreadingActor):
         raise NotImplementedError
 
     def on_idle(self) -> None:
-        """Do what was put off until no message came for a while. Runs in the actor's thread."""
+        """Do work that was put off until no message came for a while. Runs in the actor's thread."""
 
     def kill(self) -> None:
         """Kill the actor at the instruction that its thread has reached; nothing is tidied up. Callable in any thread.

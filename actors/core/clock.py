@@ -27,15 +27,15 @@ LOOK_NS = 100_000_000
 JUMP_NS = 1_000_000_000
 """From here on the wall clock has jumped; less is drift, which is followed without a log line."""
 DRIFT_NS = 10_000_000
-"""So far behind the wall clock may be before time runs slower."""
+"""How far the wall clock may be behind before time runs slower."""
 AT_ONCE_NS = 5_000_000
 """Two clocks that are read within this were read at once."""
 SLOWER_BY = 10
-"""By which part of the time it runs slower than the wall clock where that was put back."""
+"""After the wall clock was put back, time runs slower than it by one part in this many."""
 JUMPS_MAX = 64
 """Jumps that are remembered."""
 NEAR_US = 20_000
-"""What a clock is ahead of the wall clock, or behind, within drift."""
+"""How far a clock may be ahead of the wall clock, or behind it, by drift alone."""
 TRIES = 5
 """How often two clocks are read until they are read at once."""
 
@@ -85,7 +85,7 @@ class SystemClock:
         if monotonic_ns >= self._look_ns:
             self._compare(monotonic_ns)
         since_ns, shown_ns, slower = self._course
-        # As `_shown_ns`, which a call costs more than it does itself.
+        # As `_shown_ns`, written out: a call costs more than the work.
         return (self._shown_ns(monotonic_ns) if slower else shown_ns + monotonic_ns - since_ns) // 1000
 
     def _shown_ns(self, monotonic_ns: int) -> int:

@@ -45,7 +45,7 @@ class Directory:
         actor.actor_inbox.put(message)  # without Pykka's envelope, which our mailbox does not need
 
     def tell_all(self, message: Any) -> None:
-        """Tell every actor but the workers (their mailbox is their pool's)."""
+        """Send a message to every actor but the workers (their mailbox is their pool's)."""
         for name in list(self.actors):
             if not name.startswith("worker:"):
                 self.tell(name, message)

@@ -41,7 +41,7 @@ class Executor(Protocol):
     def beside(self, work: Callable[[], None], name: str, /) -> Callable[[], bool]:
         """Run `work` in another thread, safe from exceptions thrown into the caller's; return at once. `name` names the thread.
 
-        The function that is returned tells whether that thread still lives.
+        The function that is returned returns whether that thread is still alive.
 
         Raises:
             RuntimeError: no thread can be started; `work` does not run.

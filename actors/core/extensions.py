@@ -26,7 +26,7 @@ class Schedule(Protocol):
 
     @property
     def missed(self) -> str:
-        """Which ticks to make up for that were missed while nothing ran: the `last`, `all`, or `none`."""
+        """Which of the ticks that were missed while nothing ran are made up for: the `last`, `all`, or `none`."""
 
     def after(self, at_us: int) -> int:
         """Return the first tick after a time, in microseconds."""
@@ -82,7 +82,7 @@ class Granted:
     """Which outboxes of a process its folder's owner, another process, has it relay. Safe in any thread.
 
     Args:
-        hurry: tells the owner that some outbox has news, whichever process relays it.
+        hurry: notifies the owner that some outbox has new rows, whichever process relays it.
     """
 
     def __init__(self, hurry: Callable[[], None]) -> None:

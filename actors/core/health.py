@@ -32,7 +32,7 @@ class OwnersLife:
         self.until_s = until_s
         """In monotonic seconds."""
         self.ahead_us = 0
-        """By how many microseconds its clock is ahead of this process's, as far as it has said so."""
+        """By how many microseconds its clock is ahead of this process's, as it last reported."""
 
 
 class Health:
@@ -42,7 +42,7 @@ class Health:
         self.monotonic_s = monotonic_s
         """The clock of the latencies, in seconds."""
         self.commits = Latency()
-        """From what is to be on record, and is waited for, to its answer."""
+        """How long commits that a request waits for take, from the append to the answer."""
         self.syncs = Latency()
         self.deaths: dict[str, int] = {}
         """By actor: how many times it died in this run."""

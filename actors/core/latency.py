@@ -1,4 +1,4 @@
-"""How long something took, counted by duration: what a histogram is made of. Not here: what is measured, and when."""
+"""`Latency`: counts of durations, as a histogram needs them. Not here: what is measured, and when."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the actors tell each other, beyond the commands of `perdure.events.commands`.
+"""What the actors send each other, beyond the commands of `perdure.events.commands`.
 
 Plain carriers of values, and the effects `Tell` and `OnRecord`. The journal carries out effects once the events that they follow
 from are on record; others are in `actors/requests/answers.py` and `actors/workers/pools/worker_messages.py`.
@@ -128,7 +128,7 @@ class WhenIdle:
 class Outcomes:
     """The outcomes of deliveries: one by one in `reports`, and plain completions as one run.
 
-    `is_hearsay`: another process tells them, of deliveries that it is not known to hold here.
+    `is_hearsay`: another process reports them, for deliveries that it is not known here to hold.
     """
 
     reports: list[Any]

@@ -21,9 +21,9 @@ __all__ = ["Forwarding", "levels", "replay", "set_levels"]
 logger = GuardedLogger("perdure")
 
 WAITING_MAX = 1_000
-"""Records that wait for the next call where threads log between two calls; of more, the oldest are dropped, and counted."""
+"""How many records may wait for the next call where threads log between two calls; the oldest beyond are dropped and counted."""
 DISABLED = "disable"
-"""The key of `logging.disable`'s level; no logger's name, since that of the root is empty and others come with a dot before."""
+"""The key of `logging.disable`'s level. No logger has it as its key: the root's is empty, and all others begin with a dot."""
 
 
 def levels() -> dict[str, int]:

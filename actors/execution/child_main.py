@@ -38,7 +38,7 @@ PR_SET_PDEATHSIG = 1
 
 
 class RemoteContext:
-    """What a process handler sees of its message: as `perdure.Context`, each call answered by the parent."""
+    """What a process handler sees of its message: as `perdure.Context`, but the parent answers each call."""
 
     def __init__(self, line: ParentConnection, attributes: Mapping[str, Any]) -> None:
         self._line = line
@@ -121,7 +121,7 @@ class ParentConnection:
             self._connection.send_bytes(sent)
 
     def ask(self, question: bytes) -> Any:
-        """Send a question, and give its answer."""
+        """Send a question, and return its answer."""
         with self._asking:
             self.send(question)
             return pickle.loads(self._connection.recv_bytes())  # noqa: S301 - from the parent that started us

@@ -46,7 +46,7 @@ class ProcessDied(PerdureError):
 
 
 class Attempt(Protocol):
-    """What is needed of the context of an attempt; its other methods are called by the names that the child asks for."""
+    """What is needed of the context of an attempt. Its other methods are called by the names that the child sends."""
 
     @property
     def cancelled(self) -> bool:
@@ -174,7 +174,7 @@ class HandlerProcess:
         if self._broken is not None:
             return self._broken
         if context.cancelled:
-            self.kill()  # the thread that decided that may have found no child to kill yet
+            self.kill()  # the thread that stopped this call may have found no child to kill yet
         connection.send_bytes(call)
         while True:
             reply = self._receive(connection)
@@ -221,7 +221,7 @@ class HandlerProcess:
 
 
 def packed_handler(function: Callable[[Any, Any], Any], label: str) -> bytes:
-    """Return a process handler as it travels.
+    """Return a pickled process handler.
 
     Raises:
         InvalidMessage: it cannot be pickled; names it, and what to do.

@@ -31,7 +31,7 @@ __all__ = ["EventLoop", "HostLoop", "LoopClosed", "LoopDied", "loop_actor"]
 logger = GuardedLogger("perdure")
 
 TIDY_S = 0.25
-"""What coroutines that are cancelled at a stop get to tidy up, beyond the grace period."""
+"""Seconds beyond the grace period that coroutines which are cancelled at a stop get to tidy up."""
 
 
 @public
@@ -102,7 +102,7 @@ class EventLoop(Actor):
                 call.fail(LoopDied("the event loop died while this handler was on it"))
 
     def run(self) -> None:
-        """Run the loop until told to stop."""
+        """Run the loop until a stop is asked for."""
         self._thread = threading.get_ident()
         asyncio.set_event_loop(self.loop)
         try:
@@ -175,7 +175,7 @@ class HostLoop(EventLoop):
                 call.give_up(LoopDied("the watcher of the event loop died while this handler was on it"))
 
     def run(self) -> None:
-        """Watch the loop until told to stop."""
+        """Watch the loop until a stop is asked for."""
         Actor.run(self)
 
     def patience_s(self) -> float | None:

@@ -1,7 +1,7 @@
 """What happens when a handler forks and its child returns from the handler: the child is ended there.
 
-The child has one thread, which believes that it is a worker; it would wait for ever for actors that were not copied, and its parent
-for the child. What a child may do with its parent's system is in `host/runtime/process/live_systems`.
+The child has one thread, which runs a worker's code. It would wait for ever for actors that were not copied, and its parent for the
+child. What a child may do with its parent's system is in `host/runtime/process/live_systems`.
 """
 
 from __future__ import annotations

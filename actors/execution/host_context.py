@@ -25,6 +25,6 @@ class HostContext:
         self.wants_loop = wants_loop
         """Hooks of the host run on the event loop, whether or not handlers do."""
         self.variables = copy_context()
-        """The context variables that the system was started with, and those that its start hooks set: each message has a copy."""
+        """The context variables that the system was started with, and those that its start hooks set: each message gets a copy."""
         self.loop_calls: set[LoopCall] = set()
         """The coroutines that run on the event loop."""

@@ -116,7 +116,7 @@ class Caller:
         self._pending = pending
         self._executor = executor
         self.base: Variables | None = None
-        """What each call gets a copy of, once there has been one: `variables`."""
+        """The context variables that each call gets a copy of (`variables`); None before the first call."""
 
     @property
     def pool(self) -> Callees:

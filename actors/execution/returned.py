@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["awaited", "check_ran", "is_awaitable"]
 
 NESTED_MAX = 16
-"""How many awaitables may come out of one another, each given by the one before."""
+"""How many awaitables may be nested, each the result of the one before."""
 _LAZY = (map, filter, zip, enumerate, itertools.chain, itertools.starmap)
 """Iterators that run what they were given only while they are iterated over."""
 
@@ -54,10 +54,10 @@ def check_ran(value: Any) -> Any:
 
 
 async def awaited(value: Any) -> Any:
-    """Return what an awaitable gives in the end, awaiting what it gives in turn. Runs on the event loop.
+    """Return the value of an awaitable; where that is an awaitable too, await it in turn. Runs on the event loop.
 
     Raises:
-        TypeError: what comes out never ran, belongs to a loop that does not run, or is one awaitable after the other.
+        TypeError: the value never ran, belongs to a loop that does not run, or is one awaitable after the other.
         Whatever the awaitable raises.
     """
     for _ in range(NESTED_MAX):

@@ -2,7 +2,7 @@
 
 `journal` orders and writes, `decider` is an actor whose state is a fold of the log, `log_state` is what outlives both. `log_fold`
 rebuilds a state from snapshot and log, `warm_fold` keeps one at hand while another process owns the log, `snapshotter` saves
-snapshots, `encoding_errors` sorts out what cannot be written, `gathering` says when a frame waits for more requests.
+snapshots, `encoding_errors` refuses what cannot be written, `gathering` decides when a frame waits for more requests.
 
 Not here: files (`store`), and the meaning of events (`events`).
 """

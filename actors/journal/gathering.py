@@ -1,9 +1,11 @@
 """When the journal waits a moment for more requests before it sends a frame to a store that is slow to answer.
 
-Publishers that wait for one append come back together, a moment after its answer. If the journal sent the first of them at once,
-or those that had come meanwhile, the rest would wait for that append and then for their own: two halves would take turns, and
-each publish would take two appends' time. A frame of bookkeeping alone would hold them up as well, where the store takes as long
-for that: after each publish comes the lease of its message. So it waits with them. Pure: times come from the caller, in seconds.
+Publishers that wait for one append publish again together, a moment after its answer. If the journal sent the first of these at
+once, or those that had come meanwhile, the rest would wait for that append and then for their own: two halves would take turns, and
+each publish would take the time of two appends. A frame of bookkeeping alone would hold them up as well, where the store takes as
+long for that: the lease of each message follows its publish. So bookkeeping waits too.
+
+Pure: times come from the caller, in seconds.
 """
 
 from __future__ import annotations
@@ -11,9 +13,9 @@ from __future__ import annotations
 __all__ = ["SLOW_S", "Gathering"]
 
 SLOW_S = 0.5e-3
-"""A commit that is quicker is not worth a wait: the hand-over between threads takes as long."""
+"""A quicker commit is not worth a wait, as the hand-over between threads takes as long."""
 SHARE = 0.25
-"""Of the time that the last commit took, the longest wait."""
+"""The longest wait, as a share of the time that the last commit took."""
 
 
 class Gathering:
@@ -26,7 +28,7 @@ class Gathering:
         """Whether the store is so slow that the next frame may wait."""
         self._answered = 0
         self._is_joined = False
-        """More had come by the time of the answers: those wait beside the ones that were answered."""
+        """More requests had come by the time of the answers, and wait beside those of the publishers that were answered."""
         self._expected = 0
         self._until_s = 0.0
         """The end of the wait for the next frame; 0: none has begun."""
@@ -41,7 +43,7 @@ class Gathering:
 
     @property
     def holds_bookkeeping(self) -> bool:
-        """Whether what no request waits for is to wait, too."""
+        """Whether bookkeeping, which no request waits for, is to wait too."""
         return self._bookkeeping_took_s >= SLOW_S
 
     def committed(self, took_s: float, answered: int, *, more_came: bool) -> None:

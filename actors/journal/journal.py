@@ -43,10 +43,10 @@ IDLE_S = 0.2
 GATHERED_EVENTS_MAX = 100
 """A frame of more is not held for others: batches and pipelined publishers fill theirs by themselves."""
 OUTSTANDING_MAX = 1_000
-"""Requests among which those are looked for that came during a commit; where more are outstanding, some did."""
+"""With more requests outstanding than this, some are taken to have come during the commit without a look at each."""
 FRAME_EVENTS_MAX = 50_000
 FRAME_BYTES_MAX = 32 << 20
-"""Before compression; a store takes twice that, for the one append that is larger by itself."""
+"""Bytes before compression up to which appends share a frame. A store takes twice that, for a single append that is larger."""
 
 
 def _check_frame(body: bytes, events: int) -> None:
@@ -83,7 +83,7 @@ class Journal(Actor):
         self.store = log.store
         self.terms: dict[str, int] = {}
         self.over: dict[str, int] = {}
-        """Up to which its terms are over: those that began before this journal had the log open. (Of the first, none is.)"""
+        """By decider: the last of its terms that began before this journal had the log open. (Of the first journal, none did.)"""
         self.unsynced = False
         self.gathering = Gathering()
         self.gathered: list[Append] = []
@@ -98,7 +98,7 @@ class Journal(Actor):
             voided, log.to_void = log.to_void, []
             log.void_after = None
             self.pending.void(voided)
-            # `Restarted` begins new ones, without what has been refused until now; so nothing of that gets on record any more.
+            # `Restarted` begins new terms, without the requests refused until now: no more of those gets on record.
             self.over = log.terms()
         self.directory.tell("supervisor", Up(self.name, self.generation))
 
@@ -123,7 +123,7 @@ class Journal(Actor):
             self._commit(appends)
 
     def _worth_waiting_s(self, appends: list[Append]) -> float:
-        """Return how long these wait for more to share their frame; 0: not at all."""
+        """Return how many seconds these appends wait for more to share their frame; 0: not at all."""
         deciding = [append for append in appends if append.events]
         waiting = sum(len(waiting_on(effect)) for append in deciding for effect in append.synced)
         if not deciding or not (waiting or self.gathering.holds_bookkeeping):
@@ -219,7 +219,7 @@ class Journal(Actor):
         return any(isinstance(request.command, Publish) and key not in answered for key, request in list(outstanding.items()))
 
     def _writable(self, appends: list[Append]) -> list[Append]:
-        """Return the appends that can be encoded. The writer of another has folded what is never on record: it begins a term."""
+        """Return the appends that can be encoded. The writer of any other one has folded events that are lost: it begins a term."""
         writable: list[Append] = []
         ended: set[str] = set()
         for append in appends:
@@ -243,7 +243,7 @@ class Journal(Actor):
         return writable
 
     def _without_taken(self, appends: list[Append], error: RowsGone) -> list[Append]:
-        """Refuse what takes in rows that are taken in already; return the appends of writers that have folded nothing of it."""
+        """Refuse appends that take in rows which were taken in before, and drop their writers' others; return all the rest."""
         ended: set[str] = set()
         for append in appends:
             if append.taken and append.writer not in ended:

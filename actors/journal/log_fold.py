@@ -29,7 +29,7 @@ logger = GuardedLogger("perdure")
 FINISHED_MAX = 1_000_000
 """Ended messages that are remembered, unless the caller or a snapshot says otherwise."""
 KNOWN_WHOLE_MAX = 65_536
-"""So many ended messages are remembered with how they ended, all others that are by their ids alone."""
+"""How many ended messages are remembered with how they ended; all others are remembered by their ids alone."""
 
 
 class FoldableLog(Protocol):
@@ -70,7 +70,7 @@ def fold_log(
     """
     if warm is not None:
         base = warm.seq
-        with contextlib.suppress(StoreCorrupt, StoreUnavailable):  # told below, unless a newer snapshot holds what is damaged
+        with contextlib.suppress(StoreCorrupt, StoreUnavailable):  # raised below, unless a newer snapshot holds what is damaged
             advance(store, warm, until, progress)
             return warm, base
     while True:

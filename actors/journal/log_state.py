@@ -33,11 +33,11 @@ class LogState:
         self.snapshot_due = tuning.snapshot_events
         """The sequence number at which the next snapshot is taken."""
         self.start_snapshot: Snapshot | None = None
-        """What the start has folded, where that is to be saved with the first snapshot that is due."""
+        """The state that the start has folded, where it is to be saved when the first snapshot is due."""
         self.void_after: int | None = None
         """Set when a sync failed: what was written after this sequence number must not come back."""
         self.to_void: list[Request] = []
-        """The requests that stand in it."""
+        """The requests whose events were written after it."""
         self._terms: dict[str, int] = {}
         self._lock = threading.Lock()
 

@@ -28,8 +28,8 @@ __all__ = ["Snapshotter", "retire", "save_start", "take"]
 logger = GuardedLogger("perdure")
 
 KEPT_MESSAGES_MAX = 100_000
-"""With more live messages than this the folded state is not kept between snapshots: it would double the memory, and what is on the
-disk there."""
+"""With more live messages than this the folded state is not kept between snapshots: it would double the memory, and the payloads on
+disk."""
 SPILLED_PART = 4
 """While payloads are on the disk, at least a fourth as many events as there are live messages lie between two snapshots."""
 
@@ -68,7 +68,7 @@ def retire(log: LogState, health: Health) -> None:
 
 
 def save_start(log: LogState, health: Health) -> int:
-    """Save what the start has folded, if it is there and not saved yet; return its sequence number, else 0.
+    """Save the state that the start has folded, if there is one that is not saved yet; return its sequence number, else 0.
 
     Raises:
         StoreUnavailable: as `take`.
@@ -108,7 +108,7 @@ class Snapshotter(Actor):
             if save_start(self.log, self.health) and not asked:
                 return  # the log has grown little since
             self.states = take(self.log, self.health, self.states)
-        except Exception as error:  # a missing snapshot is a nuisance; a system that stops for it is an outage
+        except Exception as error:  # without a snapshot the system goes on; to stop for it would be worse
             self.states = None
             self.health.count("snapshot_failures")
             is_told = isinstance(error, (PerdureError, OSError))  # its message says all; else it is a fault of perdure's

@@ -1,7 +1,7 @@
 """`MemberHandlers`: the handlers of a process that another one's queue feeds, and their frames.
 
 It knows no socket: frames that the owner sends are taken by `takers`, and its own go to `post`. Which process owns the folder may
-change; what the workers hold is told to each owner anew.
+change; each owner is sent what the workers hold.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ __all__ = ["MemberHandlers"]
 logger = GuardedLogger("perdure")
 
 WITHDRAWN_MAX = 10_000
-"""Deliveries that the owner took back and are remembered, so that it is told in full what became of them."""
+"""How many deliveries that the owner took back are remembered: their outcomes are reported with id and attempt."""
 LEAVE_S = 2.0
 """How long an actor has to end whose place an owner's takes."""
 
 
 class MemberHandlers:
-    """The actors of a member, and what it tells the owner of its workers.
+    """The actors of a member, and its frames to the owner about its workers.
 
     Args:
         runtime: the parts of this process that outlive its role.
-        post: sends a frame to the owner there is; may be called in any thread. Without an owner it does nothing.
-        before: those of the connection that was left, if one was: workers that go on have their marks.
+        post: sends a frame to the owner, if there is one; may be called in any thread.
+        before: the handlers of the connection that was left, if there was one: its workers go on with their marks.
     """
 
     def __init__(self, runtime: HandlerRuntime, post: Callable[[bytes], None], before: MemberHandlers | None = None) -> None:
@@ -54,11 +54,11 @@ class MemberHandlers:
         self._post = post
         self._subscribed: dict[str, tuple[int, int]] = {}
         self._told: dict[str, int] = {}
-        """By type, how many calls of its handler had been counted in what the owner was told of their times."""
+        """By type, how many calls of its handler the times that were last sent to the owner had counted."""
         self._withdrawn: dict[int, tuple[str, int]] = {}
         self._handed: WeakSet[LeaseBatch] = WeakSet()
-        """What the owner that is connected has handed out: it knows these deliveries by their numbers. A worker may end one of an
-        earlier connection at any time, so nothing else tells them apart."""
+        """Lease batches that the connected owner has handed out: it knows these deliveries by their numbers. A worker may end a
+        delivery of an earlier connection at any time, and only this set distinguishes the two."""
         self._marks: BeginMarks | None = _marks() if before is None else before._marks  # noqa: SLF001 - of its own class
         self._succession = Succession(runtime, member_roles(runtime, self, self._marks))
 
@@ -78,7 +78,7 @@ class MemberHandlers:
     def leave(self) -> None:
         """End the actors whose places an owner's take. Workers, timer and what they have in hand stay.
 
-        They begin nothing from before until `own`: another owner may have given it away, and the log, which tells, is to be read.
+        Workers begin no earlier delivery until `own`: another owner may have handed it out again, as only the log shows.
         """
         self._succession.end()
         executor, actors = self.runtime.executor, self.runtime.directory.actors
@@ -112,7 +112,7 @@ class MemberHandlers:
     # --- frames to the owner -----------------------------------------------------------------------------------------------
 
     def first_frames(self) -> list[bytes]:
-        """Return what every owner is told before anything else: which process joins, what it handles, what its workers hold."""
+        """Return the first frames to every owner: which process joins, what it handles, what its workers hold."""
         runtime = self.runtime
         self._told.clear()
         self._handed = WeakSet()
@@ -193,7 +193,7 @@ class MemberHandlers:
 
 
 def _held(deliveries: list[Any]) -> list[list[Any]]:
-    """Return what to tell an owner of deliveries: those that have ended are reported besides."""
+    """Return the rows that report deliveries as held; those that have ended are left out, as their outcomes are reported."""
     return [[*delivery.attempt_ref] for delivery in deliveries if delivery.outcome is None and not delivery.lost]
 
 

@@ -1,4 +1,4 @@
-"""The dispatcher of a member: its workers are looked after here, and how many deliveries they take is told to the owner.
+"""The dispatcher of a member: it looks after the workers, and reports to the owner how many deliveries they take.
 
 Nothing is decided about handlers: which options count is on record with the owner, whose own dispatcher says it.
 """
@@ -30,7 +30,7 @@ AS_CODED = Setting()
 
 
 class MemberDispatcher(Actor):
-    """Holds nothing that its successor could not find in the pools, or in what the owner said."""
+    """Holds nothing that its successor could not find in the pools, or in the settings that the owner sent."""
 
     def __init__(
         self,

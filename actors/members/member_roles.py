@@ -29,9 +29,9 @@ class MemberWorker(Worker):
     """A worker that begins nothing whose lease has run out, or while no owner is heard: another process may have the message."""
 
     health: Health
-    """Of the run; its `owner` says until when the owner is heard."""
+    """Of the run; its `owner` has until when the owner counts as alive."""
     mark: Callable[[int, int], None] = staticmethod(lambda _number, _attempt: None)
-    """Tells the owner, also once this process is dead, that an attempt at the message of this number has begun."""
+    """Marks an attempt (message number, attempt) as begun, for the owner, which reads the marks even once this process is dead."""
 
     def _give_back_if_closed(self, delivery: WorkerDelivery) -> bool:
         if super()._give_back_if_closed(delivery):
@@ -51,7 +51,7 @@ class MemberWorker(Worker):
         super()._start(delivery)
 
     def _handle_simply(self, delivery: WorkerDelivery) -> bool:
-        # Written out, as this is a good part of what a short message costs a member: what has run out is left to `_handle`.
+        # Written out, as this is much of what a short message costs a member. A lease that has run out is left to `_handle`.
         owner = self.health.owner
         if 0 < delivery.lease.until_us <= self.looked_us + owner.ahead_us or self.now_s() >= owner.until_s:
             return False

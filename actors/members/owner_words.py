@@ -1,6 +1,6 @@
-"""What the owner said of a member's handlers, as messages to its dispatcher; and what the dispatcher needs in order to answer.
+"""What the owner sends about a member's handlers, as messages to its dispatcher; and what the dispatcher needs in order to answer.
 
-Plain carriers of values. How they are words of a frame is in `held_handlers`.
+Plain carriers of values. `held_handlers` makes them from frames.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Setting:
 
 @attrs.frozen
 class Configured:
-    """An operator has set something for a handler, or the owner says for the first time what is set."""
+    """An operator has changed a handler's settings, or the owner sends them for the first time."""
 
     type: str
 
@@ -52,10 +52,10 @@ class Revoked:
 
 
 class OwnerPort(Protocol):
-    """The way to the owner, and what it has said."""
+    """The way to the owner, and the settings that it has sent."""
 
     settings: dict[str, Setting]
-    """By type, once the owner has said it: until then a handler runs as its code says. Outlives the dispatcher."""
+    """By type, once the owner has sent it: until then a handler runs as its code says. Outlives the dispatcher."""
 
     def subscribe(self, type_name: str, may_be_out: int, slots: int) -> None:
-        """Tell the owner how many deliveries a type's workers take now. In any thread."""
+        """Send the owner how many deliveries a type's workers take now. In any thread."""

@@ -1,4 +1,4 @@
-"""Taking in publishes: many in one decision where they can be, each by itself where not; and rows of outboxes and spools.
+"""Taking in publishes: many in one decision where possible, else one by one; and rows of outboxes and spools.
 
 Which are decided together, and whether they are accepted, are rules (`events/queue/admission`). Publishes
 that wait for room are in `waiting_publishers`, all other requests in `queue`.

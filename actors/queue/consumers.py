@@ -1,4 +1,4 @@
-"""What processes have checked out by hand: which process has it, for how long, and what becomes of it when that is gone.
+"""Messages that processes have checked out by hand: which process has one, for how long, and what becomes of it afterwards.
 
 Part of the queue actor. Which processes are gone is found in `actors/sessions`; whether a report counts is a rule
 (`events/queue/consumer_reports`).
@@ -28,7 +28,7 @@ __all__ = ["ConsumerGone", "Consumers", "LeaseAnswer", "checked_out_by", "origin
 
 
 ANSWERS_MIN = 64
-"""So many answers are kept in any case, beside two for each message that is held."""
+"""How many answers are kept besides two for each message that is held."""
 
 
 @attrs.frozen
@@ -39,7 +39,7 @@ class ConsumerGone:
 
 
 def origin_of(holder: str) -> str:
-    """Return the name of the process that checked something out under this name."""
+    """Return the name of the process that a holder's name begins with."""
     return holder.partition(".")[0]
 
 
@@ -70,7 +70,7 @@ class LeaseAnswer(Settle):
 
 
 class Consumers:
-    """Answers those who check out by hand, during one term of the queue."""
+    """Answers manual consumers, during one term of the queue."""
 
     def __init__(self, queue: DecisionPass, clock: Clock, answers: dict[int, LeaseAnswer]) -> None:
         self._queue = queue

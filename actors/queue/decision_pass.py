@@ -30,7 +30,7 @@ logger = GuardedLogger("perdure")
 
 PASS_EVENTS = 20_000
 PASS_BYTES = 16 << 20
-"""Events and bytes of one append, apart from what was decided last in it: a pass that decides more sends several appends."""
+"""Events and bytes after which an append is sent: a pass that decides more sends several appends."""
 NOTHING = Size(0, 0)
 
 
@@ -70,7 +70,7 @@ class DecisionPass(Decider):
             events = rules.decide(self.state, command, now_us, self.limits)
         except PerdureError:
             raise
-        except Exception as error:  # rules are pure: nothing has changed, so it is the error of this request, if it is one's
+        except Exception as error:  # rules are pure: nothing has changed, so it is an error of this command alone
             logger.exception("a rule failed on %s", type(command).__name__)
             raise as_refusal(error) from error
         size = measure(events)

@@ -129,7 +129,7 @@ class Deliveries:
         """At the start of a term, bring together what the workers have and what the log says is out.
 
         Before anything is decided: a delivery whose lease was lost with its frame must not begin beside one that follows from a log
-        that knows nothing of it. `orphans` may be with a process that has not said so yet.
+        without that lease. A process may still claim `orphans`.
         """
         queue = self._queue
         by_type: dict[str, list[Pool]] = {}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["LostRuns"]
 
 RUNS_MAX = 10_000
-"""So many are remembered at most; those of the pools that are looked at first."""
+"""How many are remembered at most, from the pools that are looked at first."""
 
 
 class LostRuns:

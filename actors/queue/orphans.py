@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 __all__ = ["REATTACH_US", "Orphans"]
 
 REATTACH_US = 1_000_000
-"""How long the processes that share a folder have to say what they hold, when another one owns it."""
+"""How long the processes that share a folder have to report what they hold after another one has come to own it."""
 
 
 class Orphans:
     """Deliveries of an earlier owner's time. Used by the queue's thread; `wait_us` is set before the first queue starts."""
 
     wait_us = 0
-    """How long other processes have to say what they hold; 0: no other process holds anything."""
+    """How long other processes have to report what they hold; 0: no other process holds anything."""
     had_members = True
-    """Workers of other processes may hold something. Not so: only consumers may, by hand."""
+    """Whether workers of other processes may hold deliveries; if False, only manual consumers may."""
 
     def __init__(self) -> None:
         self.taken_at_start = 0
@@ -43,7 +43,7 @@ class Orphans:
         self._by_hand: dict[int, int] = {}
         """The same of what was checked out by hand."""
         self.origins: Callable[[], Collection[str] | None] = lambda: None
-        """Returns how the processes that are connected are named in what they have checked out; None: it is not known of all."""
+        """Returns the names under which the connected processes check messages out; None: not all are known."""
         self.reconciled: Callable[[], None] = lambda: None
         """Called in each term of a queue once what the workers of this process hold no longer is revoked."""
         self.due_us = FOREVER
@@ -80,7 +80,7 @@ class Orphans:
         return self.due_us >= FOREVER
 
     def due(self, state: QueueState, pools: Iterable[Pool], now_us: int) -> list[Orphan]:
-        """Return what no process has said that it holds, once the time for that is over."""
+        """Return what no process has claimed, once the time for that is over."""
         if now_us < self.due_us:
             return []
         held, self.held, self.due_us = self.held, {}, FOREVER
@@ -99,7 +99,7 @@ class Orphans:
         return lost
 
     def again(self, state: QueueState) -> list[Orphan]:
-        """Return what was taken back and is out under the same attempt again, since the disk has lost that it was."""
+        """Return what was taken back and is out under the same attempt again, since the disk has lost the record of that."""
         taken_back = self.taken_back
 
         def is_lost(message: Message) -> bool:

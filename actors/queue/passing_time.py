@@ -36,7 +36,7 @@ class PassingTime:
         self._pools = pools
         self._consumers = consumers
         self.skipped_us = 0
-        """How much skipped time the leases of manual consumers have been given back."""
+        """By how much skipped time the leases of manual consumers have been extended."""
         self.more_is_due = False
         """More deadlines have passed than one look at them handles."""
 
@@ -57,7 +57,7 @@ class PassingTime:
                 queue.take(Extend(message.number, message.published.id, message.lease.attempt, left_us), now_us)
 
     def look(self, now_us: int) -> None:
-        """Handle the deadlines that have passed, up to a bound; `more_is_due` tells whether there are others."""
+        """Handle the deadlines that have passed, up to a bound; sets `more_is_due` where there are others."""
         queue = self._queue
         self.more_is_due = False
         if self._orphans.due_us <= now_us:

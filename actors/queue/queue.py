@@ -1,7 +1,7 @@
 """The queue actor: the only decider about messages. It answers requests and sends its decisions to the journal.
 
 The rules are in `events/queue`. `decision_pass` decides and folds, `admission` takes in publishes, `deliveries` feeds the workers,
-`passing_time` looks at deadlines, `operators_acts` answers operators, `consumers` those who check out by hand.
+`passing_time` looks at deadlines, `operators_acts` answers operators, `consumers` answers manual consumers.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class Queue(DecisionPass):
                 self.take(orphan, now_us)
             self._cancel_abandoned_ticks(now_us)
             self.cut(now_us)
-        if self.pools.by_type or self.extensions.schedules:  # an operator's tool may not know the host's bounds
+        if self.pools.by_type or self.extensions.schedules:  # an operator's tool may run with other bounds than the host
             self._enforce_bounds(now_us)
         self.acts.start_bulk_runner()
         for orphan in self.orphans.again(self.state):
@@ -161,7 +161,7 @@ class Queue(DecisionPass):
             )
 
     def _cancel_abandoned_ticks(self, now_us: int) -> None:
-        """Cancel the ticks of schedules that are gone, unless nothing is handled here (an operator's tool), or others may do."""
+        """Cancel ticks of schedules that are gone, unless nothing is handled here (an operator's tool) or others may do so."""
         if self.orphans.wait_us or (not self.pools.by_type and not self.extensions.schedules):
             return
         gone = list(abandoned(self.state, self.pools.by_type))

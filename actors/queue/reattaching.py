@@ -1,4 +1,4 @@
-"""What a process says of deliveries that this owner has not handed to it: which its workers still hold, and how others ended.
+"""Reports of a process on deliveries that this owner has not handed to it: which its workers still hold, and how others ended.
 
 Part of the queue actor. What is left to such processes, and for how long, is in `orphans`.
 """
@@ -38,8 +38,8 @@ def reattached(
 ) -> list[tuple[int, str, int]]:
     """Enter what is still the process's among its open deliveries; return the rest. For the queue's thread.
 
-    Its own is what was out when this run began and is claimed by nothing yet. What this run hands out has one holder from the
-    moment that it is decided, long before that shows in a pool; and what a lost connection gave back is no longer its process's.
+    A process may claim what was out when this run began and no other one has claimed. What this run hands out has one holder from
+    the decision on, long before it shows in a pool; and what a lost connection gave back no longer belongs to its process.
     """
     pool = command.pool
     refused = []
@@ -59,7 +59,7 @@ def reattached(
 
 
 def sorted_out(state: QueueState, reports: list[Any], orphans: Orphans) -> tuple[list[Any], list[ev.Event]]:
-    """Return which outcomes count that a process tells of deliveries which this run has not handed to it; and what refuses others.
+    """Return which outcomes count of deliveries that this run has not handed to the process, and events that refuse the others.
 
     It may have held what was out when the run began. Any other lease that is in force is another holder's, though the attempt may
     have the same number: a failed sync can lose the first lease, and the message with it, which is then published again.

@@ -40,7 +40,7 @@ class SharedPools:
             self.held[pool] = {*running[pool], *(before or {}).get(pool, ())}
         if before is None:  # what no other has was handed to the pool that was alone, and may be on its way there
             self.held[first] |= self._out()
-        for pool, held in self.held.items():  # a process may subscribe before it says what it has: until then the first had it
+        for pool, held in self.held.items():  # a process may subscribe before it reports what it has: until then the first had it
             held.difference_update(*(numbers for other, numbers in running.items() if other is not pool))
 
     def _running(self, pool: Pool) -> list[int]:

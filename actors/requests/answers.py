@@ -1,6 +1,6 @@
-"""The effects that answer requests: released by the journal once what the answer tells of is on record.
+"""The effects that answer requests: the journal releases them once the events that the answer is about are on record.
 
-`Effect` and the effects that tell actors are in `actors/core/messages.py`.
+`Effect` and the effects that send messages to actors are in `actors/core/messages.py`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`Looks`: questions that an actor answers in pieces, one a turn, so that what comes meanwhile is not held up.
 
-What is looked for, and where a look rests, is in the rules (`perdure.events.structures.pieces`).
+What is looked for, and where a look pauses, is in the rules (`perdure.events.structures.pieces`).
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ class PendingRequests:
         return request
 
     def redirect(self, tell: Callable[[str, Any], None]) -> None:
-        """Send requests by `tell` from now on; those without an answer are sent again by what is at its other end.
+        """Send requests by `tell` from now on; its receiver sends those without an answer again.
 
         Called before that looks at what is `outstanding`, it misses no request that another thread enters meanwhile.
         """
@@ -103,7 +103,7 @@ class PendingRequests:
         self.tell = tell
 
     def hold_publishes(self) -> None:
-        """Send no publish until `release_publishes`: what was spooled before them is to be in the log before them."""
+        """Hold publishes back until `release_publishes`: what was spooled before them is to reach the log before them."""
         tell = self.tell
         self._holds_publishes = True
 
@@ -264,7 +264,7 @@ class PendingRequests:
         return was_there
 
     def void(self, requests: Iterable[Request]) -> None:
-        """Count that a frame with these requests is gone, once each time a request is named; refuse those with a second such frame.
+        """Count a lost frame for each of these requests (a request may be named several times); refuse those with a second one.
 
         Called by the journal that has voided the frame, before it takes appends: later, one of them may be on its way to the log
         again.

@@ -50,7 +50,7 @@ class Raised:
         return error
 
     def settle(self, events: Iterable[ev.Event], state: QueueState) -> None:
-        """Forget what is no message's end: it is tried again, ended otherwise, or its result is no longer kept."""
+        """Forget exceptions that ended no message: it is tried again, ended otherwise, or its result is no longer kept."""
         for event in events:
             match event:
                 case ev.ResultKept(id=ident, exception=exception):

@@ -61,7 +61,8 @@ class SubmitBatch:
         self._size = size
         row = (payload, reply)
         rows.append(row)
-        # Added first, checked second; a closing thread does it the other way round. Open: the row is in. Closed: its place tells.
+        # Added first, checked second; a closing thread does it the other way round. Still open: the row is in. Closed: it is
+        # in if it stands before `END`.
         return self._is_open or any(other is row for other in self._taken())
 
     @property

@@ -1,4 +1,4 @@
-"""Where a supervisor puts what happens to actors: in the log, where this process owns it, and else nowhere (`Unrecorded`).
+"""Where a supervisor records what happens to actors: in the log, if this process owns it, and else nowhere (`Unrecorded`).
 
 Which event, and when, is up to the supervisor.
 """
@@ -26,7 +26,7 @@ class ActorRecord(Protocol):
         """Begin a term: the log was opened, or this supervisor has just begun."""
 
     def begun(self, answer: TermBegun) -> None:
-        """Take the journal's answer: it is known which of a predecessor's events are on record."""
+        """Take the journal's answer, which settles which of a predecessor's events are on record."""
 
     def add(self, event: ev.Event) -> None:
         """Record an event. No request waits for it, but it is kept until it is on record."""
@@ -36,7 +36,7 @@ class ActorRecord(Protocol):
 
 
 class LogRecord:
-    """The owner's: the events go to the journal.
+    """The record of an owner: the events go to the journal.
 
     If the journal dies between writing one and confirming that, it is on record twice; if a failed sync voids it, it is lost.
     """
@@ -79,7 +79,7 @@ class LogRecord:
 
 
 class Unrecorded:
-    """A member's: the log is another process's, and what happens to the actors here is counted and logged only."""
+    """The record of a member: another process owns the log, so deaths of actors here are counted and logged only."""
 
     def begin(self) -> None:
         """See `ActorRecord.begin`."""

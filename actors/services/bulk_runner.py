@@ -1,8 +1,8 @@
 """The bulk runner: carries out bulk acts of operators, commit after commit, from the plan that is on record.
 
-It holds nothing that its successor, or the next run, could not ask for again: the plan says how far the act is. What a commit
-may do, and what it consists of, is in `events/queue/bulk_acts`; which letters are meant by `events/queue/dead_letters`, and which
-messages by `events/queue/searching/live_messages`.
+It holds nothing that its successor, or the next run, could not ask for again: the plan on record says how far the act has come.
+What a commit may do, and what it consists of, is in `events/queue/bulk_acts`. `events/queue/searching` finds the letters or
+messages.
 """
 
 from __future__ import annotations

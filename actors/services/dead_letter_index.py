@@ -33,7 +33,7 @@ __all__ = ["DeadLetterIndex"]
 class DeadLetterIndex(Decider):
     """Folds what the journal has put on record; a notice that comes late or twice changes nothing.
 
-    A question that goes through all letters is answered in pieces, one a turn, so that it keeps no other waiting.
+    A question that goes through all letters is answered in pieces, one a turn, so that it does not hold up the others.
     """
 
     state: letters.DeadLettersState

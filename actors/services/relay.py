@@ -33,7 +33,7 @@ __all__ = ["REFUSALS", "Relay", "relay_now"]
 logger = GuardedLogger("perdure")
 
 REFUSALS = (DuplicateKey, InvalidMessage)
-"""Errors of one row, for which no other row needs to wait."""
+"""Errors that concern one row alone, so that no other row needs to wait."""
 
 
 @attrs.define(eq=False)
@@ -67,16 +67,16 @@ class _RelayReply:
 
 @attrs.define(eq=False)
 class _Progress:
-    """Where the relay is with one source."""
+    """How far the relay has come with one source."""
 
     drafts: dict[int, Sequence[Draft] | DraftRun] = attrs.field(factory=dict)
     """What was read and is not settled."""
     polling: OutboxPolling = attrs.field(factory=OutboxPolling)
     """When and from where it is read next."""
     unable: bool = False
-    """This process could read and not settle: it may not publish or delete. Ends with the first rows of which it settles all."""
+    """This process could read rows and not settle them: it may not publish or delete. Reset once it settles all rows of a read."""
     left_some: bool = False
-    """It is so of the rows that were read last."""
+    """Some of the rows that were read last could not be settled for that reason."""
 
 
 class Relay(Actor):

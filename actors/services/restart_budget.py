@@ -35,7 +35,7 @@ class RestartBudget:
         self._pending = pending
         self._pools = pools
         self.on_given_up: Callable[[], None] = lambda: None
-        """Called once the run is stopped for good, in the thread that did it: that only passes it on."""
+        """Called once the run is stopped for good, in the thread that stopped it; it must return at once."""
 
     def count_death(self, name: str, cause: BaseException, *, counted: bool = True) -> float:
         """Count an unwanted death; return the pause before the restart in seconds. Past the budget the run is stopped for good."""

@@ -1,7 +1,7 @@
 """The scheduler: publishes for schedules at their ticks, each tick once.
 
-The queue records each tick (`Ticked`), so no death loses or doubles one. Which ticks come next, and which are made up for that were
-missed while nothing ran, is in `events/schedules/ticks`.
+The queue records each tick (`Ticked`), so no death loses or doubles one. Which ticks come next, and which of those that were missed
+while nothing ran are made up for, is in `events/schedules/ticks`.
 """
 
 from __future__ import annotations
@@ -86,8 +86,8 @@ class Scheduler(Actor):
         self.last: dict[str, int] = {}
         self.known = False
         self.begun: set[str] = set()
-        """Schedules that begin, or go back with the clock, while it is not known what is on record of that: another scheduler's
-        beginning may get there first, and what that sent before the clock was put back."""
+        """Schedules that begin, or go back with the clock, until it is known what is on record: the beginning of another scheduler
+        may be recorded first, or a tick that it sent before the clock was put back."""
 
     def on_start(self) -> None:
         """Ask which ticks are on record, and run what operators asked the predecessor for: it may not have come to that."""

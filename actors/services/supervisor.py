@@ -75,7 +75,7 @@ class Supervisor(Actor):
     def _go_on_from_predecessor(self) -> None:
         """Record the predecessor's death, and send again all that it may not have sent: twice is harmless.
 
-        It may have died right after it started an actor, before it told others of that or of the journal.
+        It may have died right after it started an actor, before it notified others of that or of the journal.
         """
         for what in ("actor_deaths", "actor_restarts"):
             self.health.count(what)
@@ -224,7 +224,7 @@ class Supervisor(Actor):
         self.record.add(ev.ActorRestarted(name, self.causes.pop(name, ""), self.health.deaths.get(name, 0)))
 
     def _on_journal_up(self) -> None:
-        """Tell all actors to start over with every unanswered request: the log is open again, and may lack their last events."""
+        """Make all actors start over with every unanswered request: the log is open again, and may lack their last events."""
         journal = self.actors.get("journal")
         if journal is None or journal.generation == 1:
             return

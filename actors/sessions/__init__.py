@@ -5,7 +5,7 @@
 - `owner`: what a session needs of the run.
 - `framing`: frames; `crossing`: what may stand in them.
 - `rights`, `bounds`: what a peer may ask. `handover`: it asks for the folder. `departures`: its connection has ended.
-- `figures`: what a run tells of itself besides what actors answer.
+- `figures`: counts about a run that no actor is asked for.
 
 Not here: the other end of the connection (`perdure.processes`), and the rules, which do not know where a request came from.
 """

@@ -1,4 +1,4 @@
-"""What a run tells of itself beyond what its actors answer: counters, and how each handler's workers do.
+"""Figures about a run that no actor is asked for: counters, and how each handler's workers do.
 
 Only reading. The metrics that a user sees are made of it in `perdure.operations`.
 """

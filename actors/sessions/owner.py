@@ -26,14 +26,14 @@ class Owner:
     pending: PendingRequests
     bounds: Bounds
     facts: Callable[[], dict[str, Any]]
-    """Returns what a peer must know to make its requests: plain values."""
+    """Returns the plain values that a peer needs to make its requests."""
     figures: Callable[[], RunFigures]
     check_changes: Callable[[dict[str, Any]], Any]
     """Checks the options that an operator changes."""
     hand_over: Callable[[HandOver], bool] = lambda _: False
     """Returns whether the folder is let go for another process, which then begins."""
     consumer_gone: Callable[[str], None] = lambda _: None
-    """Gives back what a process has checked out by hand, which is gone; it is named by its origin."""
+    """Takes the origin of a process that is gone, and returns what it had checked out by hand to the queue."""
     members: MemberServices | None = None
     """What feeds the workers of other processes; None: none may have handlers."""
     under_policy: Callable[[Draft], Draft] = lambda draft: draft

@@ -1,7 +1,7 @@
 """`Peer`: one connection of the owner to another process, and the bytes that wait to be read by it.
 
-When it is read and written is up to the `server`, what is said on it up to its `session`. An actor's thread may send the one answer
-that a peer waits for by itself; what it does then, and what is left of it if it is killed, is in `direct_answer`.
+`server` decides when it is read and written, `session` what is sent. An actor's thread may itself send the one answer that a peer
+waits for; what it does then, and what is left of it if it is killed, is in `direct_answer`.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ class Peer:
         self.is_awaited = False
         """The server's thread has found an actor's thread writing: that one has it look again."""
         self._writers: dict[str, Peer | DirectAnswer] = {}
-        """What writes, if anything: this peer for the server's thread, or an actor's answer. No lock: to be the writer, and to have
-        left word of it, is one step, so that what a killed thread was doing is known."""
+        """What writes, if anything: this peer for the server's thread, or an actor's answer. No lock: to become the writer and to
+        record it is one step, so that what a killed thread was doing is known."""
 
     # --- which thread writes -----------------------------------------------------------------------------------------------
 

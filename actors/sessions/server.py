@@ -143,7 +143,7 @@ class Server:
         self._waker.wake()
 
     def close(self, why: PerdureError) -> None:
-        """Tell all peers why, and be gone. Callable more than once, in any thread."""
+        """End all connections, send each peer the reason, and end the thread. Callable more than once, in any thread."""
         self._why = why
         self._waker.wake()
         if self._thread is not None and self._thread is not threading.current_thread():
@@ -331,7 +331,7 @@ class Server:
             self._poll.modify(peer.sock, wanted)
 
     def _drop(self, peer: Peer, why: PerdureError | None) -> None:
-        """End a connection; `why` is told to the peer where there is room for it."""
+        """End a connection; `why` is sent to the peer where there is room for it."""
         if self._peers.get(peer.fd) is not peer:
             return
         peer.is_attended = True  # until it is gone: where the thread is interrupted in this, it begins with this again

@@ -1,7 +1,7 @@
 """One peer of the owner: its frames become requests to the actors, and their answers become frames.
 
-It knows no socket: `server` feeds it frames and sends what it returns. What a request means is the rules' business; that one sent
-twice counts once is, too (`times` tells them that it was sent before).
+It knows no socket: `server` feeds it frames and sends what it returns. The rules decide what a request means, and that one sent
+twice counts once (`times` says how often it was sent).
 """
 
 from __future__ import annotations
@@ -251,7 +251,7 @@ class Session:
             self._requests.sent(asked.key, self._rights.find_out(asked, question, partial(self.answered, asked.key)))
 
     def _go_on(self) -> None:
-        """Go on with the requests of which is known meanwhile what they are about."""
+        """Go on with the requests whose rights are known by now."""
         for asked, permit in self._rights.found_out():
             if asked.key in self._requests:  # not forgotten meanwhile
                 self._answering(asked, partial(self._send_if, permit))
@@ -308,7 +308,7 @@ class Session:
         return of_member + self._requests.frames()
 
     def only_answer(self) -> tuple[tuple[AnswerKey, Any], bytes] | None:
-        """See `PeerRequests.only_answer`. None for a peer with handlers: what it is told has an order."""
+        """See `PeerRequests.only_answer`. None for a peer with handlers: frames to it have an order."""
         return self._requests.only_answer() if self.member is None else None
 
     @property

@@ -133,7 +133,7 @@ class Context(msgspec.Struct, eq=False):
 
     @property
     def subject(self) -> str | None:
-        """Whom or what the publisher says that the message is about, if anything."""
+        """The person or thing that the message is about, if the publisher named one."""
         return self._delivery.published.subject
 
     @property

@@ -1,6 +1,6 @@
 """The dispatcher: which handlers exist, how many workers each has, whether it is paused; it opens and closes their subscriptions.
 
-The rules are in `perdure.events.handlers.registry`. It hands out no message: it tells the queue how many may be out.
+The rules are in `perdure.events.handlers.registry`. It hands out no message: it subscribes with how many may be out.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ class Dispatcher(Decider):
         self.staff.give_back_if_closed(pool)
 
     def _subscribe(self, pool: Pool, *, leaves: bool = False) -> None:
-        """Tell the queue how many deliveries may be out with this handler's workers, on the terms that are on record."""
+        """Subscribe with how many deliveries may be out with this handler's workers, under the options that are on record."""
         known = self.state.handlers.get(pool.type)
         handler = pool.handler if known is None else spec_on_record(known.registered).changed(known.changes)
         if isinstance(pool, MemberPool):

@@ -1,4 +1,4 @@
-"""Calls of handlers that something is put round (a middleware, a container of services): they end when the handler's work ends."""
+"""Handler calls inside a wrapper (a middleware, a container of services), which ends only when the handler's work has ended."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["finishing"]
 
 
 def finishing(call: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """Return a plain handler whose call waits for what an awaitable gives, where the handler returns one.
+    """Return a plain handler whose call waits for the awaitable that the handler returns, if it returns one.
 
-    What is put round it then ends after the work, not before it.
+    A wrapper round it then ends after the work, not before it.
     """
 
     def finished(message: Any, context: Any) -> Any:

@@ -41,7 +41,7 @@ class Publisher(Protocol):
         """
 
     def under_policy(self, draft: Draft) -> Draft:
-        """Return a draft with a key that was made in another process under its handler's policy; what was named then is kept."""
+        """Return a draft with a key, made in another process, under its handler's policy; options that it names are kept."""
 
     def since_us(self, published: Published) -> int:
         """Return since when a message could have been handled, in microseconds; 0 where that is not known."""

@@ -215,7 +215,7 @@ class Staff:
         delivery.lost = True
         self.pending.send("queue", Outcomes([outcome]), IgnoredReply(), from_outside=False)
         if verdict is End.TIMED_OUT:
-            interrupt(delivery)  # after the report: how the handler ends now is not what its attempt failed of
+            interrupt(delivery)  # after the report: how the handler ends now is not the reason for the failure
 
     # --- the end ---------------------------------------------------------------------------------------------------------
 

@@ -115,7 +115,7 @@ class Worker(Actor):
         return LINGER_S if self.finished else None
 
     def turn(self, items: list[Any]) -> bool:
-        """Handle what was received and what lies in the mailbox behind it; return False when told to retire.
+        """Handle what was received and what lies in the mailbox behind it; return False where it is to retire.
 
         Outcomes are reported at the end, or earlier where they are many or old. Plain completions of a short handler linger.
         """

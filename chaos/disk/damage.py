@@ -203,7 +203,7 @@ class DamageCheck:
             raise Lost(f"{what}: {error!r}") from error
 
     def _verify(self, files: Files) -> None:
-        """`verify` must find it, unless the log is undamaged and only shorter: it looks like one that never was longer."""
+        """Require that `verify` finds it, unless the log is undamaged and only shorter: then it looks as if it never was longer."""
         if not verify(FolderReader(FOLDER, disk=MemoryDisk(files))).ok:
             self.counts["found"] += 1
             return

@@ -107,7 +107,7 @@ class MemoryDisk(Disk):
         self.before_each: Callable[[str], None] = lambda _name: None
         """Called before each operation that changes something, with its name. It may raise `PowerCut`."""
         self.claims: list[BinaryIO] = []
-        """What holds a claim on a file until it is closed. They end with the process that has them: see `end_claims`."""
+        """The open files that are claimed until they are closed. Claims end with their process: see `end_claims`."""
         self._fds: dict[int, File] = {}
         self._next_fd = 1000
 
@@ -212,7 +212,7 @@ class MemoryDisk(Disk):
         return not any(isinstance(one, _ClaimedFile) and not one.closed and one.of is self._fds[fd] for one in self.claims)
 
     def end_claims(self) -> None:
-        """End all claims, as the death of the process does that had them."""
+        """End all claims, as the death of their process does."""
         self.claims.clear()
 
     def let_go(self, fd: int) -> None:

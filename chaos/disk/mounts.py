@@ -23,9 +23,9 @@ _NO_LOG_FLUSH = struct.pack("I", 2)
 _IMAGE_BYTES = {"ext4": 32 << 20, "xfs": 320 << 20}
 _MKFS = {"ext4": ("-q", "-F"), "xfs": ("-q", "-f")}
 _MOUNT = {"ext4": "loop,commit=3600", "xfs": "loop"}
-"""ext4 commits its journal every five seconds unless told otherwise. Where such a commit fails beside an fdatasync, Linux 6.18
-was seen to answer the latter with success, and what was acknowledged was lost: probably since a transaction that neither runs nor
-commits any more counts as done. So each commit is that of a sync, which learns of its failure.
+"""By default, ext4 commits its journal every five seconds. Where such a commit failed beside an fdatasync, Linux 6.18 was seen to
+report success for the latter, and what was acknowledged was lost: probably because a transaction that neither runs nor commits any
+more counts as done. With this option each commit belongs to a sync, which returns its failure.
 """
 
 

@@ -99,7 +99,7 @@ def _check_frames(frames: list[Frame], last_seq: int, contract: Contract) -> Non
 
 
 def _check_snapshots(store: SegmentStore, first_seq: int, last_seq: int) -> None:
-    """Each snapshot must be one that the workload saved, and enough of them must contain what was dropped from the log."""
+    """Require that each snapshot is one that the workload saved, and that enough of them contain what was dropped from the log."""
     containing_dropped = 0
     for snapshot in store.snapshots():
         if snapshot.seq > last_seq or snapshot.body != snapshot_body(snapshot.seq):

@@ -36,7 +36,7 @@ class Rules:
 
 @attrs.frozen
 class Entry:
-    """A frame: what it holds, what it follows by its owner's word, and the rows that it takes in."""
+    """A frame: what it holds, which frame it follows according to its owner, and the rows that it takes in."""
 
     ident: str
     first_seq: int

@@ -31,12 +31,12 @@ class Disconnected(Exception):
 
 @attrs.define
 class Promises:
-    """What all owners have said to their callers."""
+    """The answers that all owners have given their callers."""
 
     published: set[str] = attrs.field(factory=set)
     refused: set[str] = attrs.field(factory=set)
     taken: list[int] = attrs.field(factory=list)
-    """Rows of frames that were said to be there."""
+    """Rows of the frames that were acknowledged."""
 
 
 class _Ended(Exception):
@@ -44,7 +44,7 @@ class _Ended(Exception):
 
 
 class Owner:
-    """One process. `valid_until_s` is its own word, by the common time: until then it hands messages out."""
+    """One process. Until `valid_until_s`, which it sets itself, in the common time, it hands messages out."""
 
     def __init__(self, name: str, database: Database, promises: Promises, rng: random.Random) -> None:
         self.name = name
@@ -131,7 +131,7 @@ class Owner:
         raise _Ended
 
     def _settle(self, entry: Entry) -> Generator[Transaction | None, None, bool]:
-        """Return whether a frame is there whose append was not answered; None of it is said before that is known."""
+        """Return whether a frame is there whose append was not answered; no caller gets an answer before that is known."""
         before = self._last
         while True:
             try:
@@ -151,7 +151,7 @@ class Owner:
         return False
 
     def _last_word(self, entry: Entry) -> Generator[Transaction | None, None, None]:
-        """Another owner has taken over: say what its log says."""
+        """Answer by the log of another owner, which has taken over."""
         while True:
             looked = self._database.begin(lambda me: self._database.look(me, entry.ident))
             try:

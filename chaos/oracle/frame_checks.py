@@ -110,7 +110,7 @@ class FrameCheck:
             require(not wanted or ident in self._results, f"{ident} has ended without the result that was requested")
 
     def _check_key(self, item: Item) -> None:
-        """Of the messages of a key that replace each other, only the newest may wait."""
+        """Require that of the messages of a key that replace each other, only the newest waits."""
         if item.key is None or item.place not in {"waiting", "delayed"} or item.published.dedup != "replace":
             return
         for other in self._model.peers(item):

@@ -70,7 +70,7 @@ class HandlerLog:
     """Ids that were spooled when this process began, and for which it had room: no handler of its own begins before they are on
     record."""
     has_room: Callable[[int], bool] = attrs.field(default=lambda _messages: True, init=False)
-    """Tells whether the backlog has room for so many more messages."""
+    """Returns whether the backlog has room for so many more messages."""
     _has_process: bool = attrs.field(default=False, init=False)
     _leased_before: set[tuple[str, int]] = attrs.field(factory=set, init=False)
     """Leases (id, attempt) that earlier processes recorded: a member may still hold one whose frame was lost in a failed sync."""

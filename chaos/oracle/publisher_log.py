@@ -68,7 +68,7 @@ class PublisherLog:
     owner: Asker | None = attrs.field(default=None, init=False)
     """The member whose process has become the owner, if one has: its requests are its own."""
     is_spooled: Callable[[str], bool] = attrs.field(default=lambda _ident: False, init=False)
-    """Tells whether a message is in a spool file, and stays there when the power is cut."""
+    """Returns whether a message is in a spool file, and stays there when the power is cut."""
     _of_clients: list[tuple[str, Future[str], Asker]] = attrs.field(factory=list, init=False)
     """What clients have submitted."""
 
@@ -188,7 +188,7 @@ class PublisherLog:
         return [ident for ident, future in (*self.futures, *of_clients) if not future.done()]
 
     def forget_client(self, client: Asker) -> None:
-        """A client is dead: nothing waits for its answers."""
+        """Forget what a client that is dead was waiting for."""
         self._of_clients = [entry for entry in self._of_clients if entry[2] is not client]
 
     def _order(self) -> list[str]:
@@ -199,7 +199,7 @@ class PublisherLog:
         return self.orders[-1][1]
 
     def _check_silence(self, client: Asker, error: BaseException) -> None:
-        """A client gives up only if its connection, or the owner, was disturbed while it waited."""
+        """Note a violation if a client gives up although neither its connection nor the owner was disturbed while it waited."""
         if client is self.owner:
             return  # it was stopped itself
         connection = client.connection

@@ -46,9 +46,9 @@ class RecordingStore(SegmentStore):
         self.holders: dict[str, tuple[str, int]] = {}
         """By id of what is checked out by hand: its holder's name, and until when it has it."""
         self.on_taken_back: Callable[[str, str], None] = lambda _ident, _holder: None
-        """Told of each lease of a consumer (id, holder) that is taken back before its time is over."""
+        """Called with each lease of a consumer (id, holder) that is taken back before its time is over."""
         self.on_orphan: Callable[[str, int], None] = lambda _ident, _attempt: None
-        """Told of each attempt (id, number) of a handler that is taken back since its process is taken for dead."""
+        """Called with each attempt (id, number) of a handler that is taken back since its process is taken for dead."""
         self.is_stopped = False
         """This process has put on record that it stopped in good order."""
         self._results: dict[str, int] = {}
@@ -137,7 +137,7 @@ class RecordingStore(SegmentStore):
         self.revived |= self.in_force.items() - before
 
     def _judge(self, at_us: int, event: ev.Event) -> None:
-        """Tell of what is taken back before its time is over."""
+        """Report what is taken back before its time is over."""
         if isinstance(event, (ev.LeaseExpired, ev.Returned)) and event.number in self._ids:
             ident = self._ids[event.number]
             holder, until_us = self.holders.get(ident, ("", 0))

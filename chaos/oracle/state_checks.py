@@ -39,7 +39,7 @@ def is_at_rest(system: RecordingSystem) -> bool:
 
 
 def has_room(system: RecordingSystem, messages: int) -> bool:
-    """Tell whether a system's backlog surely has room for so many more messages, and had it a moment ago.
+    """Return whether a system's backlog is certain to have room for so many more messages, now and a moment ago.
 
     Since then some may have been handed out, have ended, or have outlived their time; so half of the bound is enough.
     """

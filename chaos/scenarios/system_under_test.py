@@ -62,7 +62,7 @@ class SystemUnderTest:
         self.trace: list[str] = []
         """The steps so far, and what came of them."""
         self.violations: list[str] = []
-        """Broken promises found where raising would only have failed a handler."""
+        """Violations found where raising would only have failed a handler."""
         self.fault_counts: Counter[str] = Counter()
         self.publisher_log = PublisherLog(self.violations)
         self.handler_log = HandlerLog(self.violations, self.publisher_log.options, {Crowd: CROWD_MAX})

@@ -1,6 +1,6 @@
 """The deterministic simulation: the real actors on a seeded executor, a virtual clock and a disk in memory.
 
-- `simulated_system` is the entrance, also for users' own tests; `published` tells them what was published.
+- `simulated_system` is the entrance, also for users' own tests; `published` asserts for them what was published.
 - `simulated_executor` chooses which actor runs next (`turns` has one actor with its turns), `simulated_clock` is the time,
   `simulated_loop` runs coroutines, and `redelivery` says which messages may arrive twice.
 - `processes`: other processes on the folder, and what connects them with its owner.

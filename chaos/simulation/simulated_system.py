@@ -69,7 +69,7 @@ class SimulatedSystem(System):
         self.repeats = 0
         """How many of the next messages between actors are delivered twice, of those that may be."""
         self.has_members = False
-        """Members of an earlier owner may live when it starts, as with any `shared=True`: they have time to say what they hold."""
+        """Members of an earlier owner may live when it starts, as with any `shared=True`: they get time to report their work."""
         super().__init__(store=store, options=options, clock=self.executor.clock, seed=seed, executor=self.executor, **others)
         self._hooks = SimulatedHooks(self.executor)
 
@@ -116,7 +116,7 @@ class SimulatedSystem(System):
         return engine
 
     def version_of(self, type_name: str) -> int:
-        """Return the newest version of a type that this process knows, as `shared=True` tells the owner."""
+        """Return the newest version of a type that this process knows, as a process with `shared=True` reports it to the owner."""
         return self.drafts.names.versions.get(type_name, 1)
 
     def step(self) -> bool:

@@ -1,7 +1,7 @@
-"""A folder that takes a backup of a log, run after run: segments, snapshots, spool files, and `backup.json`: what of it counts.
+"""A folder that takes a backup of a log, run after run: segments, snapshots, spool files, and `backup.json`: which of it counts.
 
-A file gets its name once it is whole and synced, and is replaced whole. What `backup.json` does not speak of is left over from a
-run that was cut off, and the next run writes it anew. What is copied is decided in `backing_up`; reading is in `reader`.
+A file gets its name once it is whole and synced, and is replaced whole. What `backup.json` does not mention is left over from a run
+that was cut off, and the next run writes it anew. What is copied is decided in `backing_up`; reading is in `reader`.
 """
 
 from __future__ import annotations
@@ -246,7 +246,7 @@ class BackupFolder:
                 self._file.write(piece)
 
     def _counted_bytes(self, segment: int) -> int:
-        """Return how many bytes of a segment hold what `backup.json` speaks of.
+        """Return how many bytes of a segment hold what `backup.json` counts.
 
         Raises:
             StoreCorrupt: not all of that is in it.

@@ -1,7 +1,7 @@
 """Restoring: a new log from a backup, as it was at the end of the last complete run or after an earlier commit.
 
-The frames keep their bytes, and the log its id, with which their checksums are made: heads that were noted stay valid. What tells
-the new log from the one that was backed up is its place and its epoch, which jumps (`EPOCH_JUMP`).
+The frames keep their bytes, and the log its id, with which their checksums are made: heads that were noted stay valid. The new log
+differs from the one that was backed up in its place and in its epoch, which jumps (`EPOCH_JUMP`).
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["Restored", "WrittenLog", "end_of_restored", "restore_log", "write_log"]
 
 EPOCH_JUMP = 1 << 16
-"""A restored log's epochs lie at least so far beyond those of the log that was backed up: no two owners have the same."""
+"""The epochs of a restored log are at least this much above those of the log that was backed up: no two owners share one."""
 EPOCH_SPREAD = 1 << 24
-"""And so far from each other are those of logs that were restored from one backup."""
+"""And those of two logs that were restored from one backup are this far apart."""
 
 
 @public
@@ -47,9 +47,9 @@ class Restored:
     spooled: int = 0
     """Publishes that wait beside the new log for its first owner: in spool files, or in a database's ingress."""
     spooled_left_out: int = 0
-    """Publishes in spool files of the backup that are not: the restore is to a moment, and they had not reached the log then."""
+    """Publishes in spool files of the backup that are left out: the restore is to a moment before they had reached the log."""
     spooled_damaged: int = 0
-    """Damaged records of spool files, each of one publish or more, that are not in the new log: the log tells of each file."""
+    """Damaged records of spool files, each of one publish or more, that are not in the new log: a log line names each file."""
     partitions: Mapping[int, Restored] = attrs.field(factory=dict)
     """Of a whole queue, what is in each partition, by its number: each counts by itself. `events`, `snapshots`, `left_out` and
     those of spool files are sums then; `first_seq` and `last_seq` are 0, and `head` is empty."""

@@ -1,7 +1,7 @@
-"""Restoring the logs of a whole queue: all of them, or none that anything could use. How one is written is in `restoring`.
+"""Restoring the logs of a whole queue: either all can be used, or none. How one is written is in `restoring`.
 
-All are written before the first may be used. A run that is cut off between the first and the last of them is completed by the next:
-it keeps those that are there as this restore would write them.
+All are written before the first may be used. A run that is cut off between the first and the last of them is completed by the next,
+which keeps those that are already as it would write them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What an error of the operating system means for a person: its text and what to do about it, by its number.
 
-Where such errors are met is in the folders that use files; what cannot be mended by a person is told as it is.
+Where such errors are caught is in the folders that use files. An error that no person can mend keeps its text alone.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`BackgroundThread`: a daemon thread whose start fails where its work could not begin, so that none waits for it in vain.
+"""`BackgroundThread`: a daemon thread whose start raises where its work could not begin, so that no caller waits for it in vain.
 
 Not here: starting one in the thread of an actor, and exceptions thrown into a thread (both in `perdure.actors.core.threads`).
 """
@@ -26,7 +26,7 @@ class BackgroundThread(threading.Thread):
     """A daemon thread for one piece of work.
 
     A tracer or a profiler of the host that raises (`threading.settrace`, `setprofile`) ends a new thread before its work begins.
-    Python prints that, and tells it to no caller.
+    Python prints that, and raises nothing in the caller.
 
     Args:
         work: what it does.

@@ -1,6 +1,6 @@
-"""`tell_each`: tells each of several live things the same, so that one that raises does not keep the others from being told.
+"""`tell_each`: calls a function for each of several objects, so that one for which it raises does not keep it from the others.
 
-For what the interpreter calls once and never again: after a fork, at its exit. A step of a stop may be made again.
+For what the interpreter calls once and never again: after a fork, at its exit. Other steps of a stop can be repeated.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ logger = GuardedLogger("perdure")
 T = TypeVar("T")
 
 FORKED = "this process was forked"
-"""What is told after a fork."""
+"""The name of the event after a fork, for the log."""
 
 
 def tell_each(those: Iterable[T], tell: Callable[[T], object], what: str) -> None:
-    """Call `tell` with each of those, also where it raises for some; then log what it raised, and when: `what`.
+    """Call `tell` with each object, even where it raises for some; then log what it raised. `what` names the event.
 
     The log comes last: a log handler of the host may hang in a forked child, on a lock that a thread of its parent held.
     Whatever is raised ends here, KeyboardInterrupt included.

@@ -50,13 +50,14 @@ class EnduringThread(BackgroundThread):
         del self._work, self._work_args
 
     def _endure(self) -> None:
-        # What handles an exception is as short as can be, since a second one may be raised there: it is told within the next try.
+        # The handler is as short as possible, since a second exception may be raised in it: the next turn logs this one in its
+        # `try`.
         while not self._is_over:
             try:
                 self._tell_interruption()
                 self._work(*self._work_args)
                 self._is_over = True
-            except BaseException as error:  # noqa: BLE001 - told at the next turn
+            except BaseException as error:  # noqa: BLE001 - logged at the next turn
                 self._interruption = error
 
     def _tell_interruption(self) -> None:

@@ -22,7 +22,8 @@ _owners: weakref.WeakValueDictionary[tuple[int, str, Callable[[], Any]], object]
 def lock_of(owner: object, name: str, make: Callable[[], Any] = threading.Lock) -> Any:
     """Return a new lock for an attribute of an object (or of a module); a forked child gives the attribute another one.
 
-    What else is told of the fork finds the locks free: those modules import this one, and the oldest is told first.
+    All other callbacks of a fork find the locks free: their modules import this one, and callbacks run in the order of their
+    registration.
 
     Args:
         owner: it can be referred to weakly.

@@ -98,7 +98,7 @@ class FolderCopy:
             snapshot_file.write(self._disk, self.path, self._store_id, snapshot)
 
     def put_spool(self, name: str, file: BinaryIO) -> int:
-        """See `TakesSpool.put_spool`. Nothing is left out: the file keeps its bytes, and its next owner tells of damage."""
+        """See `TakesSpool.put_spool`. Nothing is left out: the file keeps its bytes, and the next owner reports damage in it."""
         with self._writing():
             self._file.end()
             self._file.begin(self.path / name)

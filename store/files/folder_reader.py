@@ -101,7 +101,7 @@ class FolderReader(FolderListing):
 
     @contextmanager
     def hold_history(self) -> Iterator[None]:
-        """See `LogReader.hold_history`: a file in the folder tells its owner. Without the right to write, it does nothing."""
+        """See `LogReader.hold_history`: by a file in the folder, which the owner looks for. Without the right to write, in vain."""
         path = self.path / HOLD_FILE
         held_by, ended = 0, threading.Event()
         try:

@@ -6,7 +6,7 @@
 sessions).
 
 `history_hold` keeps history while it is copied, `high_water` remembers what was durable, `nodes` are those of a cluster, `traffic`
-is what others send to an owner, `spread_ingress` what goes to several.
+is what other processes send to an owner, `spread_ingress` a publish that goes to several.
 
 Importing a module of this folder needs psycopg, which `pip install perdure[postgres]` installs; `addresses` imports them when an
 address asks for it. Layout of the tables: docs/FORMATS.md.

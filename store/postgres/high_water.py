@@ -1,8 +1,8 @@
 """Up to which event each partition's log is known to be durable: in this process, and on record in the database.
 
 A database that fails over to a standby which lagged behind, or is restored, holds less. An owner that finds less refuses to go on.
-The standby has lost the newest marks on record too, so each process that has seen a log is a witness: it writes its mark again, and
-so a process that has just begun refuses as well. `accept` is how to say that the loss is accepted.
+The standby has lost the newest marks on record too. So each process that has seen a log writes its mark again, and a process that
+has just begun refuses as well. With `accept` an operator accepts the loss.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class Mark:
 
     store_id: bytes
     accepted: int
-    """When an operator last said that a log which holds less is to be gone on with; 0: never."""
+    """When an operator last accepted that the log holds less; 0: never."""
     seq: int
 
     @property
     def order(self) -> tuple[int, int]:
-        """The later of two marks of a log has the word."""
+        """Of two marks of a log, the later one wins."""
         return self.accepted, self.seq
 
 
@@ -93,7 +93,7 @@ def forget(address: str) -> None:
 def exchange(
     connection: psycopg.Connection[Any], address: PostgresAddress, numbers: Collection[int], seen: dict[int, Mark], *, durable: bool
 ) -> None:
-    """Write what this process knows of a queue's partitions and is not on record as far as was seen, and learn what is.
+    """Record the marks that this process knows of a queue's partitions and has not seen on record, and learn those on record.
 
     Args:
         connection: to the database.

@@ -45,7 +45,7 @@ class Node:
     name: str
     address: str
     left_s: float
-    """Seconds until it counts as dead unless it says something; 0: it does."""
+    """Seconds until it counts as dead unless it gives a sign of life; 0: it counts as dead."""
     has_session: bool
     """It is connected to the database."""
 
@@ -64,7 +64,7 @@ class Held:
 
     @property
     def is_copy(self) -> bool:
-        """Whether a restore or migration has not finished it: no log, to which no time is set."""
+        """Whether it is an unfinished copy of a restore or migration, and no log."""
         return self.left_s >= _COPY_LEFT_S
 
 
@@ -150,7 +150,7 @@ class NodeSession:
             check_own_session(connection, self.database.connect)
 
     def unsafe_standbys(self) -> int:
-        """Return how many standbys the database has, if none of them need have what is acknowledged; else 0.
+        """Return how many standbys the database has, if none of them is certain to have what is acknowledged; else 0.
 
         Raises:
             StoreUnavailable: the database cannot be asked.
@@ -161,7 +161,7 @@ class NodeSession:
     def look(self, *, keep: bool) -> View:
         """Return what the database holds now; with `keep`, this node and its leases are renewed in the same statement.
 
-        With `keep`, this process besides tells what it knows to be durable, and learns what others know.
+        With `keep`, this process also records up to where it knows logs to be durable, and learns what others have recorded.
 
         Raises:
             StoreUnavailable: the database cannot be reached; the next call connects anew.
@@ -257,7 +257,7 @@ class NodeSession:
             self.close()
 
     def leave(self) -> None:
-        """Tell the others that this node goes, if the database can be reached; else its time runs out."""
+        """Notify the other nodes that this one leaves, if the database can be reached; else its lease runs out."""
         try:
             self._connected().execute("SELECT perdure.leave_cluster(%s, %s)", [self.queue, self.name])
         except (psycopg.Error, StoreUnavailable):

@@ -180,7 +180,7 @@ class HeldLease:
         self.until_s = max(self.until_s, began_s + self._seconds)
 
     def lose(self, why: OwnershipLost | None = None) -> None:
-        """Note that the partition is another's, unless there is another reason to write nothing more."""
+        """Note that another owner has the partition, unless there is another reason already to write nothing more."""
         if self.lost is None and not self.has_ended:
             self.lost = why or lost()
             self._on_lost(self.lost)

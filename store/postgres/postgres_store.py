@@ -277,7 +277,7 @@ class PostgresStore(PartitionWriter, ReadsThrough[PostgresReader]):
         self.reader.close()
 
     def _release(self, *, in_order: bool) -> None:
-        """End the lease, and give the partition up if the database can be told; otherwise the lease passes."""
+        """End the lease, and give the partition up if the database can be reached; otherwise the lease passes."""
         lease, session = self._lease, self._session
         if lease is None:
             return

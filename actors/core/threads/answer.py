@@ -37,7 +37,7 @@ class Answer:
     __slots__ = ("_error", "_lock", "_value")
 
     is_made_elsewhere = False
-    """Another process makes it: what its thread does before it waits takes no time from that."""
+    """Another process gives the answer, so work of the waiting thread before it waits does not delay the answer."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -59,7 +59,7 @@ class Answer:
         try:
             self._lock.release()
         except RuntimeError:
-            return  # answered before: a repeated answer says the same
+            return  # answered before: a repeated answer is the same
 
     def wait(self, timeout_s: float) -> Any:
         """Return the answer or raise the refusal. Call it once.

@@ -15,7 +15,7 @@ __all__ = ["CURRENT", "check_is_outside", "check_may_wait"]
 
 
 class _Actor(Protocol):
-    """What is asked of an actor here."""
+    """What this module reads of an actor."""
 
     name: str
     runs_handlers: bool
@@ -34,7 +34,7 @@ CURRENT = _Current()
 
 
 def check_may_wait() -> None:
-    """Refuse to wait for an actor's answer in the thread of an actor that takes part in giving it.
+    """Refuse to wait for an actor's answer in the thread of an actor that is needed for it.
 
     Raises:
         WouldDeadlock: this is such a thread: a callback of a future that `submit` gave runs here.
@@ -50,7 +50,7 @@ def check_may_wait() -> None:
 
 
 def check_is_outside(call: str) -> None:
-    """Refuse what waits for all handlers in a handler.
+    """Refuse, in a handler, a call that waits for all handlers.
 
     Raises:
         WouldDeadlock: a handler runs in this thread.

@@ -34,7 +34,7 @@ def begin_thread(thread: threading.Thread) -> None:
         RuntimeError: the process gets no more threads.
     """
     if CURRENT.actor is None:
-        thread.start()  # no exception is thrown into a thread that is no actor's; and no lock is left behind by one that is
+        thread.start()  # nothing throws exceptions into a thread that is not an actor's; an actor's thread leaves no lock behind
         return
     with thread_starts.lock:
         thread.start()

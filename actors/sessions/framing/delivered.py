@@ -40,9 +40,9 @@ class Reported:
 def worded(outcomes: Outcomes, handed: Container[object], withdrawn: Mapping[int, Any]) -> Reported:
     """Return outcomes as they cross.
 
-    Numbers stand for the deliveries that the owner knows to be here. So what came over an earlier connection and is not among the
-    lease batches `handed` over by this one, or what was `withdrawn` (by number), is told in full: the rules then say whether it
-    still counts.
+    Numbers stand for deliveries that the owner knows to be here. So an outcome of a delivery that came over an earlier connection
+    (not among the lease batches `handed` over by this one), or that was `withdrawn` (by number), crosses with id and attempt: the
+    rules then decide whether it still counts.
     """
     run = outcomes.done
     if run is None:

@@ -1,9 +1,9 @@
-"""Requests with the moments that both ends of a connection mean: in terms of a clock that both can read.
+"""Requests whose moments mean the same at both ends of a connection: they cross in terms of a clock that both can read.
 
-That is the machine's wall clock on a folder, and in a database, too, as far as its hosts keep their clocks in step. Each side takes
-off, or adds, by how much its own clock is ahead of it, when the bytes are made or read. The rule is in `perdure.events.moments`.
+That is the machine's wall clock on a folder; with a database too, as far as its hosts keep their clocks in step. When the bytes are
+made or read, each side subtracts or adds the lead of its own clock over it. The rule is in `perdure.events.moments`.
 
-An end that does not say that it does so is of an older version: its moments are taken, and sent to it, as they are.
+An end that does not announce this is of an older version: moments from it and to it cross as they are.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["AHEAD", "MOMENTS_CROSS", "as_read", "as_sent"]
 
 MOMENTS_CROSS = 1
-"""What a peer says in its HELLO, behind its origin: its moments cross so."""
+"""What a peer puts into its HELLO, behind its origin, to announce it."""
 AHEAD = "ahead_us"
-"""Among the facts of a WELCOME: by how much the owner's clock is ahead now. It says that the owner reads moments so."""
+"""The fact in a WELCOME by how much the owner's clock is ahead now, which announces it as well."""
 
 
 def as_sent(command: Any, ahead_us: Callable[[], int]) -> Any:

@@ -265,7 +265,7 @@ def _sure_of(hint: Any) -> frozenset[type]:
 
 
 def _check_of(hint: Any) -> Callable[[Any], bool]:
-    """Return the function that tells whether a value is what an annotation says."""
+    """Return the function that returns whether a value conforms to an annotation."""
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         checks = [_check_of(arg) for arg in args]

@@ -1,4 +1,4 @@
-"""How much memory what stands in MessagePack would take: known before any of it is taken.
+"""How much memory the objects in some MessagePack would take, computed before any of it is taken.
 
 A hundred megabytes of empty lists are six gigabytes of Python. Bytes that a peer sends are weighed if there are many of them.
 """

@@ -2,5 +2,5 @@
 
 `reach` says which users may open them, `waker` is the pipe that wakes the watching thread.
 
-Not here: what is said on them (`framing`, `session`).
+Not here: what is sent over them (`framing`, `session`).
 """

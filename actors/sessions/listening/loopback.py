@@ -1,7 +1,7 @@
 """Where the system has no Unix sockets: a port for this machine alone, and a secret that only the owner's user can read.
 
-The secret is in a file of mode 0600, made anew by each owner. Both ends prove that they know it, and neither tells it. So another
-user's process can neither ask the owner nor pass for it. What is said after that is in `wire`.
+The secret is in a file of mode 0600, made anew by each owner. Both ends prove that they know it, and neither sends it. So another
+user's process can neither ask the owner nor impersonate it. What is sent after that is in `wire`.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ __all__ = [
 
 SOCKET_NAME = "owner.sock"
 MEMBERS_NAME = "owner.members"
-"""An empty file, which is there from before the first process with handlers is handed anything until none can hold anything."""
+"""An empty file that exists while processes with handlers may hold deliveries: from before the first one until none can be left."""
 NAME_BYTES_MAX = 107
 """Bytes of a socket's name that the kernel takes."""
 BACKLOG = 128
@@ -135,7 +135,7 @@ class FolderListener:
         self.secret = self._open.secret
 
     def note_member(self) -> None:
-        """Leave word for the next owner that a process with handlers has joined this one. It survives any death but the machine's.
+        """Mark, for the next owner, that a process with handlers has joined this one. The mark is lost only in a power cut.
 
         Raises:
             OSError: the folder cannot be written.
@@ -145,7 +145,7 @@ class FolderListener:
             self._has_members = self.had_members = True
 
     def forget_members(self) -> None:
-        """Take that word back, if none has joined this owner: those of earlier ones have had the time to say what they hold."""
+        """Remove that mark, if none has joined this owner: members of earlier owners have had the time to report what they hold."""
         if self.had_members and not self._has_members:
             self.had_members = False
             with contextlib.suppress(OSError):

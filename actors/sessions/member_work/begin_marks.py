@@ -13,8 +13,8 @@ import sys
 __all__ = ["BeginMarks", "MarkReader"]
 
 SLOTS = 1 << 16
-"""A mark's place is its message's number modulo this. Of two attempts that are out and share a place the later one's stays: the
-other one then counts as not begun, which is the safe side."""
+"""A mark's place is its message's number modulo this. If two attempts that are out share a place, the later mark stays, and the
+other attempt counts as not begun, which is safe."""
 MARK = 8
 """Bytes of a mark: the number, and behind it the lowest byte of the attempt."""
 MFD_CLOEXEC, MFD_ALLOW_SEALING = 1, 2

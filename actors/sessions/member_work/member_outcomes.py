@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["WAITING_MAX", "MemberOutcomes"]
 
 WAITING_MAX = 1 << 20
-"""Outcomes of one member that wait until the queue has said what the member holds."""
+"""How many outcomes of one member may wait until the queue has decided what the member holds."""
 
 
 class _AfterBoth:
@@ -72,27 +72,27 @@ class MemberOutcomes:
         self._pending = pending
         self._monotonic_s = monotonic_s
         self._reattaching: Counter[str] = Counter()
-        """By type, how often the queue was asked what the member may go on with, and has not said it yet."""
+        """By type, how many questions to the queue, of what the member may go on with, have no answer."""
         self._waiting: dict[int, tuple[Reported, Reply]] = {}
         """By the key of the member's request, in the order in which they came."""
         self._answered: deque[str] = deque()
-        """The types of which the queue has said it since `go_on`: an actor's thread says it, and the server's counts."""
+        """The types that the queue has answered for since `go_on`: an actor's thread adds them, and the server's counts them."""
         self._n_waiting = 0
         """How many outcomes are in `_waiting`."""
 
     def reattach(self, type_name: str) -> None:
-        """Let outcomes wait until the queue has said what the member holds of a type."""
+        """Let outcomes wait until the queue has decided what the member holds of a type."""
         self._reattaching[type_name] += 1
 
     def reattached(self, type_name: str) -> None:
-        """Note that the queue has said it; `go_on` sends what has waited. In any thread."""
+        """Note that the queue has decided it; `go_on` sends what has waited. In any thread."""
         self._answered.append(type_name)
 
     def report(self, key: int, reported: Reported, reply: Reply) -> None:
         """Send outcomes on to the queue; `reply` is answered once all are on record.
 
-        What the member had before it came may end before the queue has said whether it is still its own. Until then, outcomes
-        wait: a pool does not have these deliveries yet, and as hearsay they would be refused, and stay out without an end.
+        A delivery that the member brought along may end before the queue has decided whether it is still the member's. Until then
+        its outcome waits: no pool has the delivery yet, and as hearsay the outcome would be refused, and the message stay out.
 
         Raises:
             BadFrame: something in it is no outcome, or too many outcomes wait.
@@ -115,7 +115,7 @@ class MemberOutcomes:
             self._n_waiting -= _size(waiting[0])
 
     def go_on(self) -> None:
-        """Send on what has waited, once the queue has said what the member holds."""
+        """Send on what has waited, once the queue has decided what the member holds."""
         while self._answered:
             type_name = self._answered.popleft()
             self._reattaching[type_name] -= 1

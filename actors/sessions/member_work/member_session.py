@@ -132,7 +132,7 @@ class MemberSession:
         now_s = self._services.monotonic_s()
         if len(self._overdue) > ASKED_MAX:
             self._overdue = {ref: at_s for ref, at_s in self._overdue.items() if now_s < at_s + ASK_AGAIN_S}
-        if now_s >= self._overdue.get(lease, 0.0) + ASK_AGAIN_S:  # the queue says it again and again until the answer is there
+        if now_s >= self._overdue.get(lease, 0.0) + ASK_AGAIN_S:  # the queue asks again and again until the answer is there
             self._overdue[lease] = now_s
             self._put(Kind.OVERDUE, type_name, [*lease])
 
@@ -257,12 +257,12 @@ class MemberSession:
         self._services.pending.send("queue", Reattach(pool, held), _Refused(self, pool.type), from_outside=False)
 
     def reattached(self, type_name: str) -> None:
-        """Note that the queue has said what the member holds of a type, or never will. In any thread."""
+        """Note that the queue has decided what the member holds of a type, or never will. In any thread."""
         self.outcomes.reattached(type_name)
         self._notify()
 
     def refused(self, type_name: str, refs: list[tuple[int, str, int]]) -> None:
-        """Tell the member what is not its own any more. In any thread."""
+        """Revoke what is no longer the member's. In any thread."""
         for ref in refs:
             self._put(Kind.REVOKE, type_name, [*ref, False])
         self._services.directory.tell("dispatcher", PoolChanged(self._pools[type_name]))  # what it holds counts in its window

@@ -35,7 +35,7 @@ class Need(NamedTuple):
 
 
 class Question(NamedTuple):
-    """What an actor must say before it is known which rights a command takes."""
+    """What has to be asked of an actor before it is known which rights a command takes."""
 
     actor: str
     command: Any

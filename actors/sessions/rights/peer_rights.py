@@ -1,6 +1,6 @@
 """`PeerRights`: what one peer may do, by its uid and by the host's `authorize`.
 
-Which rights a command takes is in `needs`; who may do what, the host says (`perdure.security`).
+Which rights a command takes is in `needs`; the host decides who may do what (`perdure.security`).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class PeerRights(Generic[Asked]):
         self._pending = pending
         self._notify = notify
         self._known: deque[tuple[Asked, Question, Any]] = deque()
-        """Requests of which an actor has said what they are about, with its answer."""
+        """Requests whose question an actor has answered, with its answer."""
 
     def __contains__(self, right: str) -> bool:
         """Return whether its uid has a right."""
@@ -70,7 +70,7 @@ class PeerRights(Generic[Asked]):
                 self._permit(self._principal, need.action, need.types)
 
     def permit_command(self, command: Any) -> Question | None:
-        """Permit a command, or return what an actor must say before it is known which rights that takes.
+        """Permit a command, or return what has to be asked of an actor before it is known which rights that takes.
 
         Raises:
             NotAllowed: the principal may not do it.
@@ -88,7 +88,7 @@ class PeerRights(Generic[Asked]):
 
         Args:
             asked: the request.
-            question: what the actor must say.
+            question: what to ask.
             refused: takes the actor's error instead of an answer; in any thread.
         """
         return self._pending.send(question.actor, question.command, Known(partial(self._now_known, asked, question), refused))
@@ -103,7 +103,7 @@ class PeerRights(Generic[Asked]):
         return bool(self._known)
 
     def found_out(self) -> Iterator[tuple[Asked, Callable[[], None]]]:
-        """Yield the requests of which is known meanwhile what they are about, each with a function that raises as `permit` does."""
+        """Yield the requests whose question is answered by now, each with a function that raises as `permit` does."""
         while self._known:
             asked, question, found = self._known.popleft()
             yield asked, partial(self._permit_found, question, found)

@@ -46,7 +46,7 @@ class MemberPort(Protocol):
         """Take a delivery from it; `cancels`: a handler that runs is stopped."""
 
     def configure(self, type_name: str, parallelism: int, changes: Mapping[str, Any], *, paused: bool) -> None:
-        """Tell it what an operator set for a handler. `parallelism` below 0: as its own code says."""
+        """Send it what an operator set for a handler. `parallelism` below 0: as its own code says."""
 
     def overdue(self, type_name: str, lease: tuple[int, str, int, int]) -> None:
         """Ask it what becomes of a delivery whose lease has run out: (number, id, attempt, until_us)."""

@@ -1,7 +1,7 @@
 """What the workers of one handler share: their mailbox, and the deliveries that are out with them.
 
 It outlives the actors that use it, so every step is a single atomic operation of a dict: an actor that dies between two of them
-leaves a state from which the dispatcher can tell what happened.
+leaves a state that shows the dispatcher what happened.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Claimed(msgspec.Struct, eq=False, kw_only=True):
 
 
 class Retire(Claimed, eq=False):
-    """Tells the worker that claims it to end in good order."""
+    """Makes the worker that claims it end in good order."""
 
 
 class WorkerDelivery(Claimed, eq=False):
@@ -115,7 +115,7 @@ class WorkerDelivery(Claimed, eq=False):
 
     @property
     def headers(self) -> Mapping[str, str] | None:
-        """What the publisher gave; a plain message has none."""
+        """The headers that the publisher gave; a plain message has none."""
         record = self.record
         return None if record is None else record.headers
 

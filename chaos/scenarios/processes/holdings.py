@@ -1,4 +1,4 @@
-"""What processes have in hand must stay theirs while they live and are connected, and be taken back once they are gone.
+"""Checks that what a process holds stays with it while it lives and is connected, and is taken back once it is gone.
 
 Whether a consumer's acknowledgement counts is checked with the history (`oracle.history_checks`).
 """

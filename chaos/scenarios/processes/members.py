@@ -1,6 +1,6 @@
 """Members of a scenario: other processes whose workers the owner feeds. They join, hang, lose their connection and die.
 
-What their handlers do with a message besides what the owner's do (`handlers`) is said here.
+What their handlers do with a message beyond what the owner's do (`handlers`) is here.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Member:
     is_slow: bool = False
     """Its handlers take the time that messages ask for, in which the owner and the member itself may end."""
     has_more: bool = False
-    """It handles batches too, and what only so many may run of in all processes together; and it has the schedules."""
+    """It also handles batches and the types with a limit over all processes, and it has the schedules."""
     is_old: bool = False
     """Its code is old: it knows an earlier version of a type, and has other options for another one."""
     may_own: bool = False

@@ -100,7 +100,7 @@ class OtherProcesses:
             connection.lose_owner()
 
     def note_disturbance(self) -> None:
-        """Time has passed in which no process ran: a client may take the owner for silent."""
+        """Note that time passed in which no process ran, so that a client may take the owner for silent."""
         for client in self.clients.values():
             client.connection.disturb()
 

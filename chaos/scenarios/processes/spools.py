@@ -37,7 +37,7 @@ class SpoolerDied(BaseException):
 
 
 class _SpoolersDisk:
-    """The disk as a process sees it that does not own the folder: its operations are no points at which the owner dies."""
+    """The disk of a process that does not own the folder: its operations are no points at which the owner dies."""
 
     def __init__(self, spools: Spools) -> None:
         self._spools = spools
@@ -68,14 +68,14 @@ class Spools:
 
     Args:
         executor: gives time and chance.
-        log: what publishers were told.
+        log: the answers that publishers got.
         disk: returns the disk that there is now.
     """
 
     def __init__(self, executor: SimulatedExecutor, log: PublisherLog, disk: Callable[[], MemoryDisk]) -> None:
         self.disk = disk
         self.dies_in = 0
-        """A process that spools dies before so many more operations of its; 0: it does not."""
+        """A process that spools dies before this many more of its operations; 0: it does not."""
         self.is_spooling = False
         """An operation on the disk is one of a process that spools."""
         self._executor = executor
@@ -148,7 +148,7 @@ class Spools:
         lost = before - _idents(file.durable)
         self._log.acknowledged -= lost
         self._log.uncertain |= lost
-        if sf.parse(file.durable).problem:  # the last record of a file cannot be told from a torn one
+        if sf.parse(file.durable).problem:  # the last record of a file looks like a torn one
             self._damaged.add(name)
         return True
 

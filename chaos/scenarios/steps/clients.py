@@ -40,7 +40,7 @@ ASKED = (
         "snapshot",
     ),
 )
-"""What a client asks for, as often as it is drawn. No pauses: one that is in doubt may come late, and no check could tell."""
+"""What a client asks for, as often as it is drawn. No pauses: one that is in doubt may come late, which no check could detect."""
 
 
 def _draw_client(rng: random.Random) -> dict[str, Any]:

@@ -27,7 +27,7 @@ BY_MEMBERS = (*(do for do in ASKED if do not in {"replay", "snapshot"}), *("chec
 SETTLED_S = 70.0
 """After this time without faults each outbox has its relay: pauses after failures grow up to half a minute."""
 RELAYED_S = 15.0
-"""Within this time a row is relayed once a host has said that it is there, whatever has become of the process that relays."""
+"""Within this time after a host's notification a row is relayed, whatever has become of the process that relays."""
 WAITING_MAX = 30
 """With more messages in the backlog, a row may have to wait for room."""
 
@@ -115,7 +115,7 @@ def _able(sut: SystemUnderTest) -> dict[int | None, Relay]:
 
 
 def _check_row(sut: SystemUnderTest, able: list[Relay]) -> None:
-    """Write a row, have one of the processes told, and require that it is published and deleted."""
+    """Write a row, notify one of the processes, and require that it is published and deleted."""
     content, ident = sut.publisher_log.new_message(Plain, "done", {})
     sut.database.write([(content, ident, {})], commit=True)
     able[-1].notify()

@@ -164,7 +164,7 @@ class SimulatedConnection:
         return self._executor.monotonic_s() < self.faults.client_hangs_until_s
 
     def lose_owner(self) -> None:
-        """The owner's process is dead. What it has sent still arrives."""
+        """Break the connection, as the death of the owner's process does. What it has sent still arrives."""
         self.disturb()
         self._end = None
         if self.link is not None:

@@ -37,7 +37,7 @@ class LinkFaults:
     break_in: int = 0
     """The connection breaks after so many more frames."""
     repeats: int = 0
-    """So many frames arrive twice. A stream does not do that; that it would cost nothing is what is checked."""
+    """So many frames arrive twice. A stream never does that; it checks that a repeated frame would do no harm."""
     swaps: int = 0
     """So many frames are overtaken by the one behind them."""
     owner_hangs_until_s: float = 0.0

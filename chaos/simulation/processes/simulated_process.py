@@ -1,7 +1,7 @@
 """Another process on a simulated executor: its actors take turns with all others, and end together.
 
-The process that owns the folder is the executor itself, which is asked to forget its actors when that process dies. A process that
-becomes the owner is taken for it from then on.
+The process that owns the folder is the executor itself, whose `forget_all` is called when that process dies. A process that becomes
+the owner takes its place from then on.
 """
 
 from __future__ import annotations

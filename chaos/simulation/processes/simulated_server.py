@@ -25,7 +25,7 @@ class SimulatedServer:
 
     Args:
         executor: takes turns in which it is judged which processes are gone.
-        on_sessions: told of what other processes connect to, once they are served, and of None when that ends.
+        on_sessions: called with what other processes connect to, once they are served, and with None when that ends.
     """
 
     has_members = had_members = True

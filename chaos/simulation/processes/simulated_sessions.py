@@ -82,7 +82,7 @@ class OwnersEnd:
         return self._link.is_over
 
     def drop(self, why: PerdureError) -> None:
-        """End the connection and tell the client why."""
+        """End the connection and send the client the reason."""
         if not self._link.is_over:
             self._link.to_client.append(pack(Kind.BYE, OBJECTS.packed(why)))
         self.close()
@@ -122,7 +122,7 @@ class SimulatedSessions:
         return frozenset(end.session.origin for end in self.ends if not end.is_over) - {""}
 
     def note_known(self, end: OwnersEnd) -> None:
-        """Note that a process has said which one it is."""
+        """Note that a process has identified itself."""
         if self._now_s is not None and end.session.origin:
             self._departed.back(end.session.origin)
             self._left.discard(end.session.origin)
@@ -160,7 +160,7 @@ class SimulatedSessions:
         return end
 
     def stop(self, why: PerdureError) -> None:
-        """Answer what is done, and tell all peers why the rest is left to the next owner."""
+        """Answer what is done, and send all peers the reason why the rest is left to the next owner."""
         for end in self.ends:
             end.answer()
             end.drop(why)

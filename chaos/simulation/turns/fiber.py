@@ -1,4 +1,4 @@
-"""`Fiber`: code that can stop in the middle, so that others go on meanwhile, however they end; it goes on when it is told to.
+"""`Fiber`: code that can stop in the middle, so that others go on meanwhile, however they end, until `resume` is called.
 
 It has a stack of its own, which is a thread's; but one thread runs at a time, so that all is repeated exactly. When it goes on is
 up to `simulated_executor`.

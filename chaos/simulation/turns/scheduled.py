@@ -39,7 +39,7 @@ class Scheduled:
         self.is_asked = type(actor).patience_s not in (Actor.patience_s, Worker.patience_s)
         """How long it waits may change without a turn of its own, so it is asked each time."""
         self.waits_until_s = math.inf
-        """When its wait for a message times out, as it said after its last turn; for those that are not asked."""
+        """When its wait for a message times out, as of its last turn; for actors that are not asked before each turn."""
         self.process = process
         """None: the one that owns the folder."""
         self.is_empty: Callable[[], bool] = actor.actor_inbox.empty

@@ -1,4 +1,4 @@
-"""What can be said of a data folder as a place: rights, room, its file system, and what is left lying in it.
+"""The conditions of a data folder as a place: rights, room, its file system, and leftovers.
 
 Nothing is changed, and no byte of the log is read: that is `perdure verify`'s.
 """
@@ -82,7 +82,7 @@ def _size(count: int) -> str:
 
 
 def judged_space(free: int, total: int, inodes: int | None) -> Condition:
-    """Return what so much room means: bytes that are free, bytes of the file system, and files that can still be made."""
+    """Return the condition for an amount of room: bytes that are free, bytes of the file system, files that can still be made."""
     text = f"{_size(free)} of {_size(total)} are free"
     if free < ROOM_BYTES or (inodes is not None and inodes < INODES_MIN):
         what = text if free < ROOM_BYTES else f"{inodes} files can still be made"

@@ -150,7 +150,7 @@ class _FolderSurvey:
     def _behind_a_bad_header(
         self, path: Path, first_seq: int, until: int | None, problem: str
     ) -> Iterator[Stretch | WholeFrame | Damage]:
-        """Yield the frames of a segment whose header is damaged: the store's id tells them from other bytes."""
+        """Yield the frames of a segment whose header is damaged: they are recognised by the store's id in their checksums."""
         store_id = self._store_id = self._store_id or _known_id(self._listing)
         try:
             size = min(sg.HEADER_BYTES, self._disk.size(path))

@@ -39,7 +39,7 @@ _WAITS_FOR_STANDBY = "SyncRepWaitForLSN"
 _DEFAULTS = {
     "connect_timeout": CONNECT_TIMEOUT_S,
     "fallback_application_name": "perdure",
-    "client_encoding": "utf8",  # whatever the database's: what it cannot hold is an error of the server then
+    "client_encoding": "utf8",  # whatever the database's own is: the server refuses what that cannot hold
     # A peer that vanished without a word is noticed within about ten seconds, not within the kernel's two hours.
     "keepalives_idle": 5,
     "keepalives_interval": 2,
@@ -146,7 +146,7 @@ class _Kept:
 
 
 _kept: dict[str, _Kept] = {}
-"""By how to connect. A cluster has many logs in one database, and must not hold connections for each."""
+"""By connection string. A cluster has many logs in one database, and must not hold connections for each."""
 
 
 def _has_ended(connection: psycopg.Connection[Any]) -> bool:

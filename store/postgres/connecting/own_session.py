@@ -1,7 +1,7 @@
-"""Whether a connection is one session of the server for as long as it lasts, or a pooler gives each transaction any of several.
+"""Whether a connection is one session of the server for as long as it lasts, or a pooler runs each transaction in any of several.
 
-What owners and questions need of a session: prepared statements, LISTEN, advisory locks. With a shared one, each of them goes to
-whichever session was free, without an error.
+Owners, and processes that ask them, need a session's prepared statements, LISTEN and advisory locks. Through such a pooler each of
+these goes to whichever session was free, without an error.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def check_own_session(connection: psycopg.Connection[Any], connect: Callable[[],
         psycopg.Error: the database cannot be asked.
     """
     if _session_of(connection) == connection.pgconn.backend_pid:
-        return  # a pooler tells its clients numbers of its own
+        return  # a pooler gives its clients process numbers of its own
     with connect() as another:
         for _ in range(TRIES):
             if _session_of(connection) == _session_of(another):  # both are open

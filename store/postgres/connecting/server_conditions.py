@@ -1,4 +1,4 @@
-"""What can be said of a database as the place of a log: its settings for durability, its standbys, room for connections."""
+"""The conditions of a database as the place of a log: its settings for durability, its standbys, room for connections."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SELECT extract(epoch FROM clock_timestamp())::float8, pg_is_in_recovery(), (SELE
 
 
 def unsafe_standbys(connection: psycopg.Connection[Any]) -> int:
-    """Return how many standbys there are, if none of them need have what is acknowledged; else 0.
+    """Return how many standbys there are, if none of them is certain to have what is acknowledged; else 0.
 
     Raises:
         psycopg.Error: the database cannot be asked.

@@ -1,7 +1,7 @@
 """Connections of other processes to the owner of a partition, as rows: both ends, without threads.
 
-What is sent are bytes, cut anywhere; what they say is the host's. A connection is over when either end says so, when another owner
-begins, when the other process was not heard of for `SILENT_S`, or when the server has crashed.
+Bytes are sent, cut anywhere; their meaning is the host's. A connection is over when either end closes it, when another owner
+begins, when the other process gave no sign of life for `SILENT_S`, or when the server has crashed.
 """
 
 from __future__ import annotations
@@ -157,10 +157,10 @@ class ChannelEnd:
         return rows
 
     def leave(self) -> None:
-        """End the connection, and tell the owner if the database can be reached."""
+        """End the connection, and notify the owner if the database can be reached."""
         try:
             self._connection.execute("SELECT perdure.leave_channel(%s)", [self._id])
         except psycopg.Error:
-            pass  # the owner hears nothing of it any more, which tells it later
+            pass  # the owner finds out after `SILENT_S` without a sign of life
         finally:
             self._connection.close()

@@ -1,7 +1,7 @@
-"""One connection of this process to a database, over which all owners in it that sleep are told that something came for them.
+"""One connection of this process to a database, over which a hint comes to each sleeping owner that something arrived for it.
 
-An owner that finds nothing says that it sleeps; the next row for it then sends one NOTIFY. A hint may be missed, so one statement
-every `LOOK_S` seconds looks for all that sleep. Nothing here reads what came.
+An owner that finds nothing notes in the database that it sleeps; the next row for it then sends one NOTIFY. A hint may be missed,
+so one statement every `LOOK_S` seconds looks for all that sleep. Nothing here reads what came.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ logger = GuardedLogger("perdure.store")
 LOOK_S = 2.0
 """How often all that sleep are looked at, in case a hint was missed."""
 AGAIN_S = 0.1
-"""A row that was on its way when its owner fell asleep sends no hint; it is there by then."""
+"""Seconds until the first look after an owner fell asleep: a row that was on its way then sends no hint, and is there by now."""
 RETRY_S = 0.5
 _WAITING = """
 SELECT u.q, u.k FROM unnest(%s::text[], %s::int[]) AS u (q, k)
