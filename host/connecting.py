@@ -58,8 +58,8 @@ def connect(
             a dead letter with the reason. All other calls wait for an owner, as without `spool`.
         middleware: parts round every publish of this client, outermost first; see `Middleware`. Their `handle` is not called.
         confirm: of a queue in a database. `"database"`: a publish returns once its row is there, and what the owner refuses later
-            becomes a dead letter. `"owner"`: it waits for the owner, and raises what that refuses (DuplicateKey, QueueFull), as
-            with a folder, where it is always so.
+            becomes a dead letter. `"owner"`: it waits for the owner, and raises the owner's refusals (DuplicateKey, QueueFull), as
+            it always does with a folder.
 
     Raises:
         NotRunning: nothing listens there; says what to do. Not with `spool`.

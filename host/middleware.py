@@ -90,7 +90,7 @@ class Middleware:
     def is_idle(self) -> bool:
         """Return whether `publish` would change nothing now. While all parts say so, publishing goes its short ways past them.
 
-        Asked at each call that publishes, in its thread. A subclass that overrides `publish` or `send` overrides this too, or
+        Called at each call that publishes, in its thread. A subclass that overrides `publish` or `send` overrides this too, or
         is never idle.
         """
         return False

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["acting_as", "acting_principal", "new_act", "own_act", "user"]
 
 OWN_PROCESS = "own process"
-"""The origin of an act in the owner's process. Which that was is on record as `Started`."""
+"""The origin of an act in the owner's own process; `Started` records which process that was."""
 
 _acting: ContextVar[tuple[str, str] | None] = ContextVar("perdure_acting", default=None)
 """The principal and the reason of the block that runs."""

@@ -16,7 +16,7 @@ __all__ = ["WHOLE_MAX", "check_callable", "check_flag", "check_one_of", "check_t
 
 
 WHOLE_MAX = 1 << 53
-"""The largest number of anything: it fits into every field on record, in a snapshot and on the way from another process."""
+"""The largest number of anything. It fits into every field of events, snapshots and frames between processes."""
 
 
 def check_whole(field: str, value: Any, minimum: int, maximum: int = WHOLE_MAX) -> int:

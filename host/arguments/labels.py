@@ -1,6 +1,6 @@
 """Checks of short texts that name something: keys, ids, groups, types.
 
-Texts that say something (reasons, notes, errors) are cut instead: `perdure.actors.core.texts`.
+Longer texts (reasons, notes, errors) are cut instead: `perdure.actors.core.texts`.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def existing_folder(address: str | os.PathLike[str]) -> LogReader:
 
 
 def before_the_log(reader: LogReader) -> str:
-    """Return what to say of a moment at which the log held nothing yet: when it begins."""
+    """Return the text for a moment at which the log held nothing yet: when it begins."""
     first = next(iter(Audit(store=reader).events()), None)
     begins = "it is empty still" if first is None else f"it begins at {first.at:%Y-%m-%d %H:%M:%S} UTC"
     return f"nothing was in this log yet at that moment: {begins}"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Terminated", "interrupt_on_sigterm"]
 
 AGAIN_S = 0.01
-"""After which a signal whose exception was lost is delivered again: by then the main thread has left what had swallowed it."""
+"""Seconds after which a signal whose exception was lost is delivered again: the code that swallowed it has ended by then."""
 
 
 class Terminated(KeyboardInterrupt):

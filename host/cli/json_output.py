@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["PARTITION", "Json", "at_partition", "print_json", "row_of"]
 
 PARTITION: ContextVar[int | None] = ContextVar("perdure.cli.partition", default=None)
-"""The partition that a command on a whole queue is at: what it prints as JSON says so."""
+"""The partition that a command on a whole queue is at; it is part of what the command prints as JSON."""
 
 
 @contextmanager

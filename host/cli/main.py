@@ -1,6 +1,6 @@
 """The entry point of the command line: which commands there are, what all of them share, and how errors end them.
 
-Not here: any command; each is in a module of its own (`look`, `act`, `keep`, `run`).
+Not here: any command; each is in a module of its own (`look`, `act`, `care`, `run`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""`NamedRows`: a table whose rows have names of any length. Where it is too wide for the terminal, each figure says what it is.
+"""`NamedRows`: a table whose rows have names of any length. Where it is too wide for the terminal, each figure has its heading.
 
-What the rows say is each command's.
+What is in the rows is up to each command.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["NOTHING", "Named", "NamedRows", "middle_cut"]
 
 LONGEST = 10_000
-"""Columns of no terminal."""
+"""More columns than any terminal has."""
 NOTHING = "-"
 """A figure that is not there: a table has it, a line leaves it out."""
 BESIDE_PART = 3
@@ -41,8 +41,8 @@ class NamedRows:
     Args:
         heading: above the names.
         headings: above the figures.
-        rows: of as many figures each.
-        rest: above what comes behind them.
+        rows: each with as many figures as there are headings.
+        rest: above what follows the figures.
         texts: headings of columns that hold no numbers.
     """
 
@@ -103,7 +103,7 @@ class NamedRows:
 
 
 def middle_cut(text: Text, columns: int) -> Text:
-    """Return a text of at most so many columns: of a longer one its beginning and its end, which tell more than the middle."""
+    """Return a text of at most so many columns: a longer one loses its middle, as its beginning and end matter more."""
     if text.cell_len <= columns:
         return text
     plain = text.plain

@@ -80,7 +80,7 @@ class Delivery(Generic[M]):
 
     @property
     def subject(self) -> str | None:
-        """Whom or what the publisher says that the message is about, if anything."""
+        """The person or thing that the message is about, if the publisher named one."""
         return self._published.subject
 
     @property

@@ -33,7 +33,7 @@ __all__ = ["InnerSystem"]
 
 @attrs.frozen(eq=False, kw_only=True)
 class InnerSystem(InnerCalls):
-    """How a room makes a System one part of something larger. Only what says so may be called in any thread."""
+    """How a room makes a System one part of something larger. Callable in any thread only where the attribute says so."""
 
     store: EventStore
     """Where its log is."""
@@ -69,8 +69,9 @@ class InnerSystem(InnerCalls):
     member_anew: Callable[[Member], Member]
     """Returns a member in the place of one that has left its connection to become the owner, and could not."""
     own: Callable[[Recovered, Server, Member, Callable[[], bool], States | None], Engine]
-    """Starts the actors on the store that is open, over the member's parts; nothing of them runs if it raises. Given what tells
-    that the start was given up, and a fold of the log up to some point, which is not folded again."""
+    """Starts the actors on the store that is open, over the member's parts; nothing of them runs if it raises. Its last arguments
+    are a function that returns whether the start was given up, and a fold of the log up to some point, which is not folded
+    again."""
     record: Callable[[Recovered, Member], Engine]
     """Starts the actors on the store that is open for what has ended in a member that stops; nothing is handed out."""
     hand_over: Callable[[], Member | None]

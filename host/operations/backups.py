@@ -106,8 +106,8 @@ def restore(
 ) -> Restored:
     """Make a new data folder of a backup, and return what is in it. In any thread.
 
-    The new log has the id, the history and the heads of the one that was backed up. It is told apart by its place and by its
-    epochs. Both would handle what waits in them, so start only one, or pause one first.
+    The new log has the id, the history and the heads of the one that was backed up. It differs in its place and its epochs. Both
+    would handle what waits in them, so start only one, or pause one first.
 
     Args:
         source: the backup. Of a queue of several partitions, the folder with a backup of each, as `backup` makes it.

@@ -54,7 +54,7 @@ def examine(log: LogReader, settings: Callable[[], Options]) -> Iterator[Conditi
             yield from log.conditions()
         yield from _log(log)
     except (PerdureError, OSError) as error:
-        yield Condition("log", "problem", str(error), "see above; `perdure verify` tells more of a damaged log")
+        yield Condition("log", "problem", str(error), "see above; `perdure verify` says more about a damaged log")
 
 
 def _versions() -> Iterator[Condition]:

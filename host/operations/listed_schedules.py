@@ -1,7 +1,7 @@
 """The schedules of a log: what ticks when, its last tick and its next, as far as the log knows.
 
-When a schedule ticks is on record with the handler of its ticks. Of a schedule that publishes a message of the host it is not:
-there the next tick is estimated from the last two.
+The handler of a schedule's ticks has on record when it ticks. A schedule that publishes a message of the host has no such record:
+its next tick is estimated from the last two.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def listed_schedules(log: LogReader, now_us: int, *, progress: Callable[[int], N
 
 
 def _next(every: str | float, zone: str | None, after_us: int) -> int | None:
-    """Return the next tick; None where it never comes, or cannot be told here (cronsim is missing, or the zone unknown)."""
+    """Return the next tick; None where it never comes, or cannot be computed here (cronsim is missing, or the zone unknown)."""
     try:
         found = following(every, zone)(after_us)
     except InvalidMessage:

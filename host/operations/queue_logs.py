@@ -1,4 +1,4 @@
-"""The logs of a whole queue, and where each goes that is copied. What is done with one of them is in `backups` and in the commands.
+"""The logs of a whole queue, and where a copy of each goes. What is done with one of them is in `backups` and in the commands.
 
 A queue of several partitions is `postgresql://…#QUEUE`, or a folder with a log for each in a folder named by its number, which is
 how backups and copies of it are written.

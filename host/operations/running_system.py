@@ -42,7 +42,7 @@ class RunningSystem(Protocol):
         """
 
     def run_figures(self) -> RunFigures:
-        """Return what the run tells of itself beyond what its actors answer.
+        """Return the figures of the run that no actor is asked for.
 
         Raises:
             NotRunning: it does not run.

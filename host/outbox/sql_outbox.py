@@ -126,7 +126,7 @@ class Outbox:
             names, clock = TypeNames(), SystemClock()
             ids = Ids(clock, random.SystemRandom())
         self._drafts = Drafts(names, codec or MessagePack(), clock, ids, options or Options())
-        # The policy of a key is its handler's, which only the publishing system knows.
+        # Only the publishing system knows the handler, and so the policy of a key.
         self._draft_of_message = around_publish(middleware, without_policy_where_unknown(self._drafts.make, lambda _: False))
 
     def create_table(self) -> None:
@@ -162,9 +162,9 @@ class OutboxRelay:
         connect: returns a new connection for the relay, as `Outbox` takes them (with `commit` and `close`); for Django
             `lambda: django.db.connections.create_connection("default")`.
         every_s: seconds between two reads; `notify` makes it read at once.
-        name: what it is called in the log, and what tells it from other outboxes where processes share a folder. Give it where
-            several processes read one table and cannot find out that it is one: by different paths, say. A name stands for one
-            table in all of them. Unless it is given, the database says which table it is.
+        name: its name in the log, which identifies it among the outboxes of processes that share a folder. Give it where several
+            processes read one table and cannot find out that it is the same: by different paths, for example. A name stands for
+            one table in all of them. Unless it is given, the database identifies the table.
 
     Where several processes of a shared folder make a relay of one table, one of them reads it: the owner of the folder if it has
     one, else the first that is heard. Another goes on when that one ends. `notify` reaches whichever it is.

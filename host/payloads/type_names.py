@@ -86,7 +86,7 @@ def message(
     def named(cls: type[T]) -> type[T]:
         try:
             if not isinstance(cls, type):
-                raise TypeError  # noqa: TRY301 - told below
+                raise TypeError  # noqa: TRY301 - reported below
             setattr(cls, NAME_ATTRIBUTE, name)
             setattr(cls, VERSION_ATTRIBUTE, (version, steps))
         except TypeError:
@@ -98,7 +98,7 @@ def message(
 
 
 def bare(decorator: str, argument: str) -> str:
-    """Return what is wrong with a decorator that was given the function itself instead of its argument."""
+    """Return the error text for a decorator that was given the function itself instead of its argument."""
     return f"{argument} is missing: write `@system.{decorator}({argument})` above the function, not `@system.{decorator}` alone"
 
 
@@ -139,8 +139,8 @@ def module_of(thing: Any) -> str:
 def namesake(name: str, handled: Collection[str]) -> str:
     """Return the type among those that are handled whose class has the same name as this one, which is not; empty if there is none.
 
-    That is what a message becomes whose class was moved, or was published by the program that defines it: there its module is
-    `__main__`, and elsewhere it is called by its own name.
+    A message gets such a type where its class was moved, or was published by the program that defines it: there the module of the
+    class is `__main__`, and elsewhere it has its own name.
     """
     own = name.rpartition(".")[2]
     return "" if name in handled else min((other for other in handled if other.rpartition(".")[2] == own), default="")

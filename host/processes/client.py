@@ -131,7 +131,7 @@ class Client(Results, Consuming, Connected):
     def _ask_by(self, connection: Connection | DatabaseConnection, address: str, *, defers_policies: bool) -> None:
         """Have all that is asked go by a connection; after `_make_drafts`.
 
-        `defers_policies`: what is published before the owner has said the policy of its key gets it from the owner.
+        `defers_policies`: a message that is published before its type's policy for keys is known here gets it from the owner.
         """
         self._connection = connection
         self._address = address
@@ -169,7 +169,7 @@ class Client(Results, Consuming, Connected):
         raise TypeError(msg)
 
     def take_facts(self, facts: dict[str, Any]) -> None:
-        """Take what the owner says of itself. Called in the connection's thread.
+        """Take the facts that the owner sends. Called in the connection's thread.
 
         Raises:
             ValueError: the owner's messages cannot be made here.
@@ -226,7 +226,7 @@ class Client(Results, Consuming, Connected):
 
 
 def _equips(origin: Callable[[], str], ahead_us: Callable[[], int]) -> Callable[[Exchange], None]:
-    """Return what tells an exchange how this process is named in what it checks out, and its clock."""
+    """Return a function that enters into an exchange this process's name as a consumer, and its clock."""
 
     def equip(exchange: Exchange) -> None:
         exchange.origin = origin
@@ -236,7 +236,7 @@ def _equips(origin: Callable[[], str], ahead_us: Callable[[], int]) -> Callable[
 
 
 def _passes_facts_to(of: weakref.ref[Client]) -> Any:
-    """Return a function that passes what the owner says of itself to a client, and does not keep the client alive."""
+    """Return a function that passes the owner's facts to a client, and does not keep the client alive."""
 
     def take(facts: dict[str, Any]) -> None:
         client = of()

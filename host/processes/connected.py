@@ -54,12 +54,12 @@ class Connected(Asking):
                 raise connection.no_owner()
 
     def _wait_s(self) -> float:
-        """Return how long to wait until an owner has said what a request must know of it."""
+        """Return how long to wait for the facts of an owner that a request depends on, in seconds."""
         connection = self._connection
         return connection.exchange.until_spool_s(time.monotonic()) if self._spools else connection.timeout_s
 
     def _check_known(self) -> None:
-        """As `_check_running`, for what an owner must have said."""
+        """As `_check_running`, for a call that depends on the facts of an owner."""
         self._check_running()
         connection = self._connection
         if not connection.welcomed.is_set():

@@ -24,9 +24,9 @@ __all__ = ["Deputy", "warm_fold_of"]
 logger = GuardedLogger("perdure")
 
 LOOK_S = 0.05
-"""How often it looks for news in the log, at most; so much of what was written may be left to fold at a takeover."""
+"""Seconds between two looks for new events: as much of the log may be left to fold at a takeover."""
 FAILED_S = 5.0
-"""Before the next look after one failed for another reason than the log, for example for want of memory."""
+"""Seconds before the next look after one that failed for another reason than the log, such as a lack of memory."""
 
 
 def warm_fold_of(store: SegmentStore, options: Options) -> WarmFold:

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 __all__ = ["OWNER_WAIT_S", "Member"]
 
 ALONE_S = 0.3
-"""How long no owner answers a member that stops before it puts on record itself what its handlers have ended: others go first."""
+"""How long a member that stops waits for an owner before it records itself what its handlers have ended: others go first."""
 OWNER_WAIT_S = 10.0
 """How long a start, and each request, waits for an owner and for a sign of life of the one that there is."""
 
@@ -59,7 +59,7 @@ class Member:
     Args:
         runtime: the parts of the System that outlive its role; their requests go to the owner from now on.
         folder: the owner's.
-        facts: where what the owner says of itself goes.
+        facts: takes the facts that the owner sends.
         watch: see `Connection`.
         hooks: the host's.
         spools: publishes go to a spool file while no owner answers.
@@ -144,7 +144,7 @@ class Member:
         return [*self._handlers.times(), *self._outboxes.claims(), *([] if seq is None else [[seq]])]
 
     def take_facts(self, facts: dict[str, Any]) -> None:
-        """Take what the owner says of itself, and which outboxes it has this process relay. Called in the connection's thread.
+        """Take the facts that the owner sends, and which outboxes it has this process relay. Called in the connection's thread.
 
         Raises:
             ValueError: as `OwnerFacts.take`.

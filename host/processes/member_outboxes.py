@@ -22,7 +22,7 @@ __all__ = ["MemberOutboxes"]
 
 
 class MemberOutboxes:
-    """Tells each owner which outboxes this process has, and takes which of them it relays. Until an owner has said so, none.
+    """Reports to each owner which outboxes this process has, and takes from it which of them to relay: none before that.
 
     Args:
         runtime: the process's.
@@ -38,27 +38,27 @@ class MemberOutboxes:
 
     def leave(self) -> None:
         """Leave it to this process, which owns the folder from now on: it relays all that it has."""
-        self._runtime.extensions.granted = None  # what the owner before says late is entered in an object that nothing reads
+        self._runtime.extensions.granted = None  # a late answer of the owner before is entered in an object that nothing reads
         self._runtime.directory.tell("relay", Wake())
 
     def claims(self) -> list[list[Any]]:
-        """Return what the owner is told with each sign of life."""
+        """Return what goes to the owner with each sign of life."""
         return [[name, self._news] for name in self._runtime.extensions.shared_outboxes()]
 
     def first_frames(self) -> list[bytes]:
-        """Return what every owner is told once this process has joined it."""
+        """Return the first frames to every owner that this process has joined."""
         claims = self.claims()
         return [pack(Kind.PING, *claims)] if claims else []
 
     def take(self, facts: dict[str, Any]) -> None:
-        """Take what the owner says of itself. Called in the connection's thread."""
+        """Take the facts that the owner sends. Called in the connection's thread."""
         names = facts.get(RELAYS, {})
         if names != self._granted.names:
             self._granted.names = names
             self._runtime.directory.tell("relay", Wake())
 
     def _hurry(self) -> None:
-        """Tell the owner that there is news in an outbox: another process may relay it. In any thread."""
+        """Notify the owner of new rows in an outbox: another process may relay it. In any thread."""
         self._news = next(self._count)
         for frame in self.first_frames():
             self._post(frame)

@@ -1,6 +1,6 @@
 """What a process takes over from the owner of its folder: the bounds of a publish, policies of message types, which are handled.
 
-How it gets here is in `connection`; what the owner tells is in `perdure.runtime.sharing`.
+How the facts get here is in `connection`; which facts an owner sends is in `perdure.runtime.sharing`.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ __all__ = ["OwnerFacts"]
 
 logger = GuardedLogger("perdure")
 NOTICED_MAX = 100
-"""Types that a process is warned of at once, and remembers: a host may make a class for each of its requests."""
+"""How many types are warned of at once, and remembered: a host may make a class for each of its requests."""
 AGAIN_US = 60_000_000
-"""Between two warnings beyond that: what is new much later, a deploy's mistake say, is still said."""
+"""Microseconds between two warnings beyond that, so that a mistake in a much later deploy is still reported."""
 
 
 class OwnerFacts:
-    """What the owner said last. The connection's thread takes it, any thread reads.
+    """The facts that an owner sent last. The connection's thread takes them, any thread reads.
 
     Args:
-        drafts: are made by the owner's bounds and policies from then on.
-        options: this process's own, for all that the owner does not tell.
+        drafts: made under the owner's bounds and policies from then on.
+        options: this process's own, for all that the owner does not send.
         own: types whose policies this process knows itself.
     """
 
@@ -45,7 +45,7 @@ class OwnerFacts:
         self.origin = lambda: drafts.ids.origin
         """Returns the name of this process in what it checks out by hand."""
         self.are_known = False
-        """An owner has told them, or this process became the owner."""
+        """An owner has sent them, or this process became the owner."""
         self.handled: dict[str, int] = {}
         """By type that has a handler, in whatever process: how often its messages are tried again."""
         self._noticed: dict[str, None] = {}
@@ -54,7 +54,7 @@ class OwnerFacts:
         """When it was warned last."""
 
     def take(self, facts: dict[str, Any]) -> None:
-        """Take what the owner says of itself.
+        """Take the facts that the owner sends.
 
         Raises:
             ValueError: the owner's messages cannot be made here.
@@ -65,11 +65,11 @@ class OwnerFacts:
             msg = f"the owner's codec is {facts['codec']}, and this process's is {codec}: give both the same one, by `codec=`"
             raise ValueError(msg)
         self.options = drafts.options = attrs.evolve(self.options, **facts["options"])
-        told = {name: tuple(policy) for name, policy in facts["policies"].items() if name not in self._own}
+        policies = {name: tuple(policy) for name, policy in facts["policies"].items() if name not in self._own}
         for name in list(drafts.policies):
-            if name not in told and name not in self._own:
+            if name not in policies and name not in self._own:
                 del drafts.policies[name]
-        drafts.policies.update(told)
+        drafts.policies.update(policies)
         self.handled = facts["handlers"]
         self.are_known = True
         for name in drafts.names.known():

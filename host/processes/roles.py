@@ -84,7 +84,7 @@ class Roles:
     """The role of one run of a shared System. `begin` decides it, a thread of its own keeps it in line with what happens.
 
     Args:
-        system: is told of its role.
+        system: its methods are called as its role changes.
         store: the folder's; locked by the owner alone.
         ownership: what the host wants.
         spools: a start needs no owner, since publishes are spooled.
@@ -116,13 +116,13 @@ class Roles:
         self._thread: threading.Thread | None = None
         self._given_up: Callable[[], bool] = lambda: False
         self._not_before_s = 0.0
-        """It does not try the lock before: it has just let the folder go."""
+        """The monotonic time before which it does not try the lock: it has just let the folder go."""
         self._folder = NotedFolder(store)
         self._failure: PerdureError | None = None
         """Why this process could not become the owner when it tried last."""
 
     def tell(self, event: Event) -> None:
-        """Tell it what has happened; in any thread."""
+        """Enter an event, which its thread acts on; in any thread."""
         self._events.put(event)
 
     # --- the start ---------------------------------------------------------------------------------------------------------

@@ -182,7 +182,7 @@ class Drafts(StoredPayloads):
         )
 
     def under_policy(self, draft: Draft) -> Draft:
-        """Return a draft with a key that was made in another process under its handler's policy; what was named then is kept."""
+        """Return a draft with a key, made in another process, under its handler's policy; options that it names are kept."""
         if draft.key is None:
             return draft
         policy, window_us, key_parallelism = self.policies.get(draft.type, PLAIN_POLICY)
@@ -288,7 +288,7 @@ class Drafts(StoredPayloads):
 
 
 def without_policy_where_unknown(make: Callable[..., Draft], is_known: Callable[[str], bool]) -> Callable[..., Draft]:
-    """Return a maker of drafts that leaves the policy of a key to the owner, where no owner has said yet what its handlers say.
+    """Return a maker of drafts that leaves the policy of a key to the owner, where it is not known here yet.
 
     Args:
         make: makes a draft of a message and its options.

@@ -1,7 +1,7 @@
 """`InnerCalls`: what a System or a Client offers the other rooms of host/, beside what it offers an application.
 
-Each has it as `inner`. So what an application sees of a System is what it calls itself, and what a room calls is written down here.
-What only a System offers is in `lifecycle/inner_system`.
+Each has it as `inner`, so that the attributes of a System are those that an application calls. What only a System offers is in
+`lifecycle/inner_system`.
 """
 
 from __future__ import annotations
@@ -51,4 +51,4 @@ class InnerCalls:
     handled: Callable[[], Collection[str]]
     """Returns the types that have a handler."""
     retries_of: Callable[[str], int]
-    """Returns how often a message of a type is tried again, unless a consumer says something else."""
+    """Returns how often a message of a type is tried again, unless a consumer names another number."""

@@ -54,7 +54,7 @@ class MessageState:
     has_result: bool = False
     """Whether `System.result` answers at once."""
     subject: str | None = None
-    """Whom or what it is about, where it is live and its publisher said so."""
+    """The person or thing that it is about, where it is live and its publisher named one."""
 
     @property
     def live(self) -> bool:

@@ -67,7 +67,7 @@ class Publishing(Asking):
                 dedup_window: seconds for which the key is held after completion, as `handler`, for this message. Needs a key.
                 debounce: seconds; of a burst of messages with one key only the last is handled, so long after it. Needs a key.
                 keep_result: seconds for which what the handler returns is kept for `result`.
-                subject: whom or what the message is about, for example a customer's number; it stays on record, to be searched for.
+                subject: the person or thing that the message is about, for example a customer's number; recorded and searchable.
 
         Raises:
             NotRunning: before start or after stop; nothing was published.

@@ -22,7 +22,7 @@ __all__ = ["ASK_TIMEOUT_S", "HANDLERS_SETTLE_S", "Asking", "asked"]
 
 ASK_TIMEOUT_S = 60.0
 HANDLERS_SETTLE_S = 1.0
-"""How long the processes of a shared folder take at most to tell a new owner what they handle."""
+"""How long the processes of a shared folder take at most to report to a new owner what they handle."""
 
 
 def asked(pending: PendingRequests, answer: Answer, actor: str, command: Any, timeout_s: float) -> Any:
@@ -114,7 +114,7 @@ class Asking(ABC):
 
     @abstractmethod
     def _retries_of(self, type_name: str) -> int:
-        """Return how often a message of a type is tried again, unless a consumer says something else."""
+        """Return how often a message of a type is tried again, unless a consumer names another number."""
 
     @abstractmethod
     def _waiting_for(self, type_name: str) -> AbstractContextManager[None]:
@@ -129,7 +129,7 @@ class Asking(ABC):
         """Return the exception that ended a message, where its handler ran in this process."""
 
     def permit(self, action: str, types: Callable[[], Iterable[str]] = lambda: ("",)) -> None:  # noqa: B027 - nothing by default
-        """Refuse an act of a principal (`acting_as`) that lacks the right. Here: nothing, since the owner asks for itself.
+        """Refuse an act of a principal (`acting_as`) that lacks the right. Here it does nothing, since the owner checks rights.
 
         Args:
             action: one of `perdure.events.actions.ACTIONS`.
@@ -141,4 +141,4 @@ class Asking(ABC):
 
     @abstractmethod
     def run_figures(self) -> RunFigures:
-        """Return what the run tells of itself beyond what its actors answer; for the metrics."""
+        """Return the figures of the run that no actor is asked for; for the metrics."""

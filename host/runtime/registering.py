@@ -25,5 +25,5 @@ def register(ask: Callable[[str, Register], Any], spec: HandlerSpec, started_us:
     """
     differs = ask("dispatcher", Register(spec.registration(started_us)))
     if differs:
-        told = ", ".join(f"{name}: {mine!r} here, {counts!r} counts" for name, (mine, counts) in sorted(differs.items()))
-        logger.warning("handler of %s: other options count, of a process that started later: %s", spec.type, told)
+        options = ", ".join(f"{name}: {mine!r} here, {counts!r} counts" for name, (mine, counts) in sorted(differs.items()))
+        logger.warning("handler of %s: other options count, of a process that started later: %s", spec.type, options)

@@ -47,7 +47,7 @@ class Run(Protocol):
         """Ask an actor and return its answer, as `engine.Engine.ask`."""
 
     def run_figures(self) -> RunFigures:
-        """Return what the run tells of itself beyond what its actors answer; for the metrics."""
+        """Return the figures of the run that no actor is asked for; for the metrics."""
 
     def hold_history(self) -> AbstractContextManager[None]:
         """Return what keeps all segments and snapshots as long as it is entered."""

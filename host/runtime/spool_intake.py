@@ -53,7 +53,7 @@ class SpoolIntake:
             self.source = IngressSource(ingress, under_policy, runtime.health, permit, ahead)
 
     def hurry(self) -> None:
-        """Tell the relay to look now. In any thread."""
+        """Have the relay look now. In any thread."""
         self._runtime.directory.tell("relay", Wake())
 
     def is_waiting(self) -> bool:

@@ -3,7 +3,7 @@
 A host gives the function to `System(..., authorize=...)`. It is asked
 
 - in the process of a System, or of a Cluster, for what is done, published, taken out and looked at within
-  `perdure.acting_as(principal)`; what the application does without it, it may;
+  `perdure.acting_as(principal)`; outside of it the application may do everything;
 - for each process that asks over the folder's socket, after the rights by uid of `Options.allowed_uids`. The principal is the user
   that the kernel says the process runs as, whatever name it acts under;
 - for each host that asks through the database, as `database:ROLE`; for what was left there to be published, as `database`;
@@ -12,7 +12,7 @@ A host gives the function to `System(..., authorize=...)`. It is asked
 Only `True` allows. An exception, or any other value, refuses, and nothing is written. The type is empty where an action is about
 all types, or about none. `viewer`, `operator` and `administrator` are presets, `roles` picks one for each principal.
 
-`presets` has these, `rights` asks the function and says what was refused.
+`presets` has these, `rights` asks the function and makes the error of a refusal.
 
 The table of actions is in `perdure.events.actions`. Not here: putting an act on record (`perdure.events.acts`), and the name that
 an act runs under (`perdure.arguments.acting`).

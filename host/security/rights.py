@@ -32,7 +32,7 @@ Authorize: TypeAlias = "Callable[[str, str, str], bool]"
 
 
 class Rights:
-    """What each principal may do, by the host's word. Safe in any thread if `authorize` is.
+    """What each principal may do, as the host's `authorize` decides. Safe in any thread if that is.
 
     Args:
         authorize: returns True if the principal may do the action to messages of the type; None: all may do all.
@@ -86,7 +86,7 @@ class Rights:
                 raise refusal if self._is_told(principal, action, type_name) else _refusal(principal, action, UNTOLD)
 
     def _is_told(self, principal: str, action: str, type_name: str) -> bool:
-        """Return whether an error may name the type: its reader has named it, or may look at it. It may have given an id alone."""
+        """Return whether an error may name the type: the principal has named it (not only an id of it), or may look at it."""
         return not type_name or action in OF_GIVEN_TYPES or self.allow(principal, "look", type_name)
 
     def require_of_acting(self, action: str, types: Callable[[], Iterable[str]]) -> None:

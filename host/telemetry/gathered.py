@@ -51,7 +51,7 @@ class Figures:
     latencies: dict[str, tuple[int, ...]]
     deputies: int
     deputy_behind: int | None
-    """How many events the deputy that is furthest has not folded; None: there is none."""
+    """How many events the deputy that has folded most has not folded; None: there is none."""
 
 
 def figures_of(system: System | Client | ClusterFront) -> Figures:

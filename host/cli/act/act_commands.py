@@ -137,7 +137,7 @@ def cancel(
         done = system.cancel(str(message_id), why or "cancelled by an operator")
         if not done and not system.state(str(message_id)).known:
             raise UnknownMessage(f"no message {message_id!r} is known: none was published under that id, or it is forgotten by now")
-    text = "cancelled" if done else "has ended already; `perdure timeline` tells"
+    text = "cancelled" if done else "has ended already; `perdure timeline` shows how"
     _say(f"{message_id}: {text}", {"act": "cancel", "id": message_id, "cancelled": done}, as_json=as_json)
     if not done:
         raise typer.Exit(1)
@@ -185,7 +185,7 @@ def publish(
     delay: Annotated[float | None, typer.Option(min=0.0, help="Seconds until it may be handled.")] = None,
     priority: Annotated[int, typer.Option(help="Higher is handled first.")] = 0,
     *,
-    subject: Annotated[str | None, typer.Option(help="Whom or what it is about.")] = None,
+    subject: Annotated[str | None, typer.Option(help="The person or thing that it is about.")] = None,
     as_json: Json = False,
 ) -> None:
     """Publish a message and print its id once it is on disk. Its handler must take these fields: nothing here knows them."""
@@ -219,7 +219,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 
 
 def _note_unknown(system: System | Client | WholeQueue, kind: str | None) -> None:
-    """Tell on standard error that nothing here has this type, which may be misspelt. It is no mistake before a deploy."""
+    """Print a note on standard error that nothing here has this type: it may be misspelt, or not deployed yet."""
     if kind is None or isinstance(system, WholeQueue):  # all partitions would be asked
         return
     try:

@@ -1,4 +1,4 @@
-"""What commands say of bulk acts: what a dry run counted, and what an act did; and their options.
+"""What commands print about bulk acts: what a dry run counted, and what an act did; and their options.
 
 Not here: the commands (`dead_letters_command`, `act_commands`).
 """
@@ -88,7 +88,7 @@ def _counted_before(as_counted: str) -> tuple[list[int], int]:
 
 
 def say_counted(counted: CountedLetters | CountedMessages | CountedEverywhere, what: str, *, as_json: bool) -> None:
-    """Say what a dry run counted, and how to hit just that."""
+    """Print what a dry run counted, and how to act on just that."""
     if as_json:
         print_json({**attrs.asdict(counted), "count": counted.count, "by_type": counted.by_type})
         return
@@ -111,7 +111,7 @@ _AT = {CountedLetters: "sequence number", CountedMessages: "the message of numbe
 
 
 def say_done(act: BulkAct | BulkActs, *, as_json: bool) -> None:
-    """Say what a bulk act did, and what had changed meanwhile.
+    """Print what a bulk act did, and what had changed meanwhile.
 
     Raises:
         typer.Exit: it was stopped before its end.
@@ -125,7 +125,7 @@ def say_done(act: BulkAct | BulkActs, *, as_json: bool) -> None:
 
 
 def _sums(act: BulkAct | BulkActs) -> dict[str, Any]:
-    """Return what an act on one log has as fields, and one on all partitions adds up."""
+    """Return the counts of an act: the fields of one on a single log, or the sums of one on all partitions."""
     return {name: getattr(act, name) for name in ("counted", "changed", "passed_over", "is_over", "outcome")}
 
 

@@ -236,7 +236,7 @@ def _bulk(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Carry out a bulk act and say what it did, and what had changed meanwhile."""
+    """Carry out a bulk act, and print what it did and what had changed meanwhile."""
     counted = counted_for(letters, where, as_counted)
     if dry_run:
         say_counted(counted, "dead letter(s)", as_json=as_json)

@@ -1,4 +1,4 @@
-"""`perdure accept-loss`: let logs in a database go on that hold less than was known to be durable. The work is the store's."""
+"""`perdure accept-loss`: accept that logs in a database hold less than was known to be durable. The work is the store's."""
 
 from __future__ import annotations
 

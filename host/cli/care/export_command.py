@@ -35,7 +35,7 @@ def run_export(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write.", show_default=False)],
     kind: Annotated[str, typer.Option("--format", metavar="FORMAT", help=f"One of: {', '.join(FORMATS)}.")] = "jsonl",
     where: Annotated[
-        str | None, typer.Option(metavar="EXPR", help="Only events of messages that this means, as in `perdure search`.")
+        str | None, typer.Option(metavar="EXPR", help="Only events of messages that this selects, as in `perdure search`.")
     ] = None,
     since: Annotated[str | None, typer.Option(metavar="POSITION", help=f"From here on: {HELP}.")] = None,
     until: Annotated[str | None, typer.Option(metavar="POSITION", help=f"Up to here: {HELP}.")] = None,

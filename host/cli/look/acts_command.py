@@ -69,6 +69,6 @@ def _print_acts(acts: Sequence[tuple[int | None, OperatorAct]], since: str | Non
 
 
 def _within(since: str | None, until: str | None) -> str:
-    """Return in words of which span that is said."""
+    """Return in words the span of time that the list covers."""
     begin = ", as far back as it keeps history" if since is None else f" from {since} on"
     return one_line(begin + ("" if until is None else f", up to {until}")).plain

@@ -30,9 +30,9 @@ def follow_all(
 
     Args:
         addresses: of the partitions, by number.
-        only: tells which events are shown.
+        only: passes the events that are shown.
         lines: how many of the last ones to begin with.
-        show: prints one; `PARTITION` tells of which partition.
+        show: prints one; `PARTITION` has the number of its partition.
         chosen: as `Audit.follow`.
 
     Raises:
@@ -79,4 +79,4 @@ def pause() -> None:
 
 
 def _no_wait() -> None:
-    """All partitions are read before it waits."""
+    """Do nothing: all partitions are read before a wait."""

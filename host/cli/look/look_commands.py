@@ -43,7 +43,7 @@ __all__ = ["COMMANDS"]
 console = Terminal()
 
 FOUND = ("type", "key", "published (UTC)", "seq")
-"""What `search` tells of a message, besides its id."""
+"""What `search` prints about a message, besides its id."""
 LINES_MAX = 1_000_000
 POLL_S = 0.2
 """How often `tail -f` looks whether the log has grown."""
@@ -138,7 +138,7 @@ def search(
     limit: Annotated[int, typer.Option(min=1, max=LINES_MAX, help="The most messages to list: the newest.")] = 50,
     as_json: Json = False,
 ) -> None:
-    """Find messages by what they are and what happened to them, and say how far back was looked."""
+    """Find messages by what they are and what happened to them, and print how far back the log was searched."""
     reader = existing_folder(folder)
     words = _expression(expression)
     newest: deque[Found] = deque(maxlen=limit)
@@ -155,7 +155,7 @@ def search(
 
 
 def _print_found(newest: Sequence[tuple[int | None, Found]], found: int, back: str, where: str = "") -> None:
-    """Print messages that a search has found, each with its partition where there are several; and how far back was looked."""
+    """Print messages that a search has found, each with its partition where there are several; and how far back it went."""
     rows = []
     for number, one in newest:
         texts: list[Text | str] = [one_line(one.type), one_line(one.key or NOTHING), f"{one.at:%Y-%m-%d %H:%M:%S}", str(one.seq)]
@@ -189,7 +189,7 @@ def tail(
     group: Annotated[str | None, typer.Option("--group", help="Only events about messages of this group.")] = None,
     correlation: Annotated[str | None, typer.Option("--correlation", help="Only events about messages with this one.")] = None,
     error: Annotated[str | None, typer.Option("--error", metavar="TEXT", help="Only events with such an error.")] = None,
-    where: Annotated[str | None, typer.Option("--where", metavar="EXPR", help="Only events about what this means.")] = None,
+    where: Annotated[str | None, typer.Option("--where", metavar="EXPR", help="Only events about what this selects.")] = None,
     as_json: Json = False,
 ) -> None:
     """Show the last events, and with -f those that follow."""

@@ -1,4 +1,4 @@
-"""`TailFilter`: which events `perdure tail` shows, by what their message is and by the error that they tell of.
+"""`TailFilter`: which events `perdure tail` shows, by their message and by the error that they record.
 
 What an expression selects is in `perdure.events.queue.searching.expression`; reading the log is `Audit.follow`'s.
 """
@@ -26,7 +26,7 @@ def quoted(word: str) -> str:
 
 
 class TailFilter:
-    """Passes events of messages that an expression selects; where the expression names an error, only events that tell of it.
+    """Passes events of messages that an expression selects; where the expression names an error, only events that record it.
 
     Args:
         expression: the words of a search; empty: all events.
@@ -40,7 +40,7 @@ class TailFilter:
         self._meant: dict[str, None] = {}
 
     def passes(self, record: Record) -> bool:
-        """Return whether an event is to be shown. To be asked about each event in turn, from the beginning of the log."""
+        """Return whether an event is to be shown. Call it for each event in turn, from the beginning of the log."""
         search = self._search
         if search is None:
             return True

@@ -92,7 +92,7 @@ def _load(target: str) -> Any:
 
 def _is_served(value: object) -> bool:
     """Return whether it is a System or a Cluster."""
-    cluster = sys.modules.get("perdure.cluster.cluster")  # which needs a database's driver, and is there where one was made
+    cluster = sys.modules.get("perdure.cluster.cluster")  # not imported here, as it needs a database's driver
     return isinstance(value, System) or (cluster is not None and isinstance(value, cluster.Cluster))
 
 

@@ -1,6 +1,6 @@
 """A command that looks, run for each partition of a queue in turn, with the number of the partition above what it prints.
 
-What each of them gets of its own, a file to write say, is told by the command.
+The command decides what each of them gets of its own, a file to write for example.
 """
 
 from __future__ import annotations

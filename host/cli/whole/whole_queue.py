@@ -60,7 +60,7 @@ class WholeQueue:
         return call(front)
 
     def home_of(self, ident: str) -> int:
-        """Return the partition of a message: the one that knows it, else the one that its id tells."""
+        """Return the partition of a message: the one that knows it, else the one that its id leads to."""
         return home_of(ident, self.count, lambda number, look: self.through(number, lambda front: front.ask("queue", look)))
 
     def address_of(self, number: int) -> str:

@@ -48,7 +48,7 @@ class BulkAct:
     """`replay`, `edit` or `purge`, of dead letters; `cancel`, of messages that wait or run."""
     where: str
     counted: int
-    """How many the expression meant when they were counted."""
+    """How many the expression selected when they were counted."""
     changed: int
     """How many of them it has changed so far."""
     passed_over: int

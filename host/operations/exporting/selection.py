@@ -22,10 +22,10 @@ __all__ = ["selected"]
 
 
 def selected(audit: Audit, where: str | None, since: Moment | None, until: Moment | None) -> Iterator[Record]:
-    """Return an iterator over the events within the bounds, and with `where` over those of the messages that it means.
+    """Return an iterator over the events within the bounds, and with `where` over those of the messages that it selects.
 
-    An expression about publications holds the ids of the messages that have not ended, one about what happened later (`error~...`)
-    those of all messages that are meant, since their earlier events are wanted too.
+    Memory: an expression about publications keeps the ids of the selected messages that have not ended. One about what happened
+    later (`error~...`) keeps those of all selected messages, since their earlier events are wanted too.
 
     Raises:
         InvalidMessage: the expression cannot be read.

@@ -86,7 +86,7 @@ def _ended(status: str, own: Sequence[Record], states: States) -> list[str]:
             f"{last_error}Its record has the traceback; replay, edit or purge it.",
         ]
     if status == "unknown":
-        return [f"It has ended{when}, and how is not remembered; its timeline tells."]
+        return [f"It has ended{when}, and how is not remembered; its timeline shows it."]
     return [f"It {ENDS.get(status, 'has ended')}{when}."]
 
 

@@ -36,9 +36,9 @@ class Found:
 
 
 def found_in(records: Iterable[Record], search: Search, decode: Callable[[bytes], Any]) -> Iterator[Found]:
-    """Yield each message that a search means once, as soon as the records say so.
+    """Yield each message that a search selects, once, as soon as its records meet all conditions.
 
-    Holds an entry for each message whose publication is as the search says, while conditions about later events are not met.
+    Holds an entry for each message whose publication meets the conditions, while those about later events are not met.
     """
     open_: dict[str, tuple[Found, set[Word]]] = {}
     given: set[str] = set()

@@ -1,4 +1,4 @@
-"""Groups that one message holds up: what `perdure status` and the console tell first. Pure.
+"""Groups that one message holds up: what `perdure status` and the console show first. Pure.
 
 Not here: the order within a group (`perdure.events.queue`).
 """
@@ -52,7 +52,7 @@ def stuck_groups(queue: QueueState, now_us: int, looks: Callable[[str], bool] | 
     Args:
         queue: the state.
         now_us: when, in microseconds since the epoch.
-        looks: returns whether a type may be looked at, where some may not: others neither count nor hold up what is told.
+        looks: returns whether a type may be looked at, where some may not: messages of other types are neither counted nor named.
     """
     found = []
     for name, group in islice(queue.groups.items(), GROUPS_LOOKED):

@@ -1,7 +1,7 @@
 """The way from this process to the owner of a folder: one socket, and the thread that connects it and looks after it.
 
-That thread reads where no thread waits for an answer; those that do read for all (`traffic`, `leading`). What is said is in
-`exchange`; what is asked, and what an answer means, is in `client`.
+That thread reads where no thread waits for an answer; those that do read for all (`traffic`, `leading`). What is sent and received
+is in `exchange`; what is asked, and what an answer means, is in `client`.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ class Connection(Traffic):
 
     Args:
         way: to the owner.
-        timeout_s: how long a request waits for an owner that takes it, and for a word of one that has it.
+        timeout_s: how long a request waits for an owner that takes it, and for a sign of life of one that has it.
         name: what the owner's log calls this process.
-        on_facts: called, in the thread that reads, with what the owner says of itself, whenever that changes.
+        on_facts: called, in the thread that reads, with the owner's facts, whenever they change.
         equip: enters what else frames are taken by and made of, into an exchange that is new: at the start, and in a forked child.
         spool: where publishes go while there is no owner; None: they wait for one.
         on_lost: called in the connection's own thread when an owner is lost, before another is looked for.
@@ -58,7 +58,7 @@ class Connection(Traffic):
     """
 
     publishes_alone = False
-    """Publishes need no word of an owner first."""
+    """Publishes need not wait for an owner."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class Connection(Traffic):
         self._waker: Waker | NoWaker = self._heard
         self._watches = True
         self._untold_loss: bool | None = None
-        """Set from when a link is hung up until its loss is told: whether an owner had answered on it."""
+        """Set from when a link is hung up until its loss is reported: whether an owner had answered on it."""
         self._last_error = ""
         """Why there is no owner."""
         self._pause_s = PAUSE_FIRST_S
@@ -222,7 +222,7 @@ class Connection(Traffic):
             self._tell_loss(was_up=was_up)
 
     def _tell_loss(self, *, was_up: bool) -> None:
-        """Tell that an owner is lost; begun again where an exception interrupts it."""
+        """Report that an owner is lost; begun again where an exception interrupts it."""
         if was_up:
             self._on_lost()
         self._watch(Event.LOST)
@@ -293,7 +293,7 @@ class Connection(Traffic):
             waker.clear()
 
     def _hang_up(self, why: str) -> None:
-        """The owner is gone, or this connection to it is: close it, once no thread reads or writes it."""
+        """Close the link to an owner that is gone, or that this process leaves, once no thread reads or writes it."""
         link = self._link
         if link is None:
             return

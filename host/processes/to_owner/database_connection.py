@@ -42,7 +42,7 @@ RETRY_S = 0.05
 
 
 class DatabaseConnection:
-    """Publishes, and asks; safe in any thread. Publishes of many threads share a commit."""
+    """Publishes and asks. Safe in any thread. Publishes of many threads share a commit."""
 
     publishes_alone = True
     says_policies = False

@@ -25,7 +25,7 @@ class Equipped:
         self.first_frames: list[Callable[[], list[bytes]]] = []
         """Each returns frames that every owner is sent before it is asked anything: called at each welcome."""
         self.is_local: Callable[[Request], bool] = lambda _: False
-        """Tells of a request whether an actor of this process answers it: it is not sent."""
+        """Returns whether an actor of this process answers a request, which is not sent then."""
         self.local: Callable[[], int] = lambda: 0
         """Returns how many such requests there may be now."""
         self.crossing: Callable[[Any], Any] = lambda command: command
@@ -50,12 +50,12 @@ class Equipped:
 
     def note_facts(self, facts: dict[str, Any], owner: OwnersLife) -> None:
         """Note from a welcome whether this owner reads moments so, and by how much its clock is ahead of this process's."""
-        told = facts.get(AHEAD)
-        self.reads_moments = isinstance(told, int)
+        ahead_us = facts.get(AHEAD)
+        self.reads_moments = isinstance(ahead_us, int)
         # Assigned once: a worker may look at any moment.
-        owner.ahead_us = told - self.ahead_us() if isinstance(told, int) else 0
+        owner.ahead_us = ahead_us - self.ahead_us() if isinstance(ahead_us, int) else 0
 
     def note_pong(self, elements: list[Any], owner: OwnersLife) -> None:
-        """Note what an owner says of its clock with each answer to a member's sign of life."""
+        """Note an owner's clock, which it sends with each answer to a member's sign of life."""
         if elements and isinstance(elements[0], int):
             owner.ahead_us = elements[0] - self.ahead_us()

@@ -40,7 +40,7 @@ HOLD_S = 0.02
 MEMBER_PING_S = 0.2
 """How often a process with handlers gives a sign of life."""
 PING_S = 1.0
-"""After so long without a word of the owner, while something is asked, it is asked whether it is alive."""
+"""After this long without a frame of the owner, while something is asked, it is asked whether it is alive."""
 QUESTIONS_MAX = 64
 """Questions without an answer whether the owner is alive; one that is stopped gets no more of them until it answers."""
 BODY_BYTES_MAX = 64 << 20
@@ -57,9 +57,9 @@ class Exchange(Waiting):
 
     Args:
         name: what the owner's log calls this process.
-        timeout_s: how long a request waits for an owner that takes it, and for a word of one that has it.
+        timeout_s: how long a request waits for an owner that takes it, and for a sign of life of one that has it.
         pending: the requests without an answer.
-        on_facts: called by `take` with what the owner says of itself, whenever that changes.
+        on_facts: called by `take` with the owner's facts, whenever they change.
         why: returns what is known of an owner that does not answer, and what to do, for an error.
     """
 
@@ -80,7 +80,7 @@ class Exchange(Waiting):
         """Publishes are spooled while there is no owner, or a silent one."""
         self.is_silent = False
         self.refusal = ""
-        """What the owner said instead of a welcome."""
+        """The error that the owner sent instead of a welcome."""
         self.heard_s = 0.0
         self.takers: dict[Kind, Callable[[list[Any]], None]] = {
             Kind.WELCOME: self._take_welcome,
@@ -161,7 +161,7 @@ class Exchange(Waiting):
         return frames
 
     def housekeeping(self, now_s: float) -> list[bytes]:
-        """Return what the owner is to be told besides: which answers are awaited no more; and a question whether it is alive."""
+        """Return frames beside the requests: which answers are awaited no more, and a question whether the owner is alive."""
         if not self.is_up:
             return []
         frames = []
@@ -287,7 +287,7 @@ class Exchange(Waiting):
             self._begin()
 
     def _begin(self) -> None:
-        """Another owner, or this one again: it is sent all that has no answer, in the order in which it was asked."""
+        """Begin with another owner, or this one again: queue all that has no answer, in the order in which it was asked."""
         self.refusal = ""
         self._sent.clear()
         self._unanswered.clear()

@@ -1,6 +1,6 @@
 """One connection to the owner of a folder: its socket, and the frames that are half read or half written.
 
-When it is read and written, and by which thread, is up to `connection`; what the frames say, to `exchange`.
+`connection` decides when it is read and written, and by which thread; `exchange` makes the frames, and takes them in.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Link:
 
 
 def _readable(sock: socket.socket) -> select.poll:
-    """Return what tells whether there is something to read."""
+    """Return a poll object that is ready when there is something to read."""
     made = select.poll()
     made.register(sock, select.POLLIN)
     return made

@@ -22,7 +22,7 @@ __all__ = ["NoAnswer", "not_taken", "unanswered", "why_no_answer"]
 
 
 OF_THIS_PROCESS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-"""Errors of a connection that say nothing of the owner."""
+"""Errors of a connection that are this process's own, and not the owner's."""
 
 
 class NoAnswer(NamedTuple):
@@ -38,7 +38,7 @@ def why_no_answer(folder: Path, pid: int | None, refusal: str, last_error: str, 
     Args:
         folder: the owner's.
         pid: of the process that listens or has listened there; None where that is not known.
-        refusal: what it said instead of a welcome.
+        refusal: the error that it sent instead of a welcome.
         last_error: what became of the last connection, or of the try to make one.
         is_connected: there is a connection now.
     """

@@ -1,6 +1,6 @@
 """Traffic over the one link to an owner: any thread that asks sends, and one thread that waits for an answer reads for all.
 
-When there is a link, and the thread that looks after it, is in `connection`; what is said is in `exchange`.
+When there is a link, and the thread that looks after it, is in `connection`; frames are made and taken in by `exchange`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Traffic(ABC):
     pending: PendingRequests
     exchange: Exchange
     welcomed: threading.Event
-    """An owner has said what a request must know of it."""
+    """Set once an owner has sent the facts that requests depend on."""
     _link: Link | None
     _leadership: Leadership
     _waker: Waker | NoWaker
@@ -90,7 +90,7 @@ class Traffic(ABC):
 
     @property
     def says_policies(self) -> bool:
-        """Whether an owner has said what its handlers say of keys."""
+        """Whether an owner has sent the policies of its handlers for keys."""
         return self.welcomed.is_set()
 
     def answer(self) -> LedAnswer:
@@ -119,7 +119,7 @@ class Traffic(ABC):
                 sending.release()
 
     def _interrupted(self, link: Link) -> None:
-        """A signal handler, or a finalizer, asks while this very thread sends: what is half sent cannot go on before it is over."""
+        """End a link for a signal handler or finalizer that runs while this very thread sends: the half-sent frame cannot go on."""
         self._sending = threading.Lock()
         link.end("a frame was not written whole")
         self._waker.wake()
@@ -163,7 +163,7 @@ class Traffic(ABC):
                 if self._spool is not None:
                     self._spool.note()
                 self._watch(Event.WELCOMED)
-        link.is_reading = False  # not before the welcome is told: a thread that is interrupted in that ends the link
+        link.is_reading = False  # not before the welcome is reported: a thread that is interrupted in that ends the link
         self._flush()
 
     # --- threads that wait -------------------------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ class Traffic(ABC):
                 self._flush()
 
     def _follow_up(self) -> None:
-        """A leader has left, and none follows: the connection's own thread reads, if there is something to come."""
+        """Have the connection's own thread read, if something is to come: a leader has left, and none follows."""
         if not self._watches and self.pending.outstanding:
             self._waker.wake()
 

@@ -1,6 +1,6 @@
 """`Waiting`: what becomes of requests that no owner answers: they expire, or publishes among them are spooled.
 
-No clock and no file here: `exchange`, of which this is a part, is told the time, and `spooling` writes what is to be spooled.
+No clock and no file here: callers pass in the time, and `spooling` writes what is to be spooled. Part of `exchange`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Waiting(Equipped, ABC):
     is_up: bool
     """An owner has welcomed this process, and is connected."""
     is_silent: bool
-    """A publish was spooled since the owner did not answer, and it has not been heard since: others are spooled at once."""
+    """A publish was spooled because the owner did not answer, and no frame has come since: later ones are spooled at once."""
     heard_s: float
     """When the owner was heard last."""
     _asked_s: dict[int, float]
@@ -57,13 +57,13 @@ class Waiting(Equipped, ABC):
         """Return a request's command as bytes, to this owner or to any; None where it was refused, since it cannot cross."""
 
     def lost(self, now_s: float = 0.0) -> None:
-        """The connection is gone, or none was made yet."""
+        """Note that the connection is gone, or that none was made yet."""
         self.is_up = self.is_silent = False
         self._lost_s = now_s
         self._posted.clear()
 
     def expire(self, now_s: float) -> None:
-        """Refuse what has waited for an owner, or for a word of the one that has it, for as long as it may."""
+        """Refuse what has waited as long as it may for an owner, or for a sign of life of the one that has it."""
         pending = self.pending
         if now_s < self.heard_s + self.timeout_s or not pending.outstanding:
             return

@@ -80,7 +80,7 @@ class ChannelServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Send what the server has said last, and end all connections. After the server's `close`; callable more than once."""
+        """Send the server's last bytes, and end all connections. After the server's `close`; callable more than once."""
         self._is_closing = True
         self._waker.wake()
         if self._thread.ident is not None and self._thread is not threading.current_thread():
@@ -141,7 +141,7 @@ class ChannelServer:
             self._pause_s = self._channels.patience_s if self._tunnels else 3600.0
 
     def _wait(self, seconds: float) -> set[int]:
-        """Wait for the waker, for what the server says, or for so long; return to which connections the server has spoken."""
+        """Wait for the waker or for bytes of the server, for so many seconds at most; return the connections with such bytes."""
         poll = select.poll()
         poll.register(self._waker, select.POLLIN)
         by_fd = {tunnel.sock.fileno(): channel for channel, tunnel in self._tunnels.items()}
@@ -154,7 +154,7 @@ class ChannelServer:
         return {channel for fd, channel in by_fd.items() if fd in ready}
 
     def _outgoing(self, ready: set[int]) -> tuple[list[ChannelPart], list[int]]:
-        """Return what the server has said, and which connections it has closed."""
+        """Return what the server has sent, and which connections it has closed."""
         out, over = [], []
         for channel in ready:
             tunnel = self._tunnels[channel]

@@ -20,7 +20,7 @@ __all__ = ["DATABASE", "IngressSource", "Permit"]
 
 Permit: TypeAlias = "Callable[[str, str, Sequence[str]], None]"
 DATABASE = "database"
-"""The principal of what other hosts publish through the database, which says only that they had a role that may."""
+"""The principal of what other hosts publish through the database: of them only is known that their role may write there."""
 
 ROWS_MAX = 500
 """Rows that are read at a time, or fewer large ones."""

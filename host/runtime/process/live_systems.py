@@ -40,7 +40,7 @@ LOOK_S = 0.1
 
 
 class Forked(Protocol):
-    """What is told to a System after a fork."""
+    """What is called of a System after a fork."""
 
     @property
     def forked(self) -> Callable[[int], None]:

@@ -1,4 +1,4 @@
-"""`notify` tells systemd what a service with `Type=notify` does: that it is ready, that it stops. Elsewhere it does nothing."""
+"""`notify` notifies systemd that a service with `Type=notify` is ready, or stops. Elsewhere it does nothing."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Starts and stops that a coroutine awaits: in another thread than the event loop's, and whole where the await is cancelled.
 
-`running_loop` tells a thread of an event loop. Not here: the same for a thread that waits (`step_thread`).
+`running_loop` returns the event loop of a thread. Not here: the same for a thread that waits (`step_thread`).
 """
 
 from __future__ import annotations

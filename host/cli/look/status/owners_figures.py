@@ -27,7 +27,7 @@ AGAIN_S = 10.0
 
 
 class Figures(NamedTuple):
-    """What an owner says of itself."""
+    """What an owner reports about itself."""
 
     handlers: dict[str, HandlerInfo]
     spilled_bytes: int

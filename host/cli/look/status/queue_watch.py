@@ -62,7 +62,7 @@ class QueueWatch:
             self.looks[number] = watch.look(now_us)
 
     def owners(self) -> dict[int, PartitionInfo]:
-        """Return which process owns each partition; empty where the database does not tell."""
+        """Return which process owns each partition; empty where the database cannot be asked."""
         try:
             if self._client is None:
                 self._client = connect(self._queue)  # type: ignore[assignment] # it has several partitions

@@ -55,7 +55,7 @@ class _Looked(Protocol):
         """Return what a person sees of a look."""
 
     def rows(self, status: Status) -> list[dict[str, Any]]:
-        """Return what a program is told of a look, a line each."""
+        """Return what a program reads of a look, a line each."""
 
     def close(self) -> None:
         """Disconnect."""
@@ -170,11 +170,11 @@ def _now_us() -> int:
 
 
 def _below(figures: Figures) -> list[RenderableType]:
-    """Return what an owner says of itself, below the types."""
+    """Return what an owner reports about itself, below the types."""
     below: list[RenderableType] = [handlers_table(figures.handlers)] if figures.handlers else []
     if figures.deputies:
-        told = (f"deputy {one.name} ({one.pid}): has folded the log up to event {one.seq:,}" for one in figures.deputies)
-        below.append(Group(*map(one_line, told)))
+        lines = (f"deputy {one.name} ({one.pid}): has folded the log up to event {one.seq:,}" for one in figures.deputies)
+        below.append(Group(*map(one_line, lines)))
     return below
 
 

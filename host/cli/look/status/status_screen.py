@@ -1,6 +1,6 @@
-"""The screen of `perdure status`: counts by type, what an owner says of its handlers, and the partitions of a queue.
+"""The screen of `perdure status`: counts by type, what an owner reports about its handlers, and the partitions of a queue.
 
-What is true is `perdure.operations.watch`'s, and `queue_watch`'s of a whole queue; when it is drawn, `status_command`'s.
+`perdure.operations.watch` reads the counts, of a whole queue `queue_watch`; `status_command` decides when it is drawn.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def screen(
         address: of the log or the queue.
         status: what was found.
         rates: by count, its rates in the last looks; empty at the first look, which knows none.
-        rest: what the heading says besides.
+        rest: the end of the heading.
         below: what comes below the table of types.
         now_us: when, in microseconds since the epoch.
     """
@@ -89,7 +89,7 @@ def partitions_table(looks: Mapping[int, Status | None], owners: Mapping[int, Pa
 
 
 def handlers_table(handlers: dict[str, HandlerInfo]) -> NamedRows:
-    """Return what the owner says of its handlers: how long messages wait and run, and in which processes."""
+    """Return what the owner reports about its handlers: how long messages wait and run, and in which processes."""
     rows = []
     for name, info in handlers.items():
         times = (info.wait_p50_s, info.wait_p95_s, info.wait_p99_s, info.run_p50_s, info.run_p95_s, info.run_p99_s)
