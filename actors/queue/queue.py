@@ -82,6 +82,8 @@ __all__ = ["Queue"]
 logger = GuardedLogger("perdure")
 
 AGAIN_US = 20_000
+WARNED_MAX = 1_000
+"""Of how many types a run warns that nothing handles them."""
 MOVE_ON_US = 1_000
 """Payloads on the disk are compacted in steps, with time for other work in between."""
 
@@ -119,6 +121,7 @@ class Queue(DecisionPass):
         self.admission = Admission(self, self.publish_timeout_s)
         self.consumers = Consumers(self, self.clock, self.figures.lease_answers)
         self.idle_waiters: list[Request] = []
+        self.warned_of: set[str] = set()
         self.time = PassingTime(self, self.clock, self.deliveries, self.orphans, self.pools, self.consumers)
         self.acts = OperatorsActs(self, self.extensions)
         self.looks = Looks(self.pending)
@@ -295,10 +298,13 @@ class Queue(DecisionPass):
         self.idle_waiters.append(request)
 
     def _warn_if_unhandled(self, command: AwaitResult) -> None:
-        """Warn if no handler here can give the result that is waited for."""
+        """Warn, once for each type, if no handler here can give the result that is waited for."""
         number = self.state.ids.get(command.id) if command.waits else None
         message = self.state.look(number) if number else None
-        if message is not None and message.lease is None and message.published.type not in self.deliveries:
+        if message is None or message.lease is not None or message.published.type in self.deliveries:
+            return
+        if message.published.type not in self.warned_of and len(self.warned_of) < WARNED_MAX:
+            self.warned_of.add(message.published.type)
             logger.warning(
                 "the result of %s is waited for, and no handler here takes its type, %s: the wait ends only when it is checked out",
                 one_line(command.id),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perdure.arguments.labels import plain
-from perdure.events.errors import StoreUnavailable
+from perdure.events.errors import InvalidMessage, StoreUnavailable
 from perdure.events.seconds import shown
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ def check_folder(folder: Any, field: str = "folder") -> str:
 
     Raises:
         TypeError: it is not a path.
-        ValueError: it is empty, which would stand for the working directory, or no path of the operating system.
+        InvalidMessage: it is empty, which would stand for the working directory, or no path of the operating system. It is a
+            ValueError, too.
     """
     path = os.fspath(folder) if isinstance(folder, os.PathLike) else folder
     if not isinstance(path, str):
@@ -33,7 +34,7 @@ def check_folder(folder: Any, field: str = "folder") -> str:
     path = plain(path)
     if not path or "\0" in path or not _is_encodable(path):
         msg = f"{field}: a path of this operating system, not {shown(path)}; write '.' for the working directory"
-        raise ValueError(msg)
+        raise InvalidMessage(msg)
     return path
 
 

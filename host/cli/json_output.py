@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import attrs
 import typer
 
+from perdure.cli.terminal import told_as_output
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -43,7 +45,8 @@ def print_json(value: object) -> None:
     number = PARTITION.get()
     if number is not None:
         value = {"partition": number, **(value if isinstance(value, dict) else {"rows": value})}
-    typer.echo(json.dumps(value, ensure_ascii=True, default=_plain))
+    with told_as_output():
+        typer.echo(json.dumps(value, ensure_ascii=True, default=_plain))
 
 
 def row_of(value: Any, *names: str) -> dict[str, Any]:

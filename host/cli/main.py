@@ -143,7 +143,9 @@ def main() -> None:
     try:
         app()
     except (PerdureError, OSError) as error:
-        text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+        text = str(error)
+        if isinstance(error, OSError) and error.strerror:
+            text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
         Terminal(stderr=True).say_line(f"perdure: {text}", "red")
         sys.exit(code_of(error))
 

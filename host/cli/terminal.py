@@ -5,20 +5,27 @@ Not here: which characters are control characters (`perdure.events.safe_text`).
 
 from __future__ import annotations
 
+import errno
+from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.segment import Segment
 from rich.text import Text
 
+from perdure.events.errors import PerdureError
 from perdure.events.safe_text import inert
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from rich.console import ConsoleOptions, RenderableType
 
-__all__ = ["Terminal", "inert", "one_line"]
+__all__ = ["OutputFailed", "Terminal", "inert", "one_line", "told_as_output"]
+
+
+class OutputFailed(PerdureError):
+    """The output of a command could not be written."""
 
 
 class Terminal(Console):
@@ -34,6 +41,15 @@ class Terminal(Console):
         """Whether a bar or a screen can be drawn: `FORCE_COLOR` asks for colours in a pipe, and Rich takes it for both."""
         return super().is_terminal and self._is_drawn_on
 
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as Rich does.
+
+        Raises:
+            OutputFailed: the output takes nothing, as on a full disk.
+        """
+        with told_as_output("standard error" if self.stderr else "standard output"):
+            super().print(*objects, **options)
+
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Render as Rich does, and spell out every control character that Rich did not make."""
         for segment in super().render(renderable, options):
@@ -47,6 +63,27 @@ class Terminal(Console):
         """Return a text as this stream can write it: a question mark for what a Latin or ASCII terminal has no character for."""
         plain = inert(text, lines=True)
         return plain if self.encoding.startswith("utf") else plain.encode(self.encoding, "replace").decode(self.encoding)
+
+
+@contextmanager
+def told_as_output(name: str = "standard output") -> Iterator[None]:
+    """Tell an error of the file system within the block as one of the output.
+
+    A reader that is gone (`perdure tail | head`) is no error of it, and ends a command without a word, as that of others.
+
+    Raises:
+        OutputFailed: the output could not be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise
+        msg = (
+            f"{name} could not be written: {error.strerror}. What the command had done before is done: look (`perdure acts`, "
+            "`perdure status`) before you run it again."
+        )
+        raise OutputFailed(msg) from error
 
 
 def _is_tty(file: IO[str]) -> bool:

@@ -17,7 +17,7 @@ from perdure.events.errors import InvalidMessage
 from perdure.events.seconds import checked_seconds, seconds_or_none, wait_seconds, whole_us
 from perdure.handling.manual_delivery import Delivery
 from perdure.payloads.class_memory import remember
-from perdure.payloads.type_names import unhandled
+from perdure.payloads.type_names import held_up, unhandled
 from perdure.publishing.publish_future import PublishFuture
 from perdure.runtime.asking import Asking
 
@@ -99,8 +99,8 @@ class Consuming(Asking):
             timeout: seconds to wait; None waits as long as it takes.
 
         Raises:
-            TimeoutError: some still were after `timeout` seconds; the error says how many, and where, and which types no process
-                has a handler for.
+            TimeoutError: some still were after `timeout` seconds; the error says how many, and where, which types no process
+                has a handler for, and which are paused.
             NotRunning: the system does not run, or stopped meanwhile.
             WouldDeadlock: a handler calls; its own message is in flight for as long as it waits.
         """
@@ -122,9 +122,11 @@ class Consuming(Asking):
             name: sum(getattr(counts, name) for counts in by_type.values()) for name in ("ready", "delayed", "held", "in_flight")
         }
         waiting = {name: counts.ready + counts.delayed + counts.held for name, counts in by_type.items()}
+        wanted: dict[str, tuple[int, bool]] = self.ask("dispatcher", Report())
+        paused = [name for name, count in waiting.items() if count and wanted.get(name, (0, False))[1]]
         return (
             f"after {timeout_s or 0.0:g} s there are still {places['ready']} ready, {places['delayed']} delayed, {places['held']} "
-            f"held and {places['in_flight']} in flight{unhandled(waiting, self.run_figures().handlers)}"
+            f"held and {places['in_flight']} in flight{unhandled(waiting, self.run_figures().handlers)}{held_up(waiting, paused)}"
         )
 
     async def adrain(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as `drain`

@@ -6,6 +6,7 @@ msgspec itself knows attrs, dataclasses, its structs, dates, UUIDs and so on; th
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import inspect
 import sys
 from functools import lru_cache
@@ -31,6 +32,17 @@ __all__ = [
 
 PLAIN = (dict, list, str, int, float, bool, bytes, type(None))
 """The types of untyped data after decoding."""
+VALUES = {
+    str: "`str.__str__(value)`",  # `str(value)` of Django's SafeString is one again
+    float: "`float(value)`",
+    int: "`int(value)`",
+    bytes: "`bytes(value)`",
+    dt.datetime: "as `value.to_pydatetime()` of pandas",
+    dt.date: "`datetime.date(value.year, value.month, value.day)`",
+    dt.time: "`datetime.time`",
+    dt.timedelta: "as `value.to_pytimedelta()` of pandas",
+}
+"""Values of which libraries have classes of their own, and how to get one that no library needs."""
 
 
 def is_model(cls: Any) -> bool:
@@ -81,7 +93,7 @@ def model_reader(cls: Any) -> Callable[[Any], Any]:
 
 
 class Undecorated(TypeError):
-    """A class lacks the decorator that says which fields it has; the text says which one."""
+    """A class lacks the decorator that says which fields it has, or is a library's own one of values; the text says what to do."""
 
 
 def encode_hook(value: Any) -> Any:
@@ -119,7 +131,10 @@ def decode_hook(cls: type, plain: Any) -> Any:
 
 
 def undecorated(cls: Any) -> str:
-    """Return what a class of the host's lacks, where that is the decorator that says which fields it has; else an empty text."""
+    """Return what a class lacks, where that is the decorator that says which fields it has; else an empty text.
+
+    Of a class of values (NumPy's numbers, Django's SafeString) it is how to get a plain value.
+    """
     if not isinstance(cls, type) or cls.__module__.partition(".")[0] in sys.stdlib_module_names or is_model(cls):
         return ""
     fields = vars(cls)
@@ -131,9 +146,19 @@ def undecorated(cls: Any) -> str:
         if "__dataclass_fields__" in fields:
             return ""
         return "the class is no dataclass itself, only the one it inherits from; decorate it too, with @dataclass"
+    if is_value := _of_values(cls):
+        return is_value
     if issubclass(cls, BaseException) or inspect.isabstract(cls) or getattr(cls, "_is_protocol", False):
         return ""
     return "nothing says which fields it has; decorate it with @attrs.frozen (or @dataclass), and declare them as `name: type`"
+
+
+def _of_values(cls: type) -> str:
+    """Return how to get a plain value of a class of a library's own; an empty text where it is none of values."""
+    if hasattr(cls, "tolist"):  # of NumPy, and what is made like it
+        return "it is no type of Python's own; `value.tolist()` gives the plain value, or a list of plain values"
+    found = next(((base, way) for base, way in VALUES.items() if issubclass(cls, base)), None)
+    return "" if found is None else f"it is a subclass of {found[0].__name__}; give a plain {found[0].__name__}, {found[1]}"
 
 
 def _can_be(cls: Any) -> bool:

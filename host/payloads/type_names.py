@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "TypeNames",
     "bare",
+    "held_up",
     "message",
     "module_of",
     "name_of",
@@ -182,6 +183,21 @@ def unhandled(waiting: Mapping[str, int], handled: Collection[str]) -> str:
                 "called __main__"
             )
     return f"{said}: start a process that has one, or import the module that registers it"
+
+
+def held_up(waiting: Mapping[str, int], paused: Collection[str]) -> str:
+    """Return which types wait because they are paused, and what to do, for the end of an error; empty where there are none.
+
+    Args:
+        waiting: how many messages wait, by type name.
+        paused: the names of the types whose deliveries are paused.
+    """
+    names = sorted(paused, key=lambda name: -waiting[name])
+    if not names:
+        return ""
+    listed = ", ".join(f"{name} ({waiting[name]:,})" for name in names[:SHOWN_MAX])
+    more = f" and {len(names) - SHOWN_MAX:,} other types" if len(names) > SHOWN_MAX else ""
+    return f". Paused: {listed}{more}; `admin.resume` lets deliveries go on"
 
 
 def version_of(cls: type | None) -> int:

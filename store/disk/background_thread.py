@@ -47,7 +47,10 @@ class BackgroundThread(threading.Thread):
         try:
             super().start()
         except RuntimeError as error:
-            msg = f"the thread {self.name} cannot be started: {error}. Have fewer threads, or raise the limit (`ulimit -u`)."
+            msg = (
+                f"the thread {self.name} cannot be started: {error}. Have fewer threads, or raise the limit of threads "
+                "(`ulimit -u`) or of memory (`ulimit -v`, `ulimit -d`)."
+            )
             raise NoThread(msg) from error
         while not self._has_begun.wait(LOOK_S):
             if not self.is_alive() and not self._has_begun.is_set():

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import os
 import re
+import subprocess
 import unicodedata
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import attrs
 import pytest
@@ -20,10 +21,7 @@ from perdure.cli.act import dead_letters_command as cli_dead_letters
 from perdure.cli.look import config_command as cli_config
 from perdure.cli.terminal import Terminal, one_line
 from perdure.events.safe_text import inert
-from tests.programs import run
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.programs import Program, run
 
 EVIL = "\x1b]0;owned\x07\x1b[31m\x9b2J\u202eevil\u2066[red]markup[/] [/nothing] :bomb:\r\nperdure: whole\u2028\x00"
 SAFE = inert(EVIL)
@@ -174,3 +172,19 @@ def test_forced_colours_in_a_pipe_are_no_screen_that_is_drawn_anew(folder: Path)
         assert done.returncode == 0, done.stderr
         assert "1 segment" in done.stdout
         assert not re.search(r"\x1b\[[?0-9;]*[A-Zhl]", done.stdout + done.stderr)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")
+def test_output_that_cannot_be_written_is_told_as_that_and_not_as_a_disk_that_is_full(tmp_path: Path) -> None:
+    """The act is done, and whoever reads the error must not believe that it was the act that failed."""
+    folder = tmp_path / "q"
+    with perdure.System(folder):
+        pass
+    for words in (["publish", str(folder), "Job", '{"n": 1}'], ["stats", str(folder), "--json"], ["tail", str(folder)]):
+        with Path("/dev/full").open("w") as full:
+            program = Program(["-m", "perdure", *words], stdout=full, stderr=subprocess.PIPE)
+            _, told = program.communicate(None, 60)
+        assert program.wait() == 1
+        assert "perdure: standard output could not be written: No space left on device. What the command had done" in told
+    with perdure.System(folder) as system:
+        assert system.admin.metrics().ready == 1

@@ -101,6 +101,9 @@ WRONG = [
     "export F --format exe --output out",
     "verify F --head x",
     "restore F new --to never",
+    "backup F EMPTY",
+    "restore EMPTY new",
+    "export F -o out EMPTY",
     "migrate F",
     "run worker",
     "run worker:",
@@ -120,7 +123,8 @@ WRONG = [
 def test_a_wrong_command_line_ends_with_2(line: str, resting: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     acts = list(perdure.Audit(resting).acts())
-    assert status(*(resting if word == "F" else word for word in line.split())) == 2
+    words = {"F": resting, "EMPTY": ""}
+    assert status(*(words.get(word, word) for word in line.split())) == 2
     assert list(perdure.Audit(resting).acts()) == acts
 
 

@@ -386,6 +386,36 @@ def changed(message: Any, name: str, value: Any) -> Any:
     return message
 
 
+class SafeText(str):
+    """As Django's SafeString: `str` of it is one again."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return self
+
+
+class Price(float):
+    """As a library's own number."""
+
+
+class Stamp(dt.datetime):
+    """As the Timestamp of pandas."""
+
+
+class Scalar:
+    """As an integer of NumPy."""
+
+    def tolist(self) -> int:
+        return 1
+
+
+def test_way_to_a_plain_text_that_an_error_names_leads_to_one() -> None:
+    text = str.__str__(SafeText("a"))
+    with perdure.System(store=perdure.MemoryStore()) as system:
+        assert system.state(system.publish(of(str)(text))).status == "ready"
+
+
 UNFAITHFUL = [
     (of(int)("abc"), r"Expected `int`, got `str` - at `\$.x`"),
     (of(int)(True), "Expected `int`, got `bool`"),
@@ -405,6 +435,14 @@ UNFAITHFUL = [
     (of(typing.Any)(Left(1)), "x is Left"),
     (of(typing.Any)({1}), "x is {1}"),
     (of(typing.Any)(NoMessage()), r"cannot be encoded: there is no plain data for .*NoMessage: .*decorate it with @attrs\.frozen"),
+    (
+        of(typing.Any)(SafeText("a")),
+        r"no plain data for .*SafeText: it is a subclass of str; give a plain str, `str\.__str__\(value\)`\.$",
+    ),
+    (of(str)(SafeText("a")), "give a plain str"),
+    (of(float)(Price(1.5)), r"it is a subclass of float; give a plain float, `float\(value\)`\.$"),
+    (of(list[typing.Any])([Stamp(2024, 1, 1, tzinfo=dt.UTC)]), r"give a plain datetime, as `value\.to_pydatetime\(\)`"),
+    (of(typing.Any)(Scalar()), r"no type of Python's own; `value\.tolist\(\)` gives the plain value"),
     (of(Left)(UndecoratedLeft(1)), r"there is no plain data for .*UndecoratedLeft: .*decorate it too, with @attrs\.frozen"),
     (of(dict)({"a": (1,)}), r"x\['a'\]"),
     (of(list)([uuid.UUID(int=1)]), r"x\[0\] is UUID"),

@@ -51,6 +51,32 @@ def test_a_drain_that_times_out_names_the_types_that_nothing_handles(folder: Pat
         assert '@perdure.message(name="post.Parcel")' in str(told.value)
 
 
+def test_a_drain_that_times_out_names_the_types_that_are_paused(folder: Path) -> None:
+    system = perdure.System(folder, shared=True)
+    system.handler(RUN)(lambda _: None)
+    system.handler(OTHER)(lambda _: None)
+    with system, perdure.connect(folder) as client:
+        system.admin.pause(OTHER)
+        system.publish_many([OTHER(n) for n in range(3)])
+        for front in (system, client):
+            with pytest.raises(TimeoutError, match=r"in flight\. Paused: post\.Letter \(3\); `admin\.resume` lets"):
+                front.drain(0.01)
+        system.admin.resume()
+        system.drain(PATIENCE_S)
+
+
+def test_a_result_that_nothing_will_give_is_warned_of_once_for_each_type(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with perdure.System(folder) as system:
+        idents = [system.publish(kind(n), keep_result=60.0) for n in range(3) for kind in (OTHER, RUN)]
+        for ident in idents * 2:
+            with pytest.raises(TimeoutError):
+                system.result(ident, timeout=0.001)
+    assert sorted(said.partition("its type, ")[2].partition(":")[0] for said in warnings(caplog)) == [
+        "__main__.Parcel",
+        "post.Letter",
+    ]
+
+
 def test_a_client_is_told_at_its_first_publish_and_by_drain(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     system = perdure.System(folder, shared=True)
     system.handler(RUN)(lambda _: None)
