@@ -18,7 +18,7 @@ __all__ = ["DEAD_PART", "make"]
 DEAD_PART = 10
 STEP = 10_000
 KEYED = 5
-"""One batch of so many has keys."""
+"""One batch in so many has keys."""
 GROUPS, IN_GROUP = 20, 50
 DELAYED = 50
 DRAIN_S = 1_800.0

@@ -1,4 +1,4 @@
-"""A browser with an open page: it hears of news, and fetches its page again, no more often than that page says.
+"""A browser with an open page: it is notified of changes, and fetches its page again, at most as often as that page asks for.
 
 Run as `python -m benchmarks.console.browser PORT`, until its input ends; it needs the standard library alone.
 """

@@ -34,7 +34,7 @@ SOCKET = ".s.PGSQL.5432"
 READ_BYTES = 1 << 16
 START_S = 10.0
 DRAWN_S = 0.3
-"""Of publishing before it is measured: connections, and how many come back together."""
+"""Seconds of publishing before it is measured: by then connections are open, and as many publishers as later share an append."""
 
 
 def over_a_line(dsn: str, folder: Path, seconds: float) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""The queue of this example: the message, and the cluster that every process of it makes with the same line."""
+"""The queue of this example: the message, and the cluster, which every process makes by the same call."""
 
 from __future__ import annotations
 

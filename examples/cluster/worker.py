@@ -1,4 +1,4 @@
-"""One of the workers: run as many as there are hosts, with the same line on each. SIGTERM ends it in good order."""
+"""One of the workers: run one on each host, all by the same command. SIGTERM ends it in good order."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def place(_request: HttpRequest, order: str, items: int) -> JsonResponse:
 
 
 def show(_request: HttpRequest, order: str) -> JsonResponse:
-    """Tell where an order is."""
+    """Show how far an order is."""
     return JsonResponse({"status": client.state(f"order-{order}").status})
 
 

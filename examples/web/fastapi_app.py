@@ -20,6 +20,6 @@ async def place(order: str, request: Request) -> dict[str, str]:
 
 @app.get("/orders/{order}")
 async def show(order: str, request: Request) -> dict[str, str]:
-    """Tell where an order is."""
+    """Show how far an order is."""
     state = await request.app.state.perdure.astate(f"order-{order}")
     return {"status": state.status}

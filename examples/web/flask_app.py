@@ -30,7 +30,7 @@ def create_app(client: Any = None) -> Flask:
 
     @app.get("/orders/<order>")
     def show(order: str) -> dict[str, str]:
-        """Tell where an order is."""
+        """Show how far an order is."""
         return {"status": queue.client.state(f"order-{order}").status}
 
     return app

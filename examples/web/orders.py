@@ -1,4 +1,4 @@
-"""Name what the web processes and the worker share: the folder of the queue, and the message."""
+"""What the web processes and the worker share: the folder of the queue, and the message."""
 
 import os
 

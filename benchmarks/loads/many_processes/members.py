@@ -69,7 +69,7 @@ def _trips(folder: Path, seconds: float) -> tuple[float, float]:
 def _computed(folder: Path, calls: int) -> tuple[float, float, float, float]:
     """Return calls a second of threads in one process, of process handlers, of two members, and of bare processes.
 
-    Each of the members has one worker. The last are what the machine can do at all: beside two members runs the owner.
+    Each of the members has one worker. The last show what the machine can do at all. Beside two members the owner runs too.
     """
     threads, _ = handled(folder / "threads", calls, "thread")
     processes, _ = handled(folder / "processes", calls, "process")

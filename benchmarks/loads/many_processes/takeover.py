@@ -1,7 +1,7 @@
 """From kill -9 of the owner of a shared folder to the first publish that a member has answered, with nothing and with much waiting.
 
 The member is this process; it takes over. A takeover reads the log, so what waits decides how long it takes, unless the member is a
-deputy, which has read it before. Processor time is this process's, from the kill to the answer: it tells as much on a busy machine.
+deputy, which has read it before. Processor time is this process's, from the kill to the answer: it means as much on a busy machine.
 """
 
 from __future__ import annotations

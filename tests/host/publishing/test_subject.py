@@ -1,4 +1,4 @@
-"""`subject=`: whom or what a message is about. It stays on record with the message wherever that goes, and is searched for."""
+"""`subject=`: the person or thing that a message is about. It stays on record with the message, and is searched for."""
 
 from __future__ import annotations
 
