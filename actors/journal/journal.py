@@ -61,13 +61,9 @@ def _check_frame(body: bytes, events: int) -> None:
 
 def waiting_on(effect: Effect) -> Sequence[Request]:
     """Return the requests that an effect answers."""
-    match effect:
-        case Settle(request=request):
-            return (request,)
-        case SettleAll(requests=requests):
-            return requests
-        case _:
-            return ()
+    if isinstance(effect, Settle):
+        return (effect.request,)
+    return effect.requests if isinstance(effect, SettleAll) else ()
 
 
 class Journal(Actor):

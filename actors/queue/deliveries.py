@@ -58,6 +58,9 @@ class Deliveries:
         """Deliver what is ready; return the time at which a limited rate allows more."""
         queue = self._queue
         self.lost_runs.spend(now_us)
+        if not self._subscriptions:
+            self.has_more = False
+            return FOREVER
         for pool in [pool for pool in self._elsewhere if pool.is_gone]:  # the dispatcher says so too, if it lives
             self.subscribe(Subscribe(self._elsewhere[pool], pool, leaves=True))
         for type_name, shared in self._shared.items():

@@ -88,7 +88,17 @@ def _composed(get: Callable[[Any], Any], write: Callable[[Any], Any]) -> Callabl
     return lambda event: write(get(event))
 
 
+def _row_getter(cls: type) -> Callable[[Any], Sequence[Any]]:
+    """Return a function of an event that returns the values of its fields, as they are written."""
+    names = _fields(cls)
+    if len(names) > 1 and _WRITERS.keys().isdisjoint(names):
+        return attrgetter(*names)
+    gatherers = _gatherers(cls)
+    return lambda event: [gather(event) for gather in gatherers]
+
+
 _GATHER = {cls: _gatherers(cls) for cls in ev.VOCABULARY.values()}
+_ROW = {cls: _row_getter(cls) for cls in ev.VOCABULARY.values()}
 _SPREAD = {cls: [_READERS.get(name) for name in _fields(cls)] for cls in ev.VOCABULARY.values()}
 _PUBLISHED_READS = [(i, read) for i, read in enumerate(_SPREAD[ev.Published]) if read is not None]
 _FIRST_READ = min(i for i, _ in _PUBLISHED_READS)
@@ -144,14 +154,28 @@ def encode_rows(events: Sequence[ev.Event]) -> list[Any]:
     return _run(type(events[0]), list(events)) if events else []
 
 
+def _one(event: ev.Event) -> list[Any]:
+    """Return one event as a run, faster than as columns: of a message that is published by itself, this is what is written."""
+    cls = event.__class__
+    row = _ROW[cls](event)
+    end = len(row)
+    for default in _TRAILING[cls]:
+        if row[end - 1] != default:
+            break
+        end -= 1
+    return [cls.TAG, cls.VERSION, 1, *[[value] for value in row[:end]]]
+
+
 def _run(cls: type[ev.Event], events: list[ev.Event]) -> list[Any]:
     n = len(events)
+    if n == 1:
+        return _one(events[0])
     columns = [list(map(gather, events)) for gather in _GATHER[cls]]
     for default in _TRAILING[cls]:
         if columns[-1].count(default) < n:
             break
         columns.pop()
-    return [cls.TAG, cls.VERSION, n, *(columns if n == 1 else (_column(column, n) for column in columns))]
+    return [cls.TAG, cls.VERSION, n, *(_column(column, n) for column in columns)]
 
 
 def _column(values: list[Any], n: int) -> Any:

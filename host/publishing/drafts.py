@@ -159,7 +159,7 @@ class Drafts(StoredPayloads):
         if type(priority) is not int or not -PRIORITY_MAX <= priority <= PRIORITY_MAX:
             msg = f"priority: a whole number from -{PRIORITY_MAX} to {PRIORITY_MAX}, not {shown(priority)}"
             raise InvalidMessage(msg)
-        due_us = self._due_us(delay, at)
+        due_us = 0 if delay is None and at is None else self._due_us(delay, at)
         expires_us = 0
         if ttl is not None:
             expires_us = self.clock.now_us() + max(1, whole_us(checked_seconds("ttl", ttl)))
@@ -204,7 +204,15 @@ class Drafts(StoredPayloads):
         self, type_name: str, key: str | None, dedup: str | None, window: float | None, keep_result: float | None
     ) -> tuple[str | None, Extras | None]:
         """Return the deduplication policy, and the extras that few messages have."""
-        policy, window_us, key_parallelism = self.policies.get(type_name, PLAIN_POLICY)
+        policy, window_us, key_parallelism = given = self.policies.get(type_name, PLAIN_POLICY)
+        if (
+            given == PLAIN_POLICY
+            and dedup is None
+            and window is None
+            and keep_result is None
+            and type_name not in self.names.versions
+        ):
+            return None if key is None else policy, None  # as nearly always, and as below
         if dedup is not None:
             policy = plain(dedup) if isinstance(dedup, str) else None
             if policy not in DEDUP:

@@ -38,7 +38,7 @@ EVENT_BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.events.queue.admission.publishing",
-                "fresh = [draft for draft in drafts if draft.id not in ids]",
+                "fresh = [draft for draft in drafts if not number_of(draft.id)]",
                 "fresh = list(drafts)",
             ),
         ),
@@ -123,8 +123,8 @@ EVENT_BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.events.queue.admission.publishing",
-                "                superseded.append(older)",
-                "                if waits < state.next_number:\n                    superseded.append(older)",
+                "if older.extras is not None:",
+                "if older.extras is not None and waits < state.next_number:",
             ),
         ),
         found=True,

@@ -46,8 +46,8 @@ def publish(state: QueueState, command: Publish, now_us: int, limits: Limits) ->
 
 def unknown(state: QueueState, drafts: Iterable[Draft]) -> list[Draft]:
     """Return the drafts whose id is unknown; where an id comes twice, the first."""
-    ids = state.ids
-    fresh = [draft for draft in drafts if draft.id not in ids]
+    number_of = state.ids.get
+    fresh = [draft for draft in drafts if not number_of(draft.id)]
     if state.past.count:
         fresh = [draft for draft in fresh if draft.id not in state.past]
     if len(fresh) > 1 and len({draft.id for draft in fresh}) < len(fresh):
@@ -135,7 +135,8 @@ def accept(state: QueueState, drafts: Sequence[Draft], now_us: int, limits: Limi
             if waits:
                 events.append(ev.Superseded(waits, by=number))
                 older = state.messages[waits].published if waits < state.next_number else fresh[waits]
-                superseded.append(older)
+                if older.extras is not None:  # few messages have a result to keep
+                    superseded.append(older)
             fresh[number] = published
             latest[key] = (number, running)
         number += 1

@@ -42,11 +42,15 @@ def enter(state: QueueState, message: Message) -> None:
             if group.head != first:  # replayed: it stands before those published after it, but behind one that is out
                 _hold(state, state.messages[first])
     if published.key is not None and published.dedup != "append":
-        holder = state.keys.setdefault((published.type, published.key), KeyHolder())
-        if holder.waiting:
-            older = state.messages[holder.waiting]
-            message.rank = older.rank if older.published.priority == published.priority else number
-        holder.waiting = number
+        key = (published.type, published.key)
+        holder = state.keys.get(key)
+        if holder is None:
+            state.keys[key] = KeyHolder(number)
+        else:
+            if holder.waiting:
+                older = state.messages[holder.waiting]
+                message.rank = older.rank if older.published.priority == published.priority else number
+            holder.waiting = number
     place(state, message)
 
 

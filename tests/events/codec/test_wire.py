@@ -110,6 +110,14 @@ def test_every_event_comes_back_as_it_was(batches: list[wire.Batch]) -> None:
     assert b"perdure" not in body.replace(b"perdure.", b"") or any("perdure" in repr(e) for _, es in batches for e in es)
 
 
+@settings(max_examples=examples(300), deadline=None)
+@given(events)
+def test_one_event_by_itself_has_the_fields_that_it_has_in_a_run(event: ev.Event) -> None:
+    *head, n = wire.encode_rows([event])[:3]
+    alone, twice = wire.encode_rows([event])[3:], wire.encode_rows([event, event])
+    assert ([*head, 2 * n], [{0: value} for (value,) in alone]) == (twice[:3], twice[3:])
+
+
 @settings(max_examples=examples(100), deadline=None)
 @given(st.lists(published, min_size=2, max_size=30))
 def test_long_runs_of_like_events_come_back(run: list[ev.Published]) -> None:
