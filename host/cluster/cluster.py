@@ -162,7 +162,7 @@ class Cluster(JoiningAndLeaving):
             hosting=hosting,
             ids=ids,
             spread=SpreadIngress(database, self.name),
-            access=PartitionAccess(hosting, blueprint.client, self.options.publish_timeout_s, self._check_running),
+            access=PartitionAccess(hosting, blueprint.client, self.options.publish_timeout_s, self._check_running, self.count),
             forked=self._in_a_forked_child,
         )
         self._stand_on(self.inner)

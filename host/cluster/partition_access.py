@@ -6,15 +6,17 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from perdure.cluster.acts.at_once import AT_ONCE, Asking, ask_each
 from perdure.cluster.routing import search_order
 from perdure.events.commands import LookUp
 from perdure.events.errors import NotRunning
 from perdure.processes.client import Client
 from perdure.publishing.message_state import MessageState
 from perdure.store.disk.forked_locks import lock_of
+from perdure.store.postgres.traffic.channel_sessions import kept_sessions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from perdure.cluster.owning.hosted import Hosting
     from perdure.system import System
@@ -28,20 +30,36 @@ R = TypeVar("R")
 PAUSE_S = 0.01
 
 
-def home_of(ident: str, partitions: int, look_up: Callable[[int, LookUp], Any]) -> int:
+def home_of(ident: str, partitions: int, look_up: Callable[[int, LookUp], Any], at_once: int = AT_ONCE) -> int:
     """Return the partition that knows a message; the one that its id tells where none does.
+
+    That one is asked first, then the others, several at a time.
 
     Args:
         ident: the message's id. It does not tell the partition of one that has an id of the host's, and a group or key.
         partitions: how many the queue has.
         look_up: returns what a partition answers.
+        at_once: how many are asked at the same time.
+
+    Raises:
+        Whatever `look_up` raises, unless another partition knows the message.
     """
-    order = search_order(ident, partitions)
-    for number in order:
+
+    def knows(number: int) -> bool:
         looked = look_up(number, LookUp(ident))
-        if looked is not None and MessageState.of(ident, looked).known:
-            return number
-    return order[0]
+        is_known = looked is not None and MessageState.of(ident, looked).known
+        asking.is_over = asking.is_over or is_known
+        return is_known
+
+    first, *others = search_order(ident, partitions)
+    for numbers in ((first,), others):
+        asking = Asking(numbers, knows, at_once=at_once)
+        asking.run()
+        known = [number for number, is_known in asking.answers.items() if is_known]
+        if known:
+            return min(known)
+        asking.in_order()
+    return first
 
 
 class PartitionAccess:
@@ -52,13 +70,22 @@ class PartitionAccess:
         connect: returns a client of a partition.
         patience_s: how long a call goes on to the next owner while one after the other stops.
         check: raises where the cluster takes no calls.
+        partitions: how many the queue has.
     """
 
-    def __init__(self, hosting: Hosting, connect: Callable[[int], Client], patience_s: float, check: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        hosting: Hosting,
+        connect: Callable[[int], Client],
+        patience_s: float,
+        check: Callable[[], None],
+        partitions: int,
+    ) -> None:
         self._hosting = hosting
         self._connect = connect
         self._patience_s = patience_s
         self._check = check
+        self._partitions = partitions
         self._lock = lock_of(self, "_lock")
         self._clients: dict[int, Client] = {}
 
@@ -97,6 +124,45 @@ class PartitionAccess:
                 if isinstance(partition, Client) or time.monotonic() >= until_s:
                     raise
                 time.sleep(PAUSE_S)
+
+    def each(self, calls: Mapping[int, Callable[[Partition], R]], *, is_act: bool = False) -> dict[int, R]:
+        """Return what calls on many partitions answer, by their numbers, in that order; each as `through`.
+
+        `AT_ONCE` of them are asked at the same time, those of this process first. No more connections to owners than that stay
+        open behind it.
+
+        Raises:
+            As `perdure.cluster.acts.at_once.ask_each`.
+        """
+        order, at_once = self.order_of(calls)
+        with kept_sessions():
+            found = ask_each(order, lambda number: self.through_and_rest(number, calls[number]), at_once=at_once, is_act=is_act)
+        return {number: found[number] for number in calls}
+
+    def order_of(self, numbers: Iterable[int]) -> tuple[list[int], int]:
+        """Return partitions in the order in which they are asked, those of this process first, and how many at the same time."""
+        mine = {*self._hosting.mine()}
+        here, elsewhere = (sorted(number for number in numbers if (number in mine) is is_mine) for is_mine in (True, False))
+        return [*here, *elsewhere], max(1, min(AT_ONCE, len(elsewhere)))
+
+    def home_of(self, ident: str) -> int:
+        """Return the partition of a message; see `home_of`."""
+        _, at_once = self.order_of(range(self._partitions))
+
+        def look_up(number: int, look: LookUp) -> Any:
+            return self.through_and_rest(number, lambda partition: partition.ask("queue", look))
+
+        with kept_sessions():
+            return home_of(ident, self._partitions, look_up, at_once)
+
+    def through_and_rest(self, number: int, call: Callable[[Partition], R]) -> R:
+        """As `through`. Where there are more partitions than are asked at once, the connection ends: they must not add up."""
+        try:
+            return self.through(number, call)
+        finally:
+            client = self._clients.get(number)
+            if client is not None and self._partitions > AT_ONCE:
+                client.rest()
 
     def close(self, seconds: float) -> None:
         """Close all clients."""

@@ -13,7 +13,7 @@ from perdure.cluster.routed import Routed
 from perdure.store.postgres.nodes import Leases, NodeSession
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from perdure.cluster.blueprint import Blueprint
     from perdure.cluster.owning.hosted import Hosting
@@ -115,6 +115,18 @@ class Placed(Routed):
             Whatever the call raises.
         """
         return self._access.through(number, call)
+
+    def each(self, calls: Mapping[int, Callable[[Partition], Any]], *, is_act: bool = False) -> dict[int, Any]:
+        """Return what calls on many partitions answer, by their numbers, in that order; each as `through`, several at a time.
+
+        Args:
+            calls: by the partition's number, a function of the partition's System or Client.
+            is_act: they change something: where one fails, the others are made all the same.
+
+        Raises:
+            The error of the first partition that has one; its notes tell the partition, and the errors of others.
+        """
+        return self._access.each(calls, is_act=is_act)
 
     def home_of(self, ident: str) -> int:
         """Return the number of the partition that a message's id belongs to."""

@@ -11,16 +11,14 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from perdure.actors.core.threads.current_actor import check_is_outside
 from perdure.actors.sessions.crossing import OBJECTS
 from perdure.actors.sessions.framing.moments import as_sent
-from perdure.cluster.partition_access import home_of
+from perdure.cluster.draining import Draining
 from perdure.cluster.routing import of_id, of_text
 from perdure.events.commands import AwaitResult, Cancel, DraftRun, LookUp, Publish
 from perdure.events.errors import InvalidMessage, NotRunning, PerdureError, PublishTimeout, StoreUnavailable
 from perdure.events.keyword_options import shows
 from perdure.events.publish_options import DEFAULTS, PublishOptions
-from perdure.events.seconds import wait_seconds
 from perdure.handling.consuming import Consuming
 from perdure.publishing.publish_future import PublishFuture
 from perdure.publishing.publisher import SLACK_S
@@ -64,7 +62,7 @@ class SpreadIds:
         return self._one_of().run(n)
 
 
-class Routed(Results, Consuming):
+class Routed(Draining, Results, Consuming):
     """The part of a cluster that publishes, waits for results and consumes by hand."""
 
     count: int
@@ -207,7 +205,7 @@ class Routed(Results, Consuming):
 
     def _home(self, ident: str) -> int:
         """Return the partition of a message."""
-        return home_of(ident, self.count, lambda number, look: self._access.through(number, lambda at: at.ask("queue", look)))
+        return self._access.home_of(ident)
 
     def ask(self, actor: str, command: Any, *, timeout_s: float = ASK_TIMEOUT_S) -> Any:
         """Ask the owner of the one message that a command is about.
@@ -261,71 +259,6 @@ class Routed(Results, Consuming):
             if found is not None:
                 return found
         return None
-
-    def drain(self, timeout: float | None = None) -> None:
-        """Wait until no partition has a message that is ready, delayed or in flight, and nothing is left to take in.
-
-        Raises:
-            TimeoutError: some still had after `timeout` seconds; as `System.drain`, of the first such partition.
-            NotRunning: the cluster was stopped meanwhile.
-            WouldDeadlock: a handler calls; its own message is in flight for as long as it waits.
-        """
-        check_is_outside("drain")
-        wait_s = wait_seconds("timeout", timeout)
-        until_s = float("inf") if wait_s < 0 else time.monotonic() + wait_s
-        why = "there are still publishes to be taken in"
-        while True:
-            try:
-                if self._is_empty(until_s):
-                    return
-            except _NotAsked as error:
-                why = f"only {error.number} of {self.count} partitions could be asked"
-            except StoreUnavailable as error:  # while the database fails over, say: what it holds waits
-                why = f"a partition could not be asked: {error}"
-            if time.monotonic() >= until_s:
-                raise TimeoutError(f"after {wait_s:g} s {why}")
-            time.sleep(RETRY_S)
-
-    def _is_empty(self, until_s: float) -> bool:
-        """Wait for each partition in turn; return whether nothing came to one that was empty when it was looked at.
-
-        What a handler publishes for another partition may do so.
-        """
-        published = self._published()
-        for number in range(self.count):
-            if number and time.monotonic() >= until_s:
-                raise _NotAsked(number)
-            self._access.through(number, partial(_drained, until_s=until_s))
-        return not self._ingress_waits() and self._published() == published
-
-    def _published(self) -> int:
-        """Return how many messages were ever published, in all partitions."""
-        return sum(
-            self._access.through(number, lambda partition: partition.admin.metrics().published) for number in range(self.count)
-        )
-
-    def _ingress_waits(self) -> bool:
-        raise NotImplementedError
-
-    async def adrain(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as `drain`
-        """As `drain`, from a coroutine; does not block the event loop.
-
-        Raises:
-            As `drain`.
-        """
-        await asyncio.to_thread(self.drain, timeout)
-
-
-class _NotAsked(Exception):
-    """The time of a `drain` is over before a partition was asked."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
-def _drained(partition: Partition, until_s: float) -> None:
-    partition.drain(None if until_s == float("inf") else max(0.0, until_s - time.monotonic()))
 
 
 class _Once:

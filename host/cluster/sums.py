@@ -1,7 +1,7 @@
 """What operators ask of a whole cluster: each partition is asked, and the answers are added up.
 
-What one partition answers is in `perdure.operations`. An act on many partitions is one act in each: where one cannot be
-reached, the others have it already, and calling again does no harm.
+What one partition answers is in `perdure.operations`; how many are asked at the same time, in `acts/at_once`. An act on many
+partitions is one act in each: where one cannot be reached, the others have it all the same, and calling again does no harm.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class ClusterAdmin(CancelsEverywhere):
 
     def scale(self, type: str | type, n: int) -> None:
         """Set how many messages of a type each process handles at once; as `Admin.scale`."""
-        self._each(lambda partition: partition.admin.scale(type, n))
+        self._each(lambda partition: partition.admin.scale(type, n), is_act=True)
 
     @shows(ChangeableKeywords, defaults={})
     def configure(self, type: str | type, **options: Any) -> None:
@@ -63,7 +63,7 @@ class ClusterAdmin(CancelsEverywhere):
         rate = check_changes({"rate": options["rate"]})["rate_per_s"] if options.get("rate") is not None else None
         if rate:
             options = {**options, "rate": rate / self._cluster.count}
-        self._each(lambda partition: partition.admin.configure(type, **options))
+        self._each(lambda partition: partition.admin.configure(type, **options), is_act=True)
 
     def run_now(self, id: str | None = None, *, schedule: str | None = None) -> str:
         """Make a delayed message, or a tick of a schedule, due now, in the partition that has it; as `Admin.run_now`.
@@ -77,11 +77,11 @@ class ClusterAdmin(CancelsEverywhere):
 
     def pause(self, type: str | type | None = None) -> None:
         """Start no more deliveries of a type, or of all types, in all partitions; as `Admin.pause`."""
-        self._each(lambda partition: partition.admin.pause(type))
+        self._each(lambda partition: partition.admin.pause(type), is_act=True)
 
     def resume(self, type: str | type | None = None) -> None:
         """Continue deliveries in all partitions; as `Admin.resume`."""
-        self._each(lambda partition: partition.admin.resume(type))
+        self._each(lambda partition: partition.admin.resume(type), is_act=True)
 
     def snapshot(self) -> dict[int, int]:
         """Take a snapshot of each partition now; return the sequence number of the last event in it, by partition."""
@@ -157,7 +157,7 @@ class ClusterDeadLetters(ActsEverywhere):
     ) -> int:
         """Return all matching dead letters to their queues and return how many; as `DeadLetters.replay_all` in each partition."""
         chosen: dict[str, Any] = {"type": type, "reason": reason, "reset_retries": reset_retries, "dry_run": dry_run}
-        return sum(self._each(lambda partition: partition.dead_letters.replay_all(**chosen)))
+        return sum(self._each(lambda partition: partition.dead_letters.replay_all(**chosen), is_act=not dry_run))
 
     def purge(
         self,
@@ -167,7 +167,7 @@ class ClusterDeadLetters(ActsEverywhere):
         reason: str | None = None,
     ) -> int:
         """Remove the matching dead letters for good and return how many; as `DeadLetters.purge` in each partition."""
-        return sum(self._each(lambda partition: partition.dead_letters.purge(older_than, type=type, reason=reason)))
+        return sum(self._each(lambda partition: partition.dead_letters.purge(older_than, type=type, reason=reason), is_act=True))
 
     def stats(self) -> DeadLetterStats:
         """Return the dead letters' counts over all partitions, and the times of the oldest and the newest."""

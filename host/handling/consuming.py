@@ -105,8 +105,18 @@ class Consuming(Asking):
             WouldDeadlock: a handler calls; its own message is in flight for as long as it waits.
         """
         check_is_outside("drain")
-        self.permit("look")
         wait_s = wait_seconds("timeout", timeout)
+        left = self._left_after(wait_s)
+        if left:
+            raise TimeoutError(f"after {wait_s:g} s {left}")
+
+    def _left_after(self, wait_s: float) -> str:
+        """Wait until nothing is left to do, `wait_s` seconds at most; below 0, as long as it takes. Return what is left, in words.
+
+        Raises:
+            As `drain`, but for TimeoutError.
+        """
+        self.permit("look")
         self._check_may_block("drain", "adrain", self._handled)
         pending, answer = self._pending_and_answer()
         request = pending.send("queue", WhenIdle(), answer, is_long_wait=True)
@@ -114,9 +124,10 @@ class Consuming(Asking):
             answer.wait(wait_s)
         except TimeoutError:
             pending.forget(request)
-            raise TimeoutError(self._not_idle(wait_s)) from None
+            return self._still_there()
+        return ""
 
-    def _not_idle(self, timeout_s: float | None) -> str:
+    def _still_there(self) -> str:
         by_type = self.ask("queue", Report()).by_type
         places = {
             name: sum(getattr(counts, name) for counts in by_type.values()) for name in ("ready", "delayed", "held", "in_flight")
@@ -125,8 +136,8 @@ class Consuming(Asking):
         wanted: dict[str, tuple[int, bool]] = self.ask("dispatcher", Report())
         paused = [name for name, count in waiting.items() if count and wanted.get(name, (0, False))[1]]
         return (
-            f"after {timeout_s or 0.0:g} s there are still {places['ready']} ready, {places['delayed']} delayed, {places['held']} "
-            f"held and {places['in_flight']} in flight{unhandled(waiting, self.run_figures().handlers)}{held_up(waiting, paused)}"
+            f"there are still {places['ready']} ready, {places['delayed']} delayed, {places['held']} held and "
+            f"{places['in_flight']} in flight{unhandled(waiting, self.run_figures().handlers)}{held_up(waiting, paused)}"
         )
 
     async def adrain(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as `drain`
@@ -146,7 +157,8 @@ class Consuming(Asking):
             await asyncio.wait_for(asyncio.wrap_future(reply), wait_s)
         except TimeoutError:
             pending.forget(request)
-            raise TimeoutError(await asyncio.to_thread(self._not_idle, wait_s)) from None
+            left = await asyncio.to_thread(self._still_there)
+            raise TimeoutError(f"after {wait_s or 0.0:g} s {left}") from None
         except asyncio.CancelledError:
             pending.forget(request)
             raise

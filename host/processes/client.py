@@ -191,6 +191,10 @@ class Client(Results, Consuming, Connected):
             self._closing.detach()
             _clients.discard(self)
 
+    def rest(self) -> None:
+        """End the connection through a database, unless something is asked; the next question makes it anew. A folder's stays."""
+        self._connection.rest()
+
     def __enter__(self) -> Self:
         """Return the client."""
         return self

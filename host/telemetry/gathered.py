@@ -63,7 +63,8 @@ def figures_of(system: System | Client | ClusterFront) -> Figures:
     if not isinstance(system, ClusterFront):
         return _of_one(system, system.options)
     options = system.options
-    return _summed([system.through(number, lambda partition: _of_one(partition, options)) for number in range(system.count)])
+    each = system.each(dict.fromkeys(range(system.count), lambda partition: _of_one(partition, options)))
+    return _summed([*each.values()])
 
 
 def counts_added(one: TypeCounts, other: TypeCounts) -> TypeCounts:

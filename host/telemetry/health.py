@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import attrs
@@ -42,6 +43,9 @@ class ClusterFront(Protocol):
 
     def through(self, number: int, call: Callable[[Any], Any]) -> Any:
         """Return what a call on a partition answers."""
+
+    def each(self, calls: Mapping[int, Callable[[Any], Any]], *, is_act: bool = False) -> dict[int, Any]:
+        """Return what calls on many partitions answer, by their numbers, in that order."""
 
 
 __all__ = ["Health", "asgi", "live", "ready", "wsgi"]
@@ -104,14 +108,20 @@ def ready(system: Checked, *, timeout: float = TIMEOUT_S) -> Health:
 
 
 def _all_ready(cluster: ClusterFront, timeout_s: float) -> Health:
-    reasons: list[str] = []
-    for number in range(cluster.count):
-        try:
-            of_one: Health = cluster.through(number, lambda partition: ready(partition, timeout=timeout_s))
-        except (PerdureError, TimeoutError) as error:
-            of_one = Health(ok=False, reasons=(_reason(error),))
-        reasons += [f"partition {number}: {reason}" for reason in of_one.reasons]
-    return Health(ok=not reasons, reasons=tuple(reasons))
+    try:
+        found: dict[int, Health] = cluster.each(dict.fromkeys(range(cluster.count), partial(ready, timeout=timeout_s)))
+    except (PerdureError, TimeoutError):  # as where it does not run: what each of them says
+        found = {number: _one_ready(cluster, number, timeout_s) for number in range(cluster.count)}
+    reasons = tuple(f"partition {number}: {reason}" for number, one in found.items() for reason in one.reasons)
+    return Health(ok=not reasons, reasons=reasons)
+
+
+def _one_ready(cluster: ClusterFront, number: int, timeout_s: float) -> Health:
+    try:
+        of_one: Health = cluster.through(number, partial(ready, timeout=timeout_s))
+    except (PerdureError, TimeoutError) as error:
+        return Health(ok=False, reasons=(_reason(error),))
+    return of_one
 
 
 def _reason(error: BaseException) -> str:

@@ -28,7 +28,7 @@ def lock_of(owner: object, name: str, make: Callable[[], Any] = threading.Lock) 
     Args:
         owner: it can be referred to weakly.
         name: the attribute that the caller gives the lock to.
-        make: `threading.Lock`, or `threading.RLock`.
+        make: `threading.Lock`, `threading.RLock`, or `threading.Condition`.
     """
     _owners[id(owner), name, make] = owner
     return make()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from perdure.cluster.acts.at_once import ask_each
 from perdure.cluster.partition_access import home_of
 from perdure.cluster.sums import ClusterAdmin, ClusterDeadLetters
 from perdure.connecting import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager, ExitStack
 
+    from perdure.events.commands import LookUp
     from perdure.processes.client import Client
     from perdure.publishing.message_state import MessageState
     from perdure.system import System
@@ -59,9 +61,20 @@ class WholeQueue:
             front = self._fronts[number] = self._stack.enter_context(self._open_one(self._addresses[number]))
         return call(front)
 
+    def each(self, calls: Mapping[int, Callable[[Front], Any]], *, is_act: bool = False) -> dict[int, Any]:
+        """Return what calls on many partitions answer, by their numbers, in that order; one after the other.
+
+        Raises:
+            As `perdure.cluster.acts.at_once.ask_each`.
+        """
+        return ask_each(calls, lambda number: self.through(number, calls[number]), at_once=1, is_act=is_act)
+
     def home_of(self, ident: str) -> int:
         """Return the partition of a message: the one that knows it, else the one that its id leads to."""
-        return home_of(ident, self.count, lambda number, look: self.through(number, lambda front: front.ask("queue", look)))
+        return home_of(ident, self.count, self._look_up, at_once=1)
+
+    def _look_up(self, number: int, look: LookUp) -> Any:
+        return self.through(number, lambda front: front.ask("queue", look))
 
     def address_of(self, number: int) -> str:
         """Return the address of a partition's log."""

@@ -1,4 +1,5 @@
-"""Acts and questions that go to all partitions of a queue: `of_all` asks one after the other, `bulk` has what an expression means.
+"""Acts and questions that go to all partitions of a queue.
 
-What one partition does is in `perdure.operations`; what is added up in `perdure.cluster.sums`.
+`at_once` asks several of them at the same time, `of_all` is what has them asked, `bulk` has what an expression means. What one
+partition does is in `perdure.operations`; what is added up in `perdure.cluster.sums`.
 """

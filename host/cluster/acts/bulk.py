@@ -15,7 +15,7 @@ import attrs
 from perdure.arguments.labels import check_label
 from perdure.cluster.acts.of_all import OfAll
 from perdure.cluster.routing import search_order
-from perdure.events.errors import PerdureError, UnknownMessage
+from perdure.events.errors import UnknownMessage
 from perdure.events.public_names import public
 from perdure.events.seconds import wait_seconds
 from perdure.operations.bulk.acts_where import LOOK_FIRST_S, LOOK_LAST_S, found_bulk
@@ -257,11 +257,8 @@ def _counted(
     cluster: Partitioned, part: Callable[[Partition], ActsWhere | CancelsWhere], where: str, upto: Mapping[int, int] | None
 ) -> CountedEverywhere:
     """Return what each partition counts; where `upto` does not name one, nothing of it is meant."""
-    found: dict[int, Any] = {}
-    for number in range(cluster.count):
-        most = None if upto is None else upto.get(number, 0)
-        found[number] = cluster.through(number, partial(_counted_in, part, where, most))
-    return CountedEverywhere(where, found)
+    most = dict.fromkeys(range(cluster.count)) if upto is None else {n: upto.get(n, 0) for n in range(cluster.count)}
+    return CountedEverywhere(where, cluster.each({n: partial(_counted_in, part, where, one) for n, one in most.items()}))
 
 
 def _carried_out(
@@ -278,15 +275,8 @@ def _carried_out(
         check_label("id", ident)
     wait_s = wait_seconds("timeout", timeout)
     until_s = None if wait_s < 0 else time.monotonic() + wait_s
-    acts: dict[int, BulkAct] = {}
-    for number, one in counted.by_partition.items():
-        try:
-            if one.count or (ident is not None and cluster.through(number, partial(_is_known, ident))):
-                acts[number] = cluster.through(number, partial(begin, one))
-        except PerdureError as error:
-            begun = ", ".join(map(str, acts)) or "none"
-            error.add_note(f"in partition {number}. It is on record, and goes on, in these partitions: {begun}")
-            raise
+    begun = cluster.each({n: partial(_begun_in, begin, one, ident) for n, one in counted.by_partition.items()}, is_act=True)
+    acts: dict[int, BulkAct] = {number: act for number, act in begun.items() if act is not None}
     pause_s = LOOK_FIRST_S
     while True:
         whole = BulkActs(action, counted.where, dict(acts), counted.gone)
@@ -296,13 +286,16 @@ def _carried_out(
             return whole
         time.sleep(pause_s)
         pause_s = min(LOOK_LAST_S, 2 * pause_s)
-        for number, act in acts.items():
-            if not act.is_over:
-                acts[number] = cluster.through(number, partial(found_bulk, ident=act.id))
+        acts |= cluster.each({number: partial(found_bulk, ident=act.id) for number, act in acts.items() if not act.is_over})
 
 
 def _counted_in(part: Callable[[Partition], ActsWhere | CancelsWhere], where: str, upto: int | None, partition: Partition) -> Any:
     return part(partition).count_where(where, upto=upto)
+
+
+def _begun_in(begin: Callable[[Any, Partition], BulkAct], one: Any, ident: str | None, partition: Partition) -> BulkAct | None:
+    """Begin an act in a partition; None where there is nothing to act on, and no act of that id."""
+    return begin(one, partition) if one.count or (ident is not None and _is_known(ident, partition)) else None
 
 
 def _is_known(ident: str, partition: Partition) -> bool:

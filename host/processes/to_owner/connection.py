@@ -139,6 +139,17 @@ class Connection(Traffic):
             self._spool.close()
         self._waker, self._heard = NoWaker(), None
 
+    def rest(self) -> None:
+        """End a connection that is made anew for the next question, unless something is asked. In any thread.
+
+        What is asked at this very moment is asked again over the next one, and counts once.
+        """
+        link = self._link
+        if link is not None and self.way.is_on_demand and len(self.pending.outstanding) <= self.exchange.local():
+            link.end("nothing was asked")
+            self._waker.wake()
+            self.way.rest()
+
     def leave(self) -> None:
         """End the connection, and leave all requests as they are: this process answers them itself from now on."""
         self._is_closing = True

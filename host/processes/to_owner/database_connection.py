@@ -128,6 +128,10 @@ class DatabaseConnection:
         """Return the error of a request that no owner has taken in time."""
         return self._asking.no_owner()
 
+    def rest(self) -> None:
+        """See `Connection.rest`."""
+        self._asking.rest()
+
     def close(self, wait_s: float, why: NotRunning) -> None:
         """Wait for what is under way, then refuse what is left."""
         until_s = time.monotonic() + wait_s

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import threading
 import weakref
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,8 @@ logger = GuardedLogger("perdure")
 READ_BYTES = 256 << 10
 PARTS_MAX = 16
 """Sent at a time."""
+REST_S = 1.0
+"""How long at most a rest waits for a session of the database to end."""
 IDLE_S = 10.0
 """A connection over which so long nothing went is ended: while anything is awaited, a sign of life goes each second."""
 
@@ -42,6 +45,7 @@ class DatabaseWay:
         self._connect = connect
         self._address = address
         self._tunnels: weakref.WeakSet[_Tunnel] = weakref.WeakSet()
+        self._newest: weakref.ref[_Tunnel] | None = None
 
     def __str__(self) -> str:
         """Name the log."""
@@ -58,6 +62,7 @@ class DatabaseWay:
         ours.settimeout(0.0)
         tunnel = _Tunnel(channel, theirs)
         self._tunnels.add(tunnel)
+        self._newest = weakref.ref(tunnel)
         try:
             EnduringThread(tunnel.run, "perdure-tunnel").start()
         except RuntimeError as error:
@@ -77,9 +82,15 @@ class DatabaseWay:
             )
         return NoAnswer(f"no owner of {self._address} was reached: {last_error}", "Start a System on it; publishes wait there.")
 
+    def rest(self) -> None:
+        """See `Way.rest`: the session of the database is closed by then, unless it hangs."""
+        tunnel = None if self._newest is None else self._newest()
+        if tunnel is not None:
+            tunnel.is_over.wait(REST_S)
+
     def discard_after_fork(self) -> None:
         """See `Way.discard_after_fork`."""
-        tunnels, self._tunnels = [*self._tunnels], weakref.WeakSet()
+        tunnels, self._tunnels, self._newest = [*self._tunnels], weakref.WeakSet(), None
         for tunnel in tunnels:
             tunnel.sock.close()
 
@@ -89,6 +100,7 @@ class _Tunnel:
         self._channel = channel
         self.sock = sock
         self._is_begun = False
+        self.is_over = threading.Event()
 
     def run(self) -> None:
         """Carry bytes until either end closes, then close both; where an exception has interrupted it, only close them."""
@@ -105,6 +117,7 @@ class _Tunnel:
         self.sock.close()
         with contextlib.suppress(OSError):
             self._channel.leave()
+        self.is_over.set()
 
     def _carry(self) -> None:
         poll = select.poll()

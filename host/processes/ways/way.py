@@ -44,6 +44,9 @@ class Way(Protocol):
     def why_no_answer(self, refusal: str, last_error: str, *, pid: int | None, is_connected: bool) -> NoAnswer:
         """Return why no owner answers, and what to do; see `perdure.processes.to_owner.no_owner.why_no_answer`."""
 
+    def rest(self) -> None:
+        """Wait a moment until what was reached last is let go; its socket was shut down."""
+
     def discard_after_fork(self) -> None:
         """In a forked child: close what is the parent's."""
 
@@ -76,6 +79,9 @@ class FolderWay:
     def why_no_answer(self, refusal: str, last_error: str, *, pid: int | None, is_connected: bool) -> NoAnswer:
         """See `Way.why_no_answer`."""
         return why_no_answer(self._folder, pid, refusal, last_error, is_connected=is_connected)
+
+    def rest(self) -> None:
+        """See `Way.rest`: a socket takes nothing of others."""
 
     def discard_after_fork(self) -> None:
         """See `Way.discard_after_fork`: the connection closes its socket itself."""

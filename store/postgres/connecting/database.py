@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,8 @@ NO_PARTITION = "PD006"
 CONNECT_TIMEOUT_S = 10
 IDLE_MAX = 6
 """Connections that are kept for the next reader, over all logs of one database in this process."""
+WAIT_S = 0.05
+"""How long one of so many is waited for before another is made: to begin a session costs a server more than most statements."""
 _WAITS_FOR_STANDBY = "SyncRepWaitForLSN"
 """The server's function that waits for a synchronous standby: its warnings have no SQLSTATE of their own."""
 _DEFAULTS = {
@@ -95,41 +98,56 @@ class Database:
             if is_whole:
                 self.give_back(connection)
             else:
-                connection.close()
+                self.drop(connection)
 
     def take(self) -> psycopg.Connection[Any]:
-        """Return a connection that no other thread uses; `give_back` or close it.
+        """Return a connection that no other thread uses; `give_back` or `drop` it.
 
         Raises:
             StoreUnavailable: as `connect`.
         """
-        return self._idle_one() or self.connect()
-
-    def _idle_one(self) -> psycopg.Connection[Any] | None:
         kept = self._kept
-        with kept.lock:
+        with kept.changed:
             if kept.pid != os.getpid():
-                kept.idle, kept.pid = [], os.getpid()  # the parent's: not even to be closed here
+                kept.idle, kept.used, kept.pid = [], 0, os.getpid()  # the parent's: not even to be closed here
+            kept.changed.wait_for(lambda: kept.idle or kept.used < IDLE_MAX, WAIT_S)
+            kept.used += 1
             while kept.idle:
                 connection = kept.idle.pop()
                 if not connection.closed and not _has_ended(connection):
                     return connection
                 connection.close()
-        return None
+        try:
+            return self.connect()
+        except BaseException:
+            self._unused()
+            raise
+
+    def _unused(self) -> None:
+        kept = self._kept
+        with kept.changed:
+            kept.used = max(0, kept.used - 1)
 
     def give_back(self, connection: psycopg.Connection[Any]) -> None:
         """Keep a connection for the next use, or close it."""
         kept = self._kept
-        with kept.lock:
+        with kept.changed:
+            kept.used = max(0, kept.used - 1)
             if not connection.closed and len(kept.idle) < IDLE_MAX and kept.pid == os.getpid():
                 kept.idle.append(connection)
+                kept.changed.notify()
                 return
+        connection.close()
+
+    def drop(self, connection: psycopg.Connection[Any]) -> None:
+        """Close a connection, of which it is unknown what goes on in it."""
+        self._unused()
         connection.close()
 
     def close(self) -> None:
         """Close the connections that are kept. More can be made."""
         kept = self._kept
-        with kept.lock:
+        with kept.changed:
             idle, kept.idle = kept.idle, []
             is_parents = kept.pid != os.getpid()  # closing them here would end the parent's sessions
         for connection in () if is_parents else idle:
@@ -141,8 +159,10 @@ class _Kept:
 
     def __init__(self) -> None:
         self.idle: list[psycopg.Connection[Any]] = []
+        self.used = 0
+        """How many are in use. An exception from outside may have it too high, which costs `WAIT_S` for a new one."""
         self.pid = os.getpid()
-        self.lock = lock_of(self, "lock")
+        self.changed: threading.Condition = lock_of(self, "changed", threading.Condition)
 
 
 _kept: dict[str, _Kept] = {}

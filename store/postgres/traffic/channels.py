@@ -7,19 +7,19 @@ begins, when the other process gave no sign of life for `SILENT_S`, or when the 
 from __future__ import annotations
 
 import secrets
-import uuid
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from perdure.events.errors import PerdureError
 from perdure.store.postgres.connecting.database import Database, as_ours
-from perdure.store.postgres.connecting.own_session import check_own_session
+from perdure.store.postgres.traffic.channel_sessions import begin_session, end_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from perdure.store.postgres.connecting.postgres_address import PostgresAddress
+    from perdure.store.postgres.traffic.channel_sessions import ChannelSession
     from perdure.store.postgres.traffic.watch import Watched
     from perdure.store.values import ChannelPart
 
@@ -99,29 +99,26 @@ class ChannelEnd:
         self._n = 1
         self._was_told = False
         """Something came while a statement was under way, perhaps after it had looked."""
-        database = Database(address)
         try:
-            self._connection = database.connect()
+            session = begin_session(address)
         except PerdureError as error:
             raise ConnectionError(str(error)) from error
+        except psycopg.Error as error:
+            raise ConnectionError(str(as_ours(error, "reached"))) from error
+        self._session: ChannelSession | None = session
+        self._connection = session.connection
         try:
-            check_own_session(self._connection, database.connect)  # else it would hear no NOTIFY
-            hint = f"perdure_{uuid.uuid4().hex}"
             self._connection.add_notify_handler(self._note)
-            self._connection.execute(f"LISTEN {hint}".encode())
-            of = [address.name, address.partition or 0, self._id, hint]
+            of = [address.name, address.partition or 0, self._id, session.hint]
             row = self._connection.execute("SELECT perdure.open_channel(%s, %s, %s, %s)", of).fetchone()
         except psycopg.Error as error:
             self._connection.close()
             raise ConnectionError(str(as_ours(error, "reached"))) from error
-        except PerdureError as error:
-            self._connection.close()
-            raise ConnectionError(str(error)) from error
         except BaseException:
             self._connection.close()
             raise
         if row is None or not row[0]:
-            self._connection.close()
+            self._end()
             raise ConnectionRefusedError("no process owns the partition")
 
     def _note(self, _notify: object) -> None:
@@ -157,10 +154,20 @@ class ChannelEnd:
         return rows
 
     def leave(self) -> None:
-        """End the connection, and notify the owner if the database can be reached."""
+        """End the connection, and notify the owner if the database can be reached. Again: nothing."""
+        if self._session is None:
+            return
         try:
             self._connection.execute("SELECT perdure.leave_channel(%s)", [self._id])
         except psycopg.Error:
-            pass  # the owner finds out after `SILENT_S` without a sign of life
-        finally:
+            self._connection.close()  # the owner finds out after `SILENT_S` without a sign of life
+        except BaseException:
             self._connection.close()
+            raise
+        self._end()
+
+    def _end(self) -> None:
+        session, self._session = self._session, None  # first: it may be another's from then on
+        if session is not None:
+            session.connection.remove_notify_handler(self._note)
+            end_session(session)

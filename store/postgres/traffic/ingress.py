@@ -60,15 +60,15 @@ def add_rows(database: Database, statement: LiteralString, values: Sequence[Any]
         connection.execute(statement, values)
     except psycopg.OperationalError as error:
         is_answer = not connection.broken and bool(error.sqlstate) and not str(error.sqlstate).startswith(_UNKNOWN)
-        connection.close()
+        database.drop(connection)
         if is_answer:
             raise ConnectionError(str(as_ours(error, "written"))) from error
         raise AppendInDoubt(" ".join(str(error).split())) from error
     except psycopg.Error as error:
-        connection.close()
+        database.drop(connection)
         raise as_ours(error, "written") from error
     if warnings:
-        connection.close()
+        database.drop(connection)
         raise AppendInDoubt(warnings[0])
     connection.remove_notice_handler(note)
     database.give_back(connection)

@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 import perdure
-from perdure.cluster import routed
+from perdure.cluster import draining
 from perdure.cluster.routing import of_id, of_text
 from perdure.store.postgres.spread_ingress import SpreadIngress
 from tests.host.cluster.conftest import LEASE_S, PARTITIONS
@@ -151,17 +151,17 @@ def test_drain_waits_for_a_child_in_a_partition_that_was_empty_when_it_looked(mo
             assert begun.wait(PATIENCE_S)
             return looked()
 
-        drain_one = routed._drained
+        drain_one = draining._left_after
 
-        def drain(partition: Any, until_s: float) -> None:
+        def drain(partition: Any, seconds: float) -> str:
             if partition is cluster.partition(PARTITIONS - 1):
                 go_on.set()
             elif begun.is_set():
                 asked_again.set()
-            drain_one(partition, until_s)
+            return drain_one(partition, seconds)
 
         monkeypatch.setattr(cluster, "_ingress_waits", look_once_the_child_is_taken_in)
-        monkeypatch.setattr(routed, "_drained", drain)
+        monkeypatch.setattr(draining, "_left_after", drain)
         cluster.publish(Parent("one"), key=last)
         cluster.drain(timeout=PATIENCE_S)
         done_then = list(done)

@@ -13,7 +13,7 @@ import attrs
 import pytest
 
 import perdure
-from perdure.cluster import routed
+from perdure.cluster import draining
 from tests.host.cluster.accounts import Order, Publishers, check_accounts
 from tests.host.cluster.conftest import LEASE_S, PARTITIONS
 from tests.postgres_server import PATIENCE_S, new_queue, shared_server
@@ -112,11 +112,13 @@ def test_drain_without_a_timeout_waits_for_as_long_as_it_takes() -> None:
 def test_a_drain_whose_time_is_over_says_which_partitions_were_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """None of them has anything; the first took all the time to say so."""
 
-    def drained(_: object, until_s: float) -> None:
+    def left_after(_: object, seconds: float) -> str:
+        until_s = time.monotonic() + seconds
         while time.monotonic() < until_s:
             time.sleep(0.01)
+        return ""
 
-    monkeypatch.setattr(routed, "_drained", drained)
+    monkeypatch.setattr(draining, "_left_after", left_after)
     with (
         cluster_of(new_queue(), 2) as cluster,
         pytest.raises(TimeoutError, match=r"after 0\.2 s only 1 of 2 partitions could be asked"),

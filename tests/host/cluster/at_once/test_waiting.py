@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from perdure.cluster.routed import Routed
+from perdure.cluster.draining import Draining
 
 
 class Looked:
@@ -15,12 +15,12 @@ class Looked:
     def __init__(self, *empty: bool) -> None:
         self.looks = list(empty)
 
-    def _is_empty(self, _until_s: float) -> bool:
+    def _is_empty(self, _wait_s: float, _until_s: float) -> bool:
         return self.looks.pop(0)
 
 
 def _drain(cluster: Any, timeout: float | None) -> None:
-    Routed.drain(cluster, timeout)
+    Draining.drain(cluster, timeout)
 
 
 def test_a_drain_without_a_timeout_waits_for_as_long_as_it_takes() -> None:
