@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from perdure.arguments.parts import check_folder
 from perdure.events.keyword_options import tells_misspelt
+from perdure.events.processes.log_reading import OWNER_WAIT_S
 from perdure.events.public_names import public
 from perdure.processes.client import Client
 from perdure.publishing.confirming import check_confirm
@@ -32,7 +33,7 @@ __all__ = ["connect"]
 def connect(
     address: str | Path,
     *,
-    timeout: float = 10.0,
+    timeout: float = OWNER_WAIT_S,
     name: str | None = None,
     partition: int | None = None,
     codec: Codec | None = None,
@@ -49,6 +50,7 @@ def connect(
             in, once. All else is asked of the owner through the database. `name` is the queue, unless it stands behind a `#`.
         timeout: seconds that this and every later call wait for an owner, and for a sign of life of the one that has the request.
             A call may have a time of its own besides (as `call` and `result`), and a publish waits for room as in the owner.
+            Unless it is given, an owner that tells how it gets on with reading its log is waited for as long as it does.
         name: what the owner's log calls this process; the program's name and pid unless given. With a database: the queue.
         partition: the number of one partition of a queue in a database, unless it stands in the address. Without one the client
             is of the whole queue: each request goes to the partition that it belongs to, as from a process with a `Cluster`.

@@ -62,7 +62,7 @@ def fold_log(
     It begins from a snapshot, or from `warm`, the fold of the log up to some point; then that object is returned.
 
     The last `finished_max` ended messages are remembered. With a `spill`, payloads beyond `resident_max` bytes wait there.
-    `progress` is called with the sequence number reached.
+    `progress` is called with the sequence number reached; for each piece of a snapshot that is read, with 0.
 
     Raises:
         HistoryDropped: the state at `until` is not known any more.
@@ -78,7 +78,7 @@ def fold_log(
         states.queue.past.kept_max = FINISHED_MAX - KNOWN_WHOLE_MAX
         base = 0
         for snapshot in store.snapshots(until):
-            loaded = _load(snapshot, parts, spill, resident_max)
+            loaded = _load(snapshot, parts, spill, resident_max, progress)
             if loaded is not None:
                 states, base = loaded, snapshot.seq
                 break
@@ -98,10 +98,23 @@ def fold_log(
         return states, base
 
 
-def _load(snapshot: Snapshot, parts: frozenset[str], spill: PayloadSpill | None, resident_max: int) -> States | None:
+def _load(
+    snapshot: Snapshot,
+    parts: frozenset[str],
+    spill: PayloadSpill | None,
+    resident_max: int,
+    progress: Callable[[int], None] | None = None,
+) -> States | None:
     """Build the states of a snapshot; None where that cannot be done, or where it went while it was read."""
+
+    def chunks() -> Iterator[bytes]:
+        for chunk in snapshot.chunks():
+            if progress is not None:
+                progress(0)
+            yield chunk
+
     try:
-        return States.decode(snapshot.chunks(), parts=parts, spill=spill, resident_max=resident_max)
+        return States.decode(chunks(), parts=parts, spill=spill, resident_max=resident_max)
     except (StoreCorrupt, StoreUnavailable) as error:
         logger.warning("the snapshot at %d is passed over, an older one is used: %s", snapshot.seq, error)
         return None

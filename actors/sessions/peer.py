@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 __all__ = ["READ_BYTES", "Peer"]
 
+SILENT_S = 60.0
+"""How long a peer may leave unread what waits for it, or leave a frame that it has begun to send."""
+HELLO_S = 10.0
+"""How long a peer has to identify itself."""
 READ_BYTES = 64 << 10
 """Bytes read from one peer before the others have their turn."""
 TOGETHER_MAX = 64
@@ -71,6 +75,16 @@ class Peer:
         self._writers: dict[str, Peer | DirectAnswer] = {}
         """What writes, if anything: this peer for the server's thread, or an actor's answer. No lock: to become the writer and to
         record it is one step, so that what a killed thread was doing is known."""
+
+    def overdue(self, now_s: float) -> PerdureError | None:
+        """Return why its connection ends at this time, if it does: it says nothing, or does not read."""
+        if not self.is_known:
+            return PerdureError(f"the connection said nothing for {HELLO_S:g} s") if now_s > self.begun_s + HELLO_S else None
+        if self.out and now_s > self.moved_s + SILENT_S:
+            return PerdureError(f"{self.out_bytes:,} bytes of answers were not read for {SILENT_S:g} s")
+        if self.frames.is_within and now_s > self.heard_s + SILENT_S:
+            return PerdureError(f"half a frame came, and for {SILENT_S:g} s nothing of the rest")
+        return None
 
     # --- which thread writes -----------------------------------------------------------------------------------------------
 

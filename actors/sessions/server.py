@@ -26,6 +26,7 @@ from perdure.actors.sessions.figures import DeputyFigures
 from perdure.actors.sessions.framing.wire import BadFrame, Kind, pack
 from perdure.actors.sessions.listening.loopback import proven
 from perdure.actors.sessions.listening.sockets import FolderListener, peer_of
+from perdure.actors.sessions.listening.waiting_line import WaitingLine
 from perdure.actors.sessions.listening.waker import NoWaker, Waker
 from perdure.actors.sessions.peer import READ_BYTES, Peer
 from perdure.actors.sessions.rights.peer_rights import no_rights
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
+    from perdure.actors.sessions.listening.waiting_line import Waiter
     from perdure.actors.sessions.owner import Owner
 
 __all__ = ["Server"]
@@ -49,10 +51,6 @@ logger = GuardedLogger("perdure")
 PEERS_MAX = 1000
 FLOW_BYTES = 8 << 20
 """Deliveries that wait to be read by one peer; the others follow as it reads."""
-SILENT_S = 60.0
-"""How long a peer may leave unread what waits for it, or leave a frame that it has begun to send."""
-HELLO_S = 10.0
-"""How long a peer has to identify itself."""
 LOOK_S = 0.25
 """How often deadlines and changed facts are looked at."""
 INTERRUPTED = PerdureError("an exception was thrown into the owner's thread while it served this connection")
@@ -78,6 +76,8 @@ class Server:
         self._rights = {**{uid: frozenset(rights) for uid, rights in (allowed or {}).items()}, os.geteuid(): RIGHTS, 0: RIGHTS}
         self._heard = Waker()  # first, as it may fail
         self._listener: FolderListener | None = None if folder is None else FolderListener(folder, (allowed or {}).keys())
+        self._line = None if self._listener is None else WaitingLine(self._listener, self._rights.keys())
+        self._waited: deque[Waiter] = deque()
         self._adopted: deque[tuple[socket.socket, str, str]] = deque()
         self._poll = select.poll()  # no state in the kernel that a fork would share
         self._waker: Waker | NoWaker = self._heard
@@ -98,12 +98,17 @@ class Server:
     def serve(self, owner: Owner) -> None:
         """Begin to accept and answer."""
         self._owner = owner
-        if self._listener is not None:
+        if self._listener is not None and self._line is not None:
+            self._waited.extend(self._line.end())
             self._poll.register(self._listener.sock, select.POLLIN)
         self._poll.register(self._heard, select.POLLIN)
         thread = EnduringThread(self._run, "perdure-sessions")
         thread.start()
         self._thread = thread
+
+    def reading(self, last_seq: int) -> Callable[[int], None]:
+        """Return what is called while the log up to `last_seq` is read, with how far it is: those that wait for this are told."""
+        return (lambda _: None) if self._line is None else self._line.told_of(last_seq)
 
     @property
     def has_members(self) -> bool:
@@ -167,6 +172,10 @@ class Server:
         for peer in list(self._peers.values()):
             peer.sock.close()
         self._peers.clear()
+        if self._line is not None:
+            self._line.close()
+        while self._waited:
+            self._waited.popleft().sock.close()
         while self._adopted:
             self._adopted.popleft()[0].close()
         if self._listener is not None:
@@ -197,10 +206,14 @@ class Server:
             elif fd == self._heard.fileno():
                 self._heard.clear()
             elif self._listener is not None and fd == self._listener.sock.fileno():
-                self._accept(self._listener)
+                if (sock := self._listener.accept()) is not None:
+                    self._accepted(sock, is_proven=not self._listener.secret)
             else:  # the thread was interrupted while it dropped, or admitted, a peer
                 self._poll.unregister(fd)
         self._heard.clear_if_woken()  # by a thread that was killed before it wrote, perhaps: no other could wake this one then
+        while self._waited:
+            waiter = self._waited.popleft()
+            self._accepted(waiter.sock, is_proven=waiter.is_proven or self._listener is None or not self._listener.secret)
         while self._adopted:
             sock, origin, principal = self._adopted.popleft()
             self._admit(Peer(sock, 0, time.monotonic()), RIGHTS, origin, principal)
@@ -214,14 +227,9 @@ class Server:
     def _look(self) -> None:
         now_s = time.monotonic()
         for peer in list(self._peers.values()):
-            if not peer.is_known:
-                if now_s > peer.begun_s + HELLO_S:
-                    self._drop(peer, PerdureError(f"the connection said nothing for {HELLO_S:g} s"))
-            elif peer.out and now_s > peer.moved_s + SILENT_S:
-                self._drop(peer, PerdureError(f"{peer.out_bytes:,} bytes of answers were not read for {SILENT_S:g} s"))
-            elif peer.frames.is_within and now_s > peer.heard_s + SILENT_S:
-                self._drop(peer, PerdureError(f"half a frame came, and for {SILENT_S:g} s nothing of the rest"))
-            else:
+            if (why := peer.overdue(now_s)) is not None:
+                self._drop(peer, why)
+            elif peer.is_known:
                 self._guarded(peer, 0, news=True)
         self._departed.report_gone(now_s)
         if self._listener is not None and self.is_settled():
@@ -231,18 +239,10 @@ class Server:
         if self._owner is not None:
             self._owner.consumer_gone(origin)
 
-    def _accept(self, listener: FolderListener) -> None:
-        try:
-            sock, _ = listener.sock.accept()
-        except OSError as error:  # no descriptor is left, say: peers that wait stay in line
-            logger.debug("a connection cannot be accepted: %s", error)
-            if not isinstance(error, BlockingIOError):
-                time.sleep(0.01)
-            return
-        sock.settimeout(0.0)
+    def _accepted(self, sock: socket.socket, *, is_proven: bool) -> None:
         pid, uid = peer_of(sock)
         peer = Peer(sock, pid, time.monotonic())
-        peer.is_proven = not listener.secret
+        peer.is_proven = is_proven
         rights = self._rights.get(uid, frozenset())
         user = "" if self._owner is None or self._owner.permit is None else user_name(uid)
         self._admit(peer, rights, f"socket, uid {uid}, process {pid}", user)

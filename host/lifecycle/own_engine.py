@@ -106,6 +106,7 @@ class OwnEngine(Including, Results, Consuming, Running):
                 permit=self.rights.require if self.rights.are_limited else None,
                 gate=self._gate,
                 warm=warm,
+                has_read=(lambda _: None) if server is None else server.reading(opened.last_seq),
             )
         except BaseException:
             self._store.abandon()

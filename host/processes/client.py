@@ -18,6 +18,7 @@ from perdure.arguments.choices import check_flag
 from perdure.arguments.labels import check_label
 from perdure.arguments.parts import check_folder, check_has, fixed_path
 from perdure.events.errors import InvalidMessage, NotRunning
+from perdure.events.processes.log_reading import OWNER_WAIT_S, UnlessTold
 from perdure.events.public_names import public
 from perdure.events.safe_text import inert
 from perdure.events.seconds import checked_seconds
@@ -78,7 +79,7 @@ class Client(Results, Consuming, Connected):
         self,
         folder: str | Path,
         *,
-        timeout: float = 10.0,
+        timeout: float = OWNER_WAIT_S,
         name: str | None = None,
         partition: int | None = None,
         codec: Codec | None = None,
@@ -86,7 +87,7 @@ class Client(Results, Consuming, Connected):
         middleware: Sequence[Middleware] = (),
         confirm: Confirm = "database",
     ) -> None:
-        timeout_s = checked_seconds("timeout", timeout, above_zero=True)
+        timeout_s = timeout if isinstance(timeout, UnlessTold) else checked_seconds("timeout", timeout, above_zero=True)
         check_poll("a client")
         check_folder(folder)
         if partition is not None and not is_postgres(folder):

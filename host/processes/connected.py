@@ -50,7 +50,7 @@ class Connected(Asking):
         if not (connection.publishes_alone or connection.welcomed.is_set()):  # no owner yet: nothing is known of what it takes
             check_may_wait()
             connection.start()
-            if not connection.welcomed.wait(self._wait_s()) and not self._spools:
+            if not self._is_welcomed(self._wait_s()) and not self._spools:
                 raise connection.no_owner()
 
     def _wait_s(self) -> float:
@@ -64,15 +64,29 @@ class Connected(Asking):
         connection = self._connection
         if not connection.welcomed.is_set():
             connection.start()
-            if not connection.welcomed.wait(connection.timeout_s):
+            if not self._is_welcomed(connection.timeout_s):
                 raise connection.no_owner()
+
+    def _is_welcomed(self, wait_s: float) -> bool:
+        """Wait until an owner has welcomed this client: for so long, or for as long as one tells that it reads its log."""
+        while not self._connection.welcomed.wait(wait_s):
+            wait_s = self._told_s()
+            if wait_s <= 0:
+                return False
+        return True
+
+    def _told_s(self) -> float:
+        """Return for how many seconds more to wait for an owner that reads its log."""
+        return -1.0 if self._spools else self._connection.exchange.told_until_s - time.monotonic()
 
     async def _ready(self) -> None:
         connection = self._connection
         if not (self._why_closed or connection.publishes_alone or connection.welcomed.is_set()):
             connection.start()
             wait_s = self._wait_s()
-            if wait_s and not await asyncio.to_thread(connection.welcomed.wait, wait_s) and not self._spools:
+            while wait_s > 0 and not await asyncio.to_thread(connection.welcomed.wait, wait_s):
+                wait_s = self._told_s()
+            if not (self._spools or connection.welcomed.is_set()):
                 raise connection.no_owner()
 
     def _pending_and_answer(self) -> tuple[PendingRequests, Answer]:

@@ -19,6 +19,7 @@ from perdure.actors.members.owner_words import Configured
 from perdure.actors.sessions.crossing import OWNER
 from perdure.actors.sessions.figures import AskFigures
 from perdure.actors.workers.pools.pool import Pool
+from perdure.events.processes.log_reading import OWNER_WAIT_S
 from perdure.processes.connected import held_elsewhere
 from perdure.processes.member_outboxes import MemberOutboxes
 from perdure.processes.to_owner.connection import Connection
@@ -49,8 +50,6 @@ __all__ = ["OWNER_WAIT_S", "Member"]
 
 ALONE_S = 0.3
 """How long a member that stops waits for an owner before it records itself what its handlers have ended: others go first."""
-OWNER_WAIT_S = 10.0
-"""How long a start, and each request, waits for an owner and for a sign of life of the one that there is."""
 
 
 class Member:

@@ -19,8 +19,8 @@ from perdure.actors.sessions.handover import HandOver
 from perdure.actors.sessions.server import Server
 from perdure.events.errors import NotRunning, PerdureError, StoreLocked, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
+from perdure.events.processes.log_reading import OWNER_WAIT_S
 from perdure.processes.hand_over_reply import HandOverReply
-from perdure.processes.member import OWNER_WAIT_S
 from perdure.processes.noted_folder import NotedFolder
 from perdure.processes.role_rules import Act, Event, State, step
 from perdure.processes.to_owner.waiting import SPOOL_AFTER_S
@@ -136,12 +136,12 @@ class Roles:
             StoreCorrupt, StoreUnavailable: this process has the lock, and cannot read the log.
         """
         self._given_up = given_up
-        until_s = time.monotonic() + (SPOOL_AFTER_S if self._spools else OWNER_WAIT_S)
+        until_s = time.monotonic() + (wait_s := SPOOL_AFTER_S if self._spools else OWNER_WAIT_S)
         self._take(Event.UNREACHED)
         while self.state not in (State.OWNER, State.MEMBER, State.ENDED):
             if self._failure is not None and not isinstance(self._failure, StoreLocked):
                 raise self._failure
-            if given_up() or time.monotonic() > until_s:
+            if given_up() or time.monotonic() > max(until_s, self.member.connection.exchange.told_s + wait_s):
                 if self._goes_on_without():
                     break
                 raise self._no_owner()

@@ -90,6 +90,7 @@ class Engine(Ending):
         permit: Permit | None = None,
         gate: RunGate | None = None,
         warm: States | None = None,
+        has_read: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._store = store
         self._opened = opened
@@ -101,8 +102,11 @@ class Engine(Ending):
             finished_max=options.finished_max,
             spill=store.spill(),
             resident_max=options.resident_payload_bytes,
+            progress=has_read,
             warm=warm,
         )
+        self._has_read = has_read
+        """Called, until the actors answer, with the sequence number up to which the log is read or written, as it goes on."""
         self._is_warm = warm is self._states
         handlers = handlers or HandlerRuntime(clock=clock, rng=rng, publisher=publisher, tuning=options, run=run, executor=executor)
         handlers.run = run
@@ -146,11 +150,13 @@ class Engine(Ending):
         for schedule in list(schedules.values()):
             runtime.extensions.add_schedule(schedule)
         broken = contradictions(states.queue, states.dead_letters)
+        self._has_read(states.seq)
         dead_before = len(states.queue.dead)
         self._clock.subscribe(lambda: runtime.directory.tell_all(Wake()))
         self._store.watch_ownership(lambda lost: runtime.budget.stop_for_good(f"the system has stopped: {lost}", lost))
         self._succession.begin()
         report = self._ask_until("queue", Report(), given_up)  # before any delivery, so it counts what was recovered
+        self._has_read(self._store.last_seq)
         is_left = self._spool.take_in()
         runtime.pending.release_publishes()
         recovered()
@@ -293,10 +299,13 @@ class Engine(Ending):
         answer = runtime.executor.answer()
         request = runtime.pending.send(actor, command, answer)
         until_s = runtime.executor.monotonic_s() + ASK_TIMEOUT_S
+        seq = self._store.last_seq
         while True:
             try:
                 return answer.wait(LOOK_S)
             except TimeoutError as error:
+                if seq != (seq := self._store.last_seq):
+                    self._has_read(seq)
                 if isinstance(error, PerdureError):
                     raise  # its own answer
                 has_trouble = runtime.health.counters.get("actor_deaths", 0) > 0

@@ -16,7 +16,7 @@ from perdure.actors.sessions.framing.weight import is_too_heavy
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["FRAME_MAX", "HELLO_MAX", "PROTOCOL", "Assembler", "BadFrame", "Kind", "pack"]
+__all__ = ["FRAME_MAX", "HELLO_MAX", "LENGTH", "PROTOCOL", "TAKES_READING", "Assembler", "BadFrame", "Kind", "pack"]
 
 PROTOCOL = 4
 FRAME_MAX = 96 << 20
@@ -24,6 +24,9 @@ FRAME_MAX = 96 << 20
 HELLO_MAX = 4096
 """Bytes of a peer's first frame: nothing is known of it yet."""
 LENGTH = 4
+"""Bytes of a frame's length, before it."""
+TAKES_READING = 1
+"""In HELLO: the peer knows READING. An older version would end the connection at it."""
 
 
 class BadFrame(ValueError):
@@ -34,8 +37,9 @@ class Kind(enum.IntEnum):
     """What a frame is. The first element of its array."""
 
     HELLO = 0
-    """Peer to owner, first: `[protocol, name, origin, 1]`; `origin` is how the process is named in what it checks out by hand. The
-    1 says that its moments cross in terms of the clock that both ends can read, see `moments`; an older version does not say it."""
+    """Peer to owner, first: `[protocol, name, origin, 1, 1]`; `origin` is how the process is named in what it checks out by hand.
+    The first 1 says that its moments cross in terms of the clock that both ends can read, see `moments`, and the second that it
+    takes READING; an older version does not say it."""
     WELCOME = 1
     """Owner to peer: `[protocol, facts]`; `facts` is a map. Sent again when they change."""
     BYE = 2
@@ -70,6 +74,9 @@ class Kind(enum.IntEnum):
     """Owner to member: `[type, parallelism, changes, paused]`: what an operator set; parallelism below 0: as the code says."""
     OVERDUE = 14
     """Owner to member: `[type, number, id, attempt, until_us]`: its lease has run out, what becomes of it?"""
+    READING = 15
+    """Owner to peer, before WELCOME: `[seq, last_seq]`: it reads the log, up to which sequence number of which. Sent again when
+    that has got on."""
     PROOF = 24
     """First over a port, to the owner `[nonce, proof]`, from it `[proof]`; see `loopback`."""
 

@@ -9,11 +9,13 @@ import contextlib
 import os
 import socket
 import struct
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from perdure.actors.sessions.listening.loopback import PORT_NAME, connect_to_port, listen_on_port
 from perdure.actors.sessions.listening.reach import let_in
 from perdure.events.errors import StoreUnavailable
+from perdure.events.loggers import GuardedLogger
 from perdure.store.disk.advice import with_advice
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ __all__ = [
     "reach",
     "unlink_if_ours",
 ]
+
+logger = GuardedLogger("perdure")
 
 SOCKET_NAME = "owner.sock"
 MEMBERS_NAME = "owner.members"
@@ -133,6 +137,18 @@ class FolderListener:
             raise StoreUnavailable(msg) from error
         self.sock = self._open.sock
         self.secret = self._open.secret
+
+    def accept(self) -> socket.socket | None:
+        """Return a connection, which does not block; None where there is none, or this process can have no more: it waits."""
+        try:
+            sock, _ = self.sock.accept()
+        except OSError as error:  # no descriptor is left, say
+            logger.debug("a connection cannot be accepted: %s", error)
+            if not isinstance(error, BlockingIOError):
+                time.sleep(0.01)
+            return None
+        sock.settimeout(0.0)
+        return sock
 
     def note_member(self) -> None:
         """Mark, for the next owner, that a process with handlers has joined this one. The mark is lost only in a power cut.

@@ -42,6 +42,10 @@ class SimulatedServer:
         self._executor.bystanders.append(self._sessions)
         self._on_sessions(self._sessions)
 
+    def reading(self, _last_seq: int) -> Callable[[int], None]:
+        """See `Server.reading`: none waits in line here."""
+        return lambda _: None
+
     @property
     def peers(self) -> int:
         """See `Server.peers`."""

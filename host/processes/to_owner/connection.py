@@ -175,8 +175,10 @@ class Connection(Traffic):
         return self.exchange.no_owner()
 
     def _why(self) -> NoAnswer:
-        is_connected = self._link is not None
-        return self.way.why_no_answer(self.exchange.refusal, self._last_error, pid=self.pid, is_connected=is_connected)
+        exchange, is_connected = self.exchange, self._link is not None
+        return self.way.why_no_answer(
+            exchange.refusal, self._last_error, pid=self.pid, is_connected=is_connected, reading=exchange.reading
+        )
 
     def hears(self, waker: Waker) -> bool:
         """Return whether it is still woken by a waker, and was not begun anew with another one."""

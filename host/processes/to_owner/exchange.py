@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.health import OwnersLife
@@ -17,7 +18,7 @@ from perdure.actors.sessions.answers.peer_requests import REQUESTS_MAX
 from perdure.actors.sessions.crossing import OBJECTS
 from perdure.actors.sessions.framing.moments import MOMENTS_CROSS
 from perdure.actors.sessions.framing.weight import is_too_heavy
-from perdure.actors.sessions.framing.wire import PROTOCOL, BadFrame, Kind, pack
+from perdure.actors.sessions.framing.wire import PROTOCOL, TAKES_READING, BadFrame, Kind, pack
 from perdure.actors.sessions.session import SUBMITTED
 from perdure.events.commands import Publish
 from perdure.events.errors import PayloadTooLarge, PerdureError, QueueFull
@@ -128,7 +129,7 @@ class Exchange(Waiting):
         """Return the first frame of a connection."""
         self._questions.clear()
         self._questions.append(now_s)
-        return pack(Kind.HELLO, PROTOCOL, self.name, self.origin(), MOMENTS_CROSS)
+        return pack(Kind.HELLO, PROTOCOL, self.name, self.origin(), MOMENTS_CROSS, TAKES_READING)
 
     def is_ripe(self, now_s: float) -> bool:
         """Return whether `frames` has something to send that waits for nothing."""
@@ -238,7 +239,7 @@ class Exchange(Waiting):
             BadFrame, ValueError, TypeError: no owner of this version sends it.
             ConnectionResetError: the owner has ended the connection.
         """
-        taker = self.takers.get(kind)
+        taker = partial(self.take_reading, now_s) if kind is Kind.READING and not self.is_up else self.takers.get(kind)
         if taker is None:
             msg = f"a {kind.name} frame, which this process takes from no owner"
             raise BadFrame(msg)
@@ -288,7 +289,7 @@ class Exchange(Waiting):
 
     def _begin(self) -> None:
         """Begin with another owner, or this one again: queue all that has no answer, in the order in which it was asked."""
-        self.refusal = ""
+        self.refusal, self.reading = "", None
         self._sent.clear()
         self._unanswered.clear()
         outstanding = self.pending.outstanding

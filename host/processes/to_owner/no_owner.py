@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from perdure.actors.requests.request import Request
     from perdure.events.errors import PerdureError
+    from perdure.events.processes.log_reading import Reading
 
 __all__ = ["NoAnswer", "not_taken", "unanswered", "why_no_answer"]
 
@@ -32,7 +33,16 @@ class NoAnswer(NamedTuple):
     advice: str
 
 
-def why_no_answer(folder: Path, pid: int | None, refusal: str, last_error: str, *, is_connected: bool) -> NoAnswer:
+def why_no_answer(
+    folder: Path,
+    pid: int | None,
+    refusal: str,
+    last_error: str,
+    *,
+    is_connected: bool,
+    reading: Reading | None = None,
+    now_s: float = 0.0,
+) -> NoAnswer:
     """Return why no owner answers, and what to do.
 
     Args:
@@ -41,13 +51,21 @@ def why_no_answer(folder: Path, pid: int | None, refusal: str, last_error: str, 
         refusal: the error that it sent instead of a welcome.
         last_error: what became of the last connection, or of the try to make one.
         is_connected: there is a connection now.
+        reading: what it has told of its log, which it reads.
+        now_s: on the clock by which it has told that.
     """
     process = f"process {pid}" if pid else "a process of another pid namespace"
     if refusal:
         return NoAnswer(f"{process}, which owns the folder {folder}, refuses: {refusal.rstrip('.')}", "")
-    if is_connected:
+    if is_connected and reading is not None and not reading.is_silent(now_s):
         return NoAnswer(
-            f"{process}, which owns the folder {folder}, does not answer",
+            f"{process}, which owns the folder {folder}, {reading.in_words(now_s)}",
+            "It answers once that is done: wait for longer, or try again later.",
+        )
+    if is_connected:
+        was = "" if reading is None else f": it {reading.in_words(now_s)}"
+        return NoAnswer(
+            f"{process}, which owns the folder {folder}, does not answer{was}",
             f"If it is stopped, `kill -CONT {pid or 'PID'}` lets it go on; if it is busy, or reads a long log, try again later.",
         )
     for number in OF_THIS_PROCESS:

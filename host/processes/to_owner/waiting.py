@@ -5,12 +5,14 @@ No clock and no file here: callers pass in the time, and `spooling` writes what 
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from perdure.actors.requests.submit_batch import SubmitBatch
 from perdure.events.commands import Publish
 from perdure.events.errors import PerdureError, another
+from perdure.events.processes.log_reading import Reading, waits_until
 from perdure.processes.to_owner.equipped import Equipped
 from perdure.processes.to_owner.no_owner import not_taken, unanswered
 
@@ -56,23 +58,51 @@ class Waiting(Equipped, ABC):
     def _body(self, request: Request, *, to_owner: bool = True) -> bytes | None:
         """Return a request's command as bytes, to this owner or to any; None where it was refused, since it cannot cross."""
 
+    reading: Reading | None = None
+    """What an owner that reads its log told of that last; None: none does, or none tells."""
+    told_s: float = -math.inf
+    """When it did."""
+
     def lost(self, now_s: float = 0.0) -> None:
         """Note that the connection is gone, or that none was made yet."""
         self.is_up = self.is_silent = False
+        self.reading = None
         self._lost_s = now_s
         self._posted.clear()
+
+    def take_reading(self, now_s: float, elements: list[Any]) -> None:
+        """Take what an owner that reads its log says of that.
+
+        Raises:
+            ValueError: it is malformed.
+        """
+        match elements:
+            case [int(seq), int(last_seq)]:
+                self.reading, self.told_s = Reading(seq, last_seq, now_s), now_s
+            case _:
+                msg = "malformed words of an owner that reads its log"
+                raise ValueError(msg)
+
+    def waits_until_s(self, asked_s: float) -> float:
+        """Return until when what was asked at a moment waits for an owner, or for a word of the one that has it."""
+        return waits_until(asked_s, self.heard_s, self.told_s, self.timeout_s)
+
+    @property
+    def told_until_s(self) -> float:
+        """Until when the last word of an owner that reads its log has this process wait; long ago where there is none."""
+        return waits_until(-math.inf, -math.inf, self.told_s, self.timeout_s)
 
     def expire(self, now_s: float) -> None:
         """Refuse what has waited as long as it may for an owner, or for a sign of life of the one that has it."""
         pending = self.pending
-        if now_s < self.heard_s + self.timeout_s or not pending.outstanding:
+        if now_s < self.waits_until_s(0.0) or not pending.outstanding:
             return
         for request in list(pending.outstanding.values()):
             # What this process's own actors ask waits for as long as it takes: a worker's outcome must not be lost.
             if (
                 request.from_outside
                 and not self.is_local(request)
-                and now_s >= max(self._asked_s.get(request.key, 0.0), self.heard_s) + self.timeout_s
+                and now_s >= self.waits_until_s(self._asked_s.get(request.key, 0.0))
             ):
                 self._asked_s.pop(request.key, None)
                 for piece in pending.split(request):

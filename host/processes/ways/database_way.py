@@ -20,6 +20,7 @@ from perdure.store.disk.enduring_thread import EnduringThread
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from perdure.events.processes.log_reading import Reading
     from perdure.store.other_processes import Channel
 
 __all__ = ["DatabaseWay"]
@@ -71,7 +72,15 @@ class DatabaseWay:
             raise OSError(str(error)) from error
         return Reached(ours)
 
-    def why_no_answer(self, refusal: str, last_error: str, *, pid: int | None, is_connected: bool) -> NoAnswer:  # noqa: ARG002 - as there
+    def why_no_answer(
+        self,
+        refusal: str,
+        last_error: str,
+        *,
+        pid: int | None,  # noqa: ARG002 - as there
+        is_connected: bool,
+        reading: Reading | None = None,  # noqa: ARG002 - an owner in a database is reached once it has read the log
+    ) -> NoAnswer:
         """See `Way.why_no_answer`."""
         if refusal:
             return NoAnswer(f"the owner of {self._address} refuses: {refusal.rstrip('.')}", "")

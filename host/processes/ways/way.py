@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from perdure.actors.sessions.listening.sockets import listener_name, peer_of, reach
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     import socket
     from pathlib import Path
 
+    from perdure.events.processes.log_reading import Reading
     from perdure.processes.to_owner.no_owner import NoAnswer
 
 __all__ = ["FolderWay", "Reached", "Way"]
@@ -41,7 +43,9 @@ class Way(Protocol):
             OSError: nothing was reached; says why.
         """
 
-    def why_no_answer(self, refusal: str, last_error: str, *, pid: int | None, is_connected: bool) -> NoAnswer:
+    def why_no_answer(
+        self, refusal: str, last_error: str, *, pid: int | None, is_connected: bool, reading: Reading | None = None
+    ) -> NoAnswer:
         """Return why no owner answers, and what to do; see `perdure.processes.to_owner.no_owner.why_no_answer`."""
 
     def rest(self) -> None:
@@ -76,9 +80,12 @@ class FolderWay:
             raise ConnectionError(f"{self._folder / listener_name()}: {error.strerror or error}") from error
         return Reached(sock, secret, peer_of(sock)[0] or None)
 
-    def why_no_answer(self, refusal: str, last_error: str, *, pid: int | None, is_connected: bool) -> NoAnswer:
+    def why_no_answer(
+        self, refusal: str, last_error: str, *, pid: int | None, is_connected: bool, reading: Reading | None = None
+    ) -> NoAnswer:
         """See `Way.why_no_answer`."""
-        return why_no_answer(self._folder, pid, refusal, last_error, is_connected=is_connected)
+        folder, now_s = self._folder, time.monotonic()
+        return why_no_answer(folder, pid, refusal, last_error, is_connected=is_connected, reading=reading, now_s=now_s)
 
     def rest(self) -> None:
         """See `Way.rest`: a socket takes nothing of others."""

@@ -355,7 +355,7 @@ def test_a_peer_that_does_not_read_is_dropped(
 def test_a_peer_that_says_nothing_is_dropped(
     owner: perdure.System, client: perdure.Client, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server_module, "HELLO_S", 0.1)
+    monkeypatch.setattr(peer_module, "HELLO_S", 0.1)
     sock = connect_to(folder)
     server = server_of(owner)
     wait_until(lambda: server.peers == 2)
@@ -367,7 +367,7 @@ def test_a_peer_that_says_nothing_is_dropped(
 def test_a_peer_that_sends_half_a_frame_and_sleeps_is_dropped(
     owner: perdure.System, client: perdure.Client, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server_module, "SILENT_S", 0.1)
+    monkeypatch.setattr(peer_module, "SILENT_S", 0.1)
     with greeted(folder) as sock:
         sock.sendall(pack(Kind.PING)[:-1])
         assert b"half a frame" in sock.recv(65536)
