@@ -11,7 +11,7 @@ from perdure.actors.workers.gates.gate import Gates, RunGate
 from perdure.cluster.across.children import Children
 from perdure.options import Options
 from perdure.processes.client import Client
-from perdure.security.rights import Rights
+from perdure.security.rights import Rights, asked_to_send
 from perdure.store.postgres.nodes import Leases  # noqa: TC001 - attrs evaluates the annotation
 from perdure.store.postgres.postgres_store import PostgresStore
 from perdure.system import System
@@ -105,7 +105,9 @@ class Blueprint:
         """Return a client of a partition, whatever process owns it."""
         timeout_s = self.drafts.options.publish_timeout_s or 1.0
         client = Client(self.address(number), timeout=timeout_s, codec=self.drafts.codec, confirm=self.confirm)
-        client.drafts.names, client.drafts.clock, client.rights = self.drafts.names, self.clock, Rights(self.authorize)
+        drafts, client.rights = client.drafts, Rights(self.authorize)
+        drafts.names, drafts.clock = self.drafts.names, self.clock
+        drafts.send = asked_to_send(client.rights, drafts.send, drafts.names.name)
         return client
 
     def address(self, number: int) -> str:

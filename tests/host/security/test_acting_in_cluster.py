@@ -104,6 +104,7 @@ ASKED: dict[str, Callable[[perdure.Cluster], Any]] = {
     "drain": lambda cluster: cluster.drain(0.0),
     "checkout": lambda cluster: cluster.checkout(Order),
     "publish": lambda cluster: cluster.publish(Order(3)),
+    "publish into a partition": lambda cluster: cluster.partition(0).publish(Order(3)),
     "audit of a partition": lambda cluster: [cluster.partition(number).audit.events() for number in range(2)],
     "acts on a partition": lambda cluster: cluster.partition(0).admin.scale(Order, 0),
 }
