@@ -89,7 +89,9 @@ def whole_queue(
         section, _, ident = page.partition("/")
         if section not in OF_ONE:
             raise HTTPException(404)
-        number = await run_in_threadpool(_home_of, ident, consoles) if section == "messages" and ident else min(consoles)
+        number = min(consoles)
+        if section == "messages" and ident:
+            number = await run_in_threadpool(_home_of, ident, consoles, request.scope["session"].principal)
         query = f"?{request.url.query}" if request.url.query else ""
         return RedirectResponse(f"{request.scope.get('root_path', '')}/partition/{number}/{quote(page)}{query}", 303)
 
@@ -104,15 +106,16 @@ def whole_queue(
     return Gate(app, hosts=hosts, origins=origins, sessions=Sessions(seal), principal_of=principal, token=token, used=used)
 
 
-def _home_of(ident: str, consoles: Mapping[int, Console]) -> int:
-    """Return the partition that knows a message, as far as they are read; else the one that its id tells."""
+def _home_of(ident: str, consoles: Mapping[int, Console], principal: str) -> int:
+    """Return the partition that knows a message which may be looked at, as far as they are read; else the one that its id tells."""
     order = search_order(ident, len(consoles))
     for number in order:
         live = consoles[number].live
         if live.is_open:
             with live.looked_at(0.0) as states:
-                if look_up(states.queue, ident).status != "unknown":
-                    return number
+                looked = look_up(states.queue, ident)
+            if looked.status != "unknown" and consoles[number].rights.allow(principal, "look", looked.type):
+                return number
     return order[0]
 
 

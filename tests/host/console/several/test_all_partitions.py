@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import perdure
+from perdure.cluster.routing import of_id
 from perdure.security import Rights
 from tests.host.console.conftest import until
 from tests.host.console.several.conftest import PARCELS, PARTITIONS, Secret, browser_of
@@ -150,7 +151,8 @@ def test_a_hidden_type_is_on_no_page_of_all(consoles: dict[int, Console], cluste
         browser = browser_of(consoles)
         paths = ("/", "/messages", "/messages?place=ready", "/messages?q=key~secret", "/dead-letters", "/acts")
         before = {path: _told(browser.get(path).text) for path in paths}
-        cluster.publish_many([Secret(n) for n in range(30)], keys=[f"more-{n}" for n in range(30)])
+        own = [f"own-{n}" for n in range(30)]
+        cluster.publish_many([Secret(n) for n in range(30)], keys=[f"more-{n}" for n in range(30)], ids=own)
         with perdure.acting_as("olga", reason="not your business"):
             cluster.admin.pause("shop.Secret")
         until(lambda: all(_has_seen_the_pause(console) for console in consoles.values()))
@@ -158,6 +160,9 @@ def test_a_hidden_type_is_on_no_page_of_all(consoles: dict[int, Console], cluste
             text = _told(browser.get(path).text)
             assert "shop.Secret" not in text, path
             assert text == before[path], path
+        for ident in own:  # it leads elsewhere than the key, by which the message was published
+            leads_to = browser.get(f"/messages/{ident}").headers["location"]
+            assert leads_to == f"/partition/{of_id(ident, PARTITIONS)}/messages/{ident}"
     finally:
         for number, console in consoles.items():
             console.rights = rights[number]
