@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 
 import perdure
 from tests.host.cluster.conftest import LEASE_S
-from tests.host.forks.test_calls_in_forks import Job, Other, calls_of, check_refused, check_works, outcomes
+from tests.host.forks.forked_calls import Job, Other, calls_of, check_refused, check_works, outcomes, start_under_way
 from tests.host.forks.test_forked import in_a_child
-from tests.postgres_server import PATIENCE_S, new_queue, shared_server
+from tests.postgres_server import new_queue, shared_server
 
 pytestmark = [
     pytest.mark.xdist_group("postgres"),
@@ -34,23 +32,9 @@ def test_calls_to_a_cluster_that_the_parent_runs() -> None:
 
 
 def test_calls_to_a_cluster_whose_start_is_under_way() -> None:
-    is_in_hook, may_go_on = threading.Event(), threading.Event()
     cluster = cluster_of(new_queue())
-
-    @cluster.on_start
-    def wait() -> None:
-        is_in_hook.set()
-        may_go_on.wait(4 * PATIENCE_S)
-
-    starting = threading.Thread(target=cluster.start)
-    starting.start()
-    is_in_hook.wait()
-    try:
+    with start_under_way(cluster):
         check_refused(outcomes({"publish": lambda: cluster.publish(Job(1)), "start": cluster.start, "stop": cluster.stop}))
-    finally:
-        may_go_on.set()
-        starting.join()
-        cluster.stop()
 
 
 def test_a_cluster_that_does_not_run_starts_in_the_child() -> None:

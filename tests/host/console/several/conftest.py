@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -59,14 +59,20 @@ def cluster() -> Iterator[perdure.Cluster]:
         yield made
 
 
-@pytest.fixture(scope="module")
-def consoles(cluster: perdure.Cluster) -> Iterator[dict[int, Console]]:
+@contextmanager
+def consoles_of(cluster: perdure.Cluster, **options: Any) -> Iterator[dict[int, Console]]:
+    """Give a console of each partition, which acts through the partition's owner, as `perdure console` does."""
     with ExitStack() as stack:
         addresses = partition_addresses(f"{shared_server().dsn}#{cluster.name}")
-        made = {
-            number: Console(open_reader(address), _front(number, address, stack), rights=Rights(), open_payloads=True)
+        yield {
+            number: Console(open_reader(address), _front(number, address, stack), rights=Rights(), **options)
             for number, address in addresses.items()
         }
+
+
+@pytest.fixture(scope="module")
+def consoles(cluster: perdure.Cluster) -> Iterator[dict[int, Console]]:
+    with consoles_of(cluster, open_payloads=True) as made:
         yield made
         for console in made.values():
             console.close()

@@ -13,17 +13,18 @@ import pytest
 import perdure
 from perdure.cli.run.console_command import _front
 from perdure.console import asgi
-from perdure.console.console import Console
 from perdure.console.whole_console import whole_queue
-from perdure.security import Rights
-from perdure.store import open_reader, partition_addresses, partition_owners
+from perdure.store import partition_owners
 from tests.host.console.conftest import Patient, csrf_of, until
+from tests.host.console.several.conftest import consoles_of
 from tests.postgres_server import PATIENCE_S, new_queue, shared_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from starlette.testclient import TestClient
+
+    from perdure.console.console import Console
 
 pytestmark = [pytest.mark.long(seconds=8), pytest.mark.xdist_group("postgres")]
 PARTITIONS = 2
@@ -51,12 +52,7 @@ def cluster() -> Iterator[perdure.Cluster]:
 
 @pytest.fixture
 def consoles(cluster: perdure.Cluster) -> Iterator[dict[int, Console]]:
-    with ExitStack() as stack:
-        addresses = partition_addresses(f"{shared_server().dsn}#{cluster.name}")
-        made = {
-            number: Console(open_reader(address), _front(number, address, stack), rights=Rights())
-            for number, address in addresses.items()
-        }
+    with consoles_of(cluster) as made:
         yield made
         for console in made.values():
             console.close()

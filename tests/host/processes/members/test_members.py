@@ -59,6 +59,15 @@ def crew(folder: Path, log: Path) -> Iterator[Crew]:
         process.communicate()
 
 
+def most_at_once(log: Path) -> int:
+    """Return how many calls ran at the same time, at most."""
+    running, most = 0, 0
+    for what, *_ in noted(log):
+        running += 1 if what == "begin" else -1
+        most = max(most, running)
+    return most
+
+
 def steps(system: perdure.System, ident: str) -> list[str]:
     return [record.name for record in system.audit.timeline(ident)]
 
@@ -179,11 +188,7 @@ def test_the_limit_holds_over_all_processes(host: perdure.System, crew: Crew, lo
         crew(parallelism=4, limit=3)
     host.publish_many([Job(n, 0.03) for n in range(30)])
     host.drain(PATIENCE_S)
-    running, most = 0, 0
-    for what, *_ in noted(log):
-        running += 1 if what == "begin" else -1
-        most = max(most, running)
-    assert most == 3
+    assert most_at_once(log) == 3
 
 
 def test_groups_and_keys_hold_over_all_processes(host: perdure.System, crew: Crew, log: Path) -> None:
@@ -284,11 +289,7 @@ def test_the_options_of_the_process_that_started_last_count_in_a_rolling_deploy(
     crew(parallelism=4, limit=1)
     host.publish_many([Job(n, 0.02) for n in range(20)])
     host.drain(PATIENCE_S)
-    running, most = 0, 0
-    for what, *_ in noted(log):
-        running += 1 if what == "begin" else -1
-        most = max(most, running)
-    assert most == 1
+    assert most_at_once(log) == 1
     assert sorted(begun(log, "end")) == list(range(20))
     assert new.poll() is None
 
