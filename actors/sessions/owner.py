@@ -40,5 +40,7 @@ class Owner:
     """Returns a draft with a key under its handler's policy: a peer may have made it before it knew that."""
     ahead_us: Callable[[], int] = lambda: 0
     """Returns by how much the owner's clock is ahead of the one that its peers can read, too; see `framing.moments`."""
+    look_at_spool: Callable[[], None] = lambda: None
+    """Has what is spooled taken in now, and not at the next look."""
     permit: Callable[[str, str, Sequence[str]], None] | None = None
     """Raises NotAllowed where a principal may not do an action to messages of these types; None: there is nothing to ask."""

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from perdure.actors.sessions.member_work.begin_marks import MarkReader
     from perdure.actors.sessions.owner import Owner
 
-__all__ = ["RELAYS", "SUBMITTED", "Ended", "Session"]
+__all__ = ["LOOKS_AT_SPOOL", "RELAYS", "SUBMITTED", "Ended", "Session"]
 
 UUID_CHARS = 36
 NAME_MAX = 100
@@ -45,6 +45,8 @@ ASKED = ("key", "times", "actor", "command")
 """What each row of an ASK frame has at least."""
 RELAYS = "relays"
 """Among the facts for a member: which outboxes it relays."""
+LOOKS_AT_SPOOL = "looks_at_spool"
+"""Among the facts of a WELCOME: the owner takes SPOOLED. One of an older version does not say it, and looks each second."""
 SUBMITTED = 1
 """Behind a request to publish: its messages were submitted, each by itself, and need not be accepted as one."""
 
@@ -107,6 +109,7 @@ class Session:
             Kind.FORGET: self._take_forgotten,
             Kind.PING: lambda _: [pack(Kind.PONG)],
             Kind.JOIN: self._take_join,
+            Kind.SPOOLED: self._take_spooled,
         }
         """By kind of frame that may come after HELLO, what takes its elements and returns frames to send at once. A part that has
         frames of its own enters itself here. A taker raises BadFrame or BadObject where the elements are none of its kind."""
@@ -172,6 +175,10 @@ class Session:
                 self.member.outcomes.forget(key)
         return []
 
+    def _take_spooled(self, _elements: list[Any]) -> list[bytes]:
+        self._owner.look_at_spool()
+        return []
+
     def _welcome(self, kind: Kind, elements: list[Any]) -> bytes:
         match kind, elements:
             case Kind.HELLO, [int(protocol), str(name), *more]:
@@ -201,7 +208,7 @@ class Session:
         return [self._said_facts()]
 
     def _said_facts(self) -> bytes:
-        return pack(Kind.WELCOME, PROTOCOL, {**self._facts, AHEAD: self._owner.ahead_us()})
+        return pack(Kind.WELCOME, PROTOCOL, {**self._facts, AHEAD: self._owner.ahead_us(), LOOKS_AT_SPOOL: True})
 
     def _facts_now(self) -> dict[str, Any]:
         facts = self._owner.facts()

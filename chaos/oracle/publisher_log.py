@@ -191,8 +191,15 @@ class PublisherLog:
         """Forget what a client that is dead was waiting for."""
         self._of_clients = [entry for entry in self._of_clients if entry[2] is not client]
 
+    def go_on_as_owner(self, member: Asker) -> None:
+        """A member has become the owner: what its process has published, and knows to be published, goes before the rest."""
+        self.owner, faults = member, member.connection.faults
+        before = next((order for client, order in self.orders if client is member), [])
+        is_in_order = not (faults.were_swapped or faults.were_overtaken)
+        self.orders.append((None, [ident for ident in before if is_in_order and ident in self.acknowledged]))
+
     def _order(self) -> list[str]:
-        for client, order in self.orders:
+        for client, order in reversed(self.orders):
             if client is self.client:
                 return order
         self.orders.append((self.client, []))

@@ -43,7 +43,7 @@ def promote(sut: SystemUnderTest, n: int, *, grace: float | None = None, is_depu
     sut.disk.owner, sut.disk.faults = None, []
     sut.disk.end_claims()
     sut.system = cast("RecordingSystem", member.system)
-    sut.publisher_log.owner = member
+    sut.publisher_log.go_on_as_owner(member)
     sut.enter(sut.system)
     sut.by_front[None] = sut.by_front.pop(n, [])
     sut.database.relay = sut.database.of_members.get(member)
@@ -62,5 +62,5 @@ def promote(sut: SystemUnderTest, n: int, *, grace: float | None = None, is_depu
         raise BrokenContract(msg) from error
     sut.fault_counts["promoted"] += 1
     sut.fault_counts["promoted while its handlers run"] += has_running
-    sut.spools.note_left(sut.others, sut.fault_counts)
+    sut.spools.note_left(sut.fault_counts)
     sut.note_takeover()

@@ -220,7 +220,7 @@ class SystemUnderTest:
                     self.database.leave()
                 if not self.plays_roles:
                     self.others.sessions = SimulatedSessions(self.system.as_owner())
-                self.spools.note_left(self.others, self.fault_counts)
+                self.spools.note_left(self.fault_counts)
                 self.note_takeover()
             except StoreUnavailable:
                 continue

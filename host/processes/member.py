@@ -86,6 +86,7 @@ class Member:
     ) -> None:
         self.runtime = runtime
         self._spools = spools
+        self._spooling: Spooling | None = None if before is None else before._spooling  # noqa: SLF001 - of its own class
         self.facts = facts
         self._folder = folder
         self._watch = watch
@@ -114,13 +115,14 @@ class Member:
     def connect_anew(self) -> None:
         """Make the connection, which begins to look for an owner with its first request, or at its `start`."""
         pending = self.runtime.pending
+        self._spooling = Spooling(self._folder, before=self._spooling) if self._spools else None
         self.connection = Connection(
             FolderWay(self._folder),
             OWNER_WAIT_S,
             f"{Path(sys.argv[0] or 'python').name} {os.getpid()}",
             self.take_facts,
             equip=self._equip,
-            spool=Spooling(self._folder) if self._spools else None,
+            spool=self._spooling,
             watch=self._watch,
             pending=pending,
         )

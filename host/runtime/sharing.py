@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.clock import ahead_us
+from perdure.actors.core.messages import Wake
 from perdure.actors.core.threads.answer import IgnoredReply
 from perdure.actors.queue.consumers import ConsumerGone
 from perdure.actors.sessions.member_work.member_session import MemberServices
@@ -91,5 +92,6 @@ def owner_of(
         under_policy=under_policy,
         hand_over=hand_over,
         ahead_us=partial(ahead_us, runtime.clock),
+        look_at_spool=lambda: runtime.directory.tell("relay", Wake()),
         permit=permit,
     )

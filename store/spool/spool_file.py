@@ -59,9 +59,18 @@ class SpoolWriter:
         disk: makes the file operations.
         now_us: returns the time in microseconds since the epoch, for the name.
         salt: returns 8 random bytes.
+        after: the writer of this process before: what it has written comes first.
     """
 
-    def __init__(self, folder: Path, disk: Disk, *, now_us: Callable[[], int], salt: Callable[[], bytes]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        disk: Disk,
+        *,
+        now_us: Callable[[], int],
+        salt: Callable[[], bytes],
+        after: SpoolWriter | None = None,
+    ) -> None:
         self._folder = folder
         self._disk = disk
         self._now_us = now_us
@@ -69,7 +78,10 @@ class SpoolWriter:
         self._fd: int | None = None
         self._path = folder
         self._header = b""
-        self._size = self._records = self._made_us = 0
+        self._size = self._records = 0
+        self._made_us: int = 0 if after is None else after._made_us  # noqa: SLF001 - of its own class
+        self._left: list[Path] = [] if after is None else [*after._left]  # noqa: SLF001 - of its own class
+        """The files that it has made and that were there when it looked last."""
 
     def write(self, items: list[bytes]) -> None:
         """Append a record of these items; return once it outlasts a power cut.
@@ -94,6 +106,18 @@ class SpoolWriter:
         finally:
             if self._fd is not None:
                 self._disk.let_go(fd)
+
+    def is_left(self) -> bool:
+        """Return whether a file of its is there under its name: no owner has taken all of it in. In any thread."""
+        for path in tuple(self._left):
+            try:
+                if self._disk.status(path) is not None:
+                    return True
+            except OSError:
+                return True  # it is not known
+            with contextlib.suppress(ValueError):  # another thread looks, too
+                self._left.remove(path)
+        return False
 
     def close(self) -> None:
         """Close the file, which stays for the next owner. Also for a forked child, whose copy it is."""
@@ -161,6 +185,7 @@ class SpoolWriter:
         self._header = sf.pack_header(salt)
         self._made_us = max(self._now_us(), self._made_us + 1)  # in order, also where the clock was set back
         self._path = self._folder / sf.file_name(self._made_us, salt)
+        self._left.append(self._path)  # first: it is not known what of an interruption is left
         fd = self._fd = self._disk.create(self._path)
         self._disk.claim(fd)  # first: from here on a taker could find it
         self._size = self._records = 0

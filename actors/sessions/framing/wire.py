@@ -77,6 +77,9 @@ class Kind(enum.IntEnum):
     READING = 15
     """Owner to peer, before WELCOME: `[seq, last_seq]`: it reads the log, up to which sequence number of which. Sent again when
     that has got on."""
+    SPOOLED = 16
+    """Peer to owner: `[]`: something that it spooled is left, and it holds its publishes back until that is taken in. Only to an
+    owner whose facts say `looks_at_spool`."""
     PROOF = 24
     """First over a port, to the owner `[nonce, proof]`, from it `[proof]`; see `loopback`."""
 

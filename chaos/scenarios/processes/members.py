@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from perdure.chaos.simulation.simulated_executor import SimulatedExecutor
     from perdure.handling.recurring.schedules import Tick
     from perdure.options import Options
+    from perdure.processes.to_owner.spooling import Spooling
 
 __all__ = ["Member", "new_member"]
 
@@ -63,6 +64,8 @@ class Member:
     """Its code is old: it knows an earlier version of a type, and has other options for another one."""
     may_own: bool = False
     """It has all handlers and schedules of an owner, and may become one."""
+    spools: bool = False
+    """It spools while there is no owner, where the scenario has a spool."""
 
 
 def new_member(
@@ -73,13 +76,17 @@ def new_member(
     settings: Member,
     disk: MemoryDisk,
     options: Options,
+    spooling: Spooling | None,
 ) -> SimulatedMember:
-    """Return a member that has not begun. It has this disk and these options if it becomes the owner."""
+    """Return a member that has not begun. It has this disk and these options if it becomes the owner.
+
+    `spooling`: where it spools; None: it does not.
+    """
     system = RecordingSystem(executor=executor, disk=disk, options=options)
     _Handlers(system, log, fault_counts, settings).register()
     # A member with schedules would look at them each second until its clock and the machine's agree, which here they never do.
     has_own_clock = not (settings.may_own or settings.has_more)
-    return SimulatedMember(executor, sessions, system, has_own_clock=has_own_clock)
+    return SimulatedMember(executor, sessions, system, has_own_clock=has_own_clock, spooling=spooling)
 
 
 @attrs.frozen

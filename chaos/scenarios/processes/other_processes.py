@@ -51,8 +51,9 @@ class OtherProcesses:
         """The owner's end of their connections, while there is an owner."""
         self.candidates: set[int] = set()
         """The members that may become the owner."""
-        self.new_spooling: Callable[[], Spooling] | None = None
-        """Returns what spools for the client that does; None: none does."""
+        self.new_spooling: Callable[[int], Spooling] | None = None
+        """Returns what spools for a client or member, by its number; None: none does."""
+        self.spooling_members: set[int] = set()
         self._deputy: SimulatedDeputy | None = None
         self._executor = executor
         self._handler_log = handler_log
@@ -62,7 +63,7 @@ class OtherProcesses:
     def client(self, n: int) -> SimulatedClient:
         """Return one of the clients, which begins with its first step."""
         if n not in self.clients:
-            spool = self.new_spooling() if n == SPOOLER and self.new_spooling is not None else None
+            spool = self.new_spooling(n) if n == SPOOLER and self.new_spooling is not None else None
             self.clients[n] = SimulatedClient(self._executor, lambda: self.sessions, CLIENT_TIMEOUT_S, spool)
         return self.clients[n]
 
@@ -131,7 +132,12 @@ class OtherProcesses:
         """Start a member, unless it is there; with this disk and these options if it becomes the owner."""
         if n in self.members:
             return
-        member = new_member(self._executor, lambda: self.sessions, self._handler_log, self._fault_counts, settings, disk, options)
+        spooling = self.new_spooling(n) if settings.spools and self.new_spooling is not None else None
+        member = new_member(
+            self._executor, lambda: self.sessions, self._handler_log, self._fault_counts, settings, disk, options, spooling
+        )
+        if spooling is not None:
+            self.spooling_members.add(n)
         self._sent_ticks.watch(member.runtime.pending)
         self.members[n] = member
         if settings.may_own:
@@ -146,6 +152,7 @@ class OtherProcesses:
         """End a member's process. What it had in hand goes back to the queue."""
         member = self.members.pop(n, None)
         self.candidates.discard(n)
+        self.spooling_members.discard(n)
         if member is not None:
             member.die()
 
@@ -155,6 +162,7 @@ class OtherProcesses:
         if member is None or n not in self.candidates or member.connection.hangs:
             return None
         self.candidates.discard(n)
+        self.spooling_members.discard(n)
         return self.members.pop(n)
 
     # --- a deputy --------------------------------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.actors.sessions.crossing import OBJECTS
 from perdure.chaos.oracle.reference_model import require
-from perdure.chaos.scenarios.processes.other_processes import SPOOLER
 from perdure.events.commands import Publish
 from perdure.processes.to_owner.spooling import Spooling
 from perdure.store.spool import spool_format as sf
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
     from perdure.chaos.disk.memory_disk import MemoryDisk
     from perdure.chaos.oracle.publisher_log import PublisherLog
-    from perdure.chaos.scenarios.processes.other_processes import OtherProcesses
     from perdure.chaos.simulation.simulated_executor import SimulatedExecutor
 
 __all__ = ["SpoolerDied", "Spools"]
@@ -33,27 +31,32 @@ OPERATIONS = frozenset({"create", "write", "sync", "sync_data", "sync_folder", "
 
 
 class SpoolerDied(BaseException):
-    """The process that spools is dead, in the middle of writing. Not an Exception: nothing may handle it."""
+    """A process that spools, `process`, is dead, in the middle of writing. Not an Exception: nothing may handle it."""
+
+    def __init__(self, process: int) -> None:
+        super().__init__(process)
+        self.process = process
 
 
 class _SpoolersDisk:
     """The disk of a process that does not own the folder: its operations are no points at which the owner dies."""
 
-    def __init__(self, spools: Spools) -> None:
+    def __init__(self, spools: Spools, process: int) -> None:
         self._spools = spools
+        self._process = process
 
     def __getattr__(self, name: str) -> Any:
         operation = getattr(self._spools.disk(), name)
         return self._counted(operation) if name in OPERATIONS else operation
 
     def _counted(self, operation: Callable[..., Any]) -> Callable[..., Any]:
-        spools = self._spools
+        spools, process = self._spools, self._process
 
         def counted(*args: Any) -> Any:
             if spools.dies_in:
                 spools.dies_in -= 1
                 if not spools.dies_in:
-                    raise SpoolerDied
+                    raise SpoolerDied(process)
             spools.is_spooling = True
             try:
                 return operation(*args)
@@ -82,10 +85,10 @@ class Spools:
         self._log = log
         self._damaged: set[str] = set()
 
-    def new(self) -> Spooling:
-        """Return what spools for one client."""
+    def new(self, process: int) -> Spooling:
+        """Return what spools for one client or member, which is numbered as in `other_processes`."""
         salts = random.Random(self._executor.rng.getrandbits(64))
-        disk: Any = _SpoolersDisk(self)
+        disk: Any = _SpoolersDisk(self, process)
         return Spooling(FOLDER, disk, now_us=self._executor.clock.now_us, salt=lambda: salts.randbytes(8))
 
     # --- what is in the files ----------------------------------------------------------------------------------------------
@@ -114,11 +117,10 @@ class Spools:
         found, disk = self.waiting(), self.disk()
         return set() if disk.faults or executor.kill_after or executor.die_after else found
 
-    def note_left(self, others: OtherProcesses, fault_counts: Counter[str]) -> None:
-        """Note that an owner's start has left something in the files, for which it had no room, or no answer in time."""
-        if self.left() and (connection := others.connection(SPOOLER)) is not None:
+    def note_left(self, fault_counts: Counter[str]) -> None:
+        """Count that an owner's start has left something in the files, for which it had no room, or no answer in time."""
+        if self.left():
             fault_counts["a spool waits for room"] += 1
-            connection.faults.were_overtaken = True
 
     # --- what goes wrong with them -----------------------------------------------------------------------------------------
 

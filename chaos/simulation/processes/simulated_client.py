@@ -35,6 +35,8 @@ __all__ = ["SILENT", "SimulatedClient", "SimulatedConnection"]
 SILENT = NoAnswer("the simulated owner does not answer", "")
 LOOK_S = 0.5
 """How often deadlines are looked at while something is asked."""
+MAY_BE_LEFT_S = 5.0
+"""For so long an owner that answers may leave something in the spool before what is asked goes ahead of it."""
 PAUSE_S = 0.05
 """Between two tries to reach an owner."""
 
@@ -68,7 +70,10 @@ class SimulatedConnection:
         self._sessions = sessions
         self._frames = Assembler()
         equip(self.exchange)
-        self.exchange.spools = spool is not None
+        if spool is not None:
+            self.exchange.spools = True
+            self.exchange.held.is_left = spool.is_left
+        self._answers_since_s = 0.0
         self._looked_s = self._watched_s = self._sent_s = executor.monotonic_s()
         self._wants_look = self.exchange.is_member
         self._retry_s = 0.0
@@ -152,6 +157,8 @@ class SimulatedConnection:
             self._hang_up()
         if self in self._executor.bystanders:
             self._executor.bystanders.remove(self)
+        if self._spool is not None:
+            self._spool.end()
 
     @property
     def is_broken(self) -> bool:
@@ -236,17 +243,13 @@ class SimulatedConnection:
 
     def _spool_now(self) -> None:
         if self._spool is not None:
-            asked, now_s = len(self.pending.outstanding), self._executor.monotonic_s()
-            self._spool.spool(self.exchange, now_s)
-            is_held_up = self._sessions() is not None and self.faults.hold_up_owner(self.link, now_s)
-            is_beside_owner = self.exchange.is_up or is_held_up  # it took the spool in before, and goes on
-            self.faults.were_overtaken |= is_beside_owner and len(self.pending.outstanding) < asked
+            self._spool.spool(self.exchange, self._executor.monotonic_s())
 
     def _connect(self) -> None:
         sessions = self._sessions()
         if sessions is not None:
             self.disturb()
-            self.link = SimulatedLink(self._executor.monotonic_s())
+            self.link = SimulatedLink()
             self._end = sessions.accept(self.link, self.exchange.descriptors)
             self._frames = Assembler()
             self.link.to_owner.append(self.exchange.hello(self._executor.monotonic_s()))
@@ -263,7 +266,7 @@ class SimulatedConnection:
             self._end.look()
 
     def _take(self) -> None:
-        link, was_up = self.link, self.exchange.is_up
+        link, was_up, was_silent = self.link, self.exchange.is_up, self.exchange.is_silent
         if link is None or (frame := self.faults.next_frame(link, link.to_client)) is None:
             self._note_break()
             return
@@ -276,11 +279,16 @@ class SimulatedConnection:
             self.welcomed.set()
             if not was_up:
                 self.up_since_s = self._executor.monotonic_s()
+            if not was_up or was_silent:
+                self._answers_since_s = self._executor.monotonic_s()
 
     def _send(self) -> None:
         now_s = self._sent_s = self._executor.monotonic_s()
         if self.link is not None:
             self.link.to_owner.extend(self.exchange.frames(now_s))
+        answers_for_s = 0.0 if self.exchange.is_silent else now_s - self._answers_since_s
+        if self._spool is not None and answers_for_s >= MAY_BE_LEFT_S and self._spool.is_left():
+            self.faults.were_overtaken = True
 
     def _look(self) -> None:
         now_s = self._looked_s = self._executor.monotonic_s()

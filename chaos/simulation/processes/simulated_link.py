@@ -16,8 +16,6 @@ __all__ = ["LinkFaults", "SimulatedLink"]
 class SimulatedLink:
     """Frames in two directions."""
 
-    made_s: float
-    """When it was made."""
     to_owner: deque[bytes] = attrs.field(factory=deque)
     to_client: deque[bytes] = attrs.field(factory=deque)
     is_over: bool = False
@@ -47,8 +45,7 @@ class LinkFaults:
     were_swapped: bool = False
     """Frames have been: what the client published need not be in order any more."""
     were_overtaken: bool = False
-    """What was spooled waited for room, or was spooled beside an owner that had been silent, or stopped before it had
-    welcomed the client: what the client asked that owner itself may be on record first."""
+    """What was spooled waited for longer than what is asked of the owner itself waits for it: for room, as a rule."""
     were_repeated: bool = False
     """Frames have been: the owner may hold requests whose answers nothing awaits."""
 
@@ -56,11 +53,6 @@ class LinkFaults:
         """Let nothing more go wrong."""
         self.break_in = self.repeats = self.swaps = 0
         self.owner_hangs_until_s = self.client_hangs_until_s = 0.0
-
-    def hold_up_owner(self, link: SimulatedLink | None, now_s: float) -> bool:
-        """Return whether the owner's end is stopped, or was so since the link to it was made."""
-        since_s = now_s if link is None or link.is_over else link.made_s
-        return self.owner_hangs_until_s > since_s
 
     def next_frame(self, link: SimulatedLink, frames: deque[bytes]) -> bytes | None:
         """Take the frame that arrives next off one direction of a link; None if the link breaks instead."""

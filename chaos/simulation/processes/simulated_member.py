@@ -15,6 +15,7 @@ from perdure.chaos.simulation.processes.simulated_process import SimulatedProces
 from perdure.chaos.simulation.simulated_clock import ProcessClock
 from perdure.processes.member import OWNER_WAIT_S, Member
 from perdure.processes.owner_facts import OwnerFacts
+from perdure.publishing.drafts import without_policy_where_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from perdure.chaos.simulation.processes.simulated_sessions import SimulatedSessions
     from perdure.chaos.simulation.simulated_executor import SimulatedExecutor
     from perdure.chaos.simulation.simulated_system import SimulatedSystem
+    from perdure.processes.to_owner.spooling import Spooling
 
 __all__ = ["SimulatedMember"]
 
@@ -46,6 +48,8 @@ class SimulatedMember(Member):
 
     `has_own_clock`: it does not go back where the machine's clock is set back. Not for one that may become the owner, whose clock
     is the machine's here.
+
+    `spooling`: where its publishes go while there is no owner; None: they wait for one.
     """
 
     connection: SimulatedConnection  # type: ignore[assignment]  # all that a member uses of it
@@ -57,6 +61,7 @@ class SimulatedMember(Member):
         system: SimulatedSystem,
         *,
         has_own_clock: bool = False,
+        spooling: Spooling | None = None,
     ) -> None:
         self.process = SimulatedProcess(executor)
         self._executor = executor
@@ -74,7 +79,10 @@ class SimulatedMember(Member):
         )
         runtime.pools.version_of = system.version_of
         facts = OwnerFacts(system.drafts, system.options, system.inner.registered.specs)
-        super().__init__(runtime, self._no_folder(), facts, lambda _: None, _NoHooks())
+        self._simulated_spooling = spooling
+        if spooling is not None:
+            system.drafts.draft = without_policy_where_unknown(system.drafts.draft, facts.knows_policy)
+        super().__init__(runtime, self._no_folder(), facts, lambda _: None, _NoHooks(), spools=spooling is not None)
         system.be_member(self)
 
     @staticmethod
@@ -85,7 +93,13 @@ class SimulatedMember(Member):
         """See `Member.connect_anew`."""
         pending = self.runtime.pending
         self.connection = SimulatedConnection(
-            self._executor, self._sessions, OWNER_WAIT_S, self.take_facts, pending=pending, equip=self._equip
+            self._executor,
+            self._sessions,
+            OWNER_WAIT_S,
+            self.take_facts,
+            pending=pending,
+            equip=self._equip,
+            spool=self._simulated_spooling,
         )
         pending.redirect(self._tell)
 

@@ -88,7 +88,9 @@ class Connection(Traffic):
         self.exchange = Exchange(self._name, self.timeout_s, self.pending, self._on_facts, self._why)
         self.exchange.heard_s = time.monotonic()
         self.exchange.lost(self.exchange.heard_s)
-        self.exchange.spools = self._spool is not None
+        if self._spool is not None:
+            self.exchange.spools = True
+            self.exchange.held.is_left, self.exchange.held.is_on = self._spool.is_left, self._spool.is_left()
         self._equip(self.exchange)
         self.welcomed = threading.Event()
         self.pid: int | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.sessions.framing.moments import AHEAD, as_sent
+from perdure.actors.sessions.session import LOOKS_AT_SPOOL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +41,8 @@ class Equipped:
         """Returns by how much this process's clock is ahead of the one that both ends can read; see `framing.moments`."""
         self.reads_moments = False
         """Whether this owner reads moments in terms of that clock."""
+        self.owner_looks = False
+        """Whether this owner looks at the spool when it is told that something is there."""
         self.descriptors: list[int] = []
         """What goes along with the first frame of a connection."""
 
@@ -52,6 +55,7 @@ class Equipped:
         """Note from a welcome whether this owner reads moments so, and by how much its clock is ahead of this process's."""
         ahead_us = facts.get(AHEAD)
         self.reads_moments = isinstance(ahead_us, int)
+        self.owner_looks = facts.get(LOOKS_AT_SPOOL) is True
         # Assigned once: a worker may look at any moment.
         owner.ahead_us = ahead_us - self.ahead_us() if isinstance(ahead_us, int) else 0
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.core.health import OwnersLife
@@ -135,7 +136,7 @@ class Exchange(Waiting):
         """Return whether `frames` has something to send that waits for nothing."""
         if not self.is_up:
             return False
-        if self._posted:
+        if self._posted or (self.held.is_due(now_s) and not self.is_silent):
             return True
         if not self._queue or len(self._sent) >= REQUESTS_MAX:
             return False
@@ -148,11 +149,11 @@ class Exchange(Waiting):
     @property
     def is_gathering(self) -> bool:
         """Whether something waits to be sent."""
-        return bool(self._queue)
+        return bool(self._queue or self.held)
 
     def frames(self, now_s: float) -> list[bytes]:
         """Return the frames to be sent now: posted ones, then what is asked."""
-        frames = []
+        frames = self._look_at_held(now_s)
         while self._posted:
             frames.append(self._posted.popleft())
         if self._queue:
@@ -173,13 +174,14 @@ class Exchange(Waiting):
                 frames.append(pack(Kind.FORGET, *gone))
                 for key in gone:
                     self._sent.pop(key, None)
-        is_due = (self._sent or self.is_silent) and now_s - max(self.heard_s, self._pinged_s) > min(PING_S, self.timeout_s / 4)
+        is_asked = self._sent or self.held or self.is_silent
+        is_due = is_asked and now_s - max(self.heard_s, self._pinged_s) > min(PING_S, self.timeout_s / 4)
         is_due = is_due or (self.is_member and now_s - self._pinged_s > MEMBER_PING_S)
         if is_due and len(self._questions) < QUESTIONS_MAX:
             frames.append(self._question(now_s))
-        if not self._queue and len(outstanding) > len(self._sent) + self.local():
+        if not self._queue and len(outstanding) > len(self._sent) + len(self.held) + self.local():
             # A thread was killed between entering a request and sending it.
-            missing = (request for request in sorted(outstanding.values(), key=_key_of) if request.key not in self._sent)
+            missing = (one for one in sorted(outstanding.values(), key=attrgetter("key")) if one.key not in self._sent)
             self._queue.extend(request for request in missing if not self.is_local(request))
         return frames
 
@@ -191,7 +193,7 @@ class Exchange(Waiting):
         self._is_urgent = False
         while queue and len(sent) < REQUESTS_MAX and size < ASK_BYTES:
             request = queue.popleft()
-            if request.key not in outstanding or request.key in sent or self.is_local(request):
+            if request.key not in outstanding or request.key in sent or self.is_local(request) or self.held.hold(request):
                 continue
             body = self._body(request)
             if body is not None:
@@ -296,7 +298,7 @@ class Exchange(Waiting):
         for key in [key for key in list(self._asked_s) if key not in outstanding]:
             self._asked_s.pop(key, None)
         self._queue.clear()  # first: what is entered from now on is in the queue, what was before is outstanding
-        again = sorted(outstanding.values(), key=_key_of)
+        again = sorted(outstanding.values(), key=attrgetter("key"))
         self._queue.extendleft(reversed(again))
         self._posted.clear()
         for first in self.first_frames:
@@ -344,7 +346,3 @@ class Exchange(Waiting):
         self._unanswered.pop(frame, None)
         self._sent.pop(key, None)
         return outstanding.get(key)
-
-
-def _key_of(request: Request) -> int:
-    return request.key

@@ -39,6 +39,7 @@ class Spooling:
         disk: makes the file operations.
         now_us: returns the time in microseconds since the epoch.
         salt: returns 8 random bytes.
+        before: what spooled for this process before, over a connection that it has left.
     """
 
     def __init__(
@@ -48,10 +49,12 @@ class Spooling:
         *,
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
         salt: Callable[[], bytes] = lambda: os.urandom(8),
+        before: Spooling | None = None,
     ) -> None:
         self._folder = folder
         self._disk = disk or Disk()
-        self._writer = SpoolWriter(folder, self._disk, now_us=now_us, salt=salt)
+        after = None if before is None else before._writer  # noqa: SLF001 - of its own class
+        self._writer: SpoolWriter = SpoolWriter(folder, self._disk, now_us=now_us, salt=salt, after=after)
         self._spooling = threading.Lock()
         self._is_over = False
         self._noted: FileStatus | None = None
@@ -90,6 +93,10 @@ class Spooling:
                             self._write(exchange, [one])
                         except QueueFull as error:
                             exchange.spooled([one[0]], error)
+
+    def is_left(self) -> bool:
+        """Return whether a file of this process is not taken in whole, or something is being spooled now. In any thread."""
+        return self._spooling.locked() or self._writer.is_left()
 
     def end(self) -> None:
         """Spool no more: this process takes the folder over. Returns once what is being spooled is in the file, and answered."""

@@ -10,10 +10,12 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from perdure.actors.requests.submit_batch import SubmitBatch
+from perdure.actors.sessions.framing.wire import Kind, pack
 from perdure.events.commands import Publish
 from perdure.events.errors import PerdureError, another
 from perdure.events.processes.log_reading import Reading, waits_until
 from perdure.processes.to_owner.equipped import Equipped
+from perdure.processes.to_owner.held_publishes import HeldPublishes
 from perdure.processes.to_owner.no_owner import not_taken, unanswered
 
 if TYPE_CHECKING:
@@ -49,10 +51,16 @@ class Waiting(Equipped, ABC):
     _asked_s: dict[int, float]
     _sent: dict[int, int]
     """By the key of what this owner was sent and has not answered, the number of its frame."""
+    _queue: deque[Request]
     _posted: deque[bytes]
     _lost_s: float
     """When the last owner was lost, or this began to look for one."""
     _why: Callable[[], NoAnswer]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held = HeldPublishes()
+        """Publishes that go behind what was spooled."""
 
     @abstractmethod
     def _body(self, request: Request, *, to_owner: bool = True) -> bytes | None:
@@ -69,6 +77,7 @@ class Waiting(Equipped, ABC):
         self.reading = None
         self._lost_s = now_s
         self._posted.clear()
+        self.held.begin()
 
     def take_reading(self, now_s: float, elements: list[Any]) -> None:
         """Take what an owner that reads its log says of that.
@@ -108,6 +117,16 @@ class Waiting(Equipped, ABC):
                 for piece in pending.split(request):
                     pending.refuse(piece, unanswered(piece, self._why(), self.timeout_s))
 
+    def _look_at_held(self, now_s: float) -> list[bytes]:
+        """Put back in line what was held, if nothing of the spool is left; return what is to be said of it."""
+        held = self.held
+        if not held.is_on or self.is_silent:
+            return []
+        is_news = held.look(now_s)
+        if not held.is_on:
+            self._queue.extendleft(reversed(held.take()))
+        return [pack(Kind.SPOOLED)] if is_news and self.owner_looks else []
+
     def until_spool_s(self, now_s: float) -> float:
         """Return for how many seconds more publishes wait for an owner before they are spooled, where there is none."""
         return max(0.0, self._lost_s + SPOOL_AFTER_S - now_s)
@@ -130,7 +149,9 @@ class Waiting(Equipped, ABC):
                 size += len(body)
                 if size >= SPOOL_BYTES:
                     break
-        self.is_silent = self.is_silent or (self.is_up and bool(found))
+        if found:
+            self.held.note_spooled()  # first: from here on nothing overtakes it
+            self.is_silent = self.is_silent or self.is_up
         return found
 
     def spooled(self, requests: Iterable[Request], error: PerdureError | None = None) -> None:

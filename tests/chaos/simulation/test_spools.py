@@ -19,6 +19,7 @@ from perdure.chaos.scenarios.system_under_test import SystemUnderTest
 from perdure.events.errors import DuplicateKey, PublishTimeout, QueueFull
 from perdure.events.queue.admission import spooled
 from perdure.events.vocabulary import DeadLettered, Published
+from perdure.processes.to_owner.held_publishes import SPOOL_HELD_S
 from perdure.store.spool import spool_file
 
 if TYPE_CHECKING:
@@ -218,21 +219,60 @@ def test_a_client_begins_another_file_while_an_owner_without_room_reads_the_firs
     assert [house.recorded(ident) for ident in idents] == [1, 1]
 
 
-def test_what_is_spooled_beside_a_stopped_owner_that_never_welcomed_the_client_may_be_overtaken(house: House) -> None:
+@pytest.mark.parametrize("hangs_s", [1.0, 1.5, 2.0])
+def test_what_is_spooled_beside_a_stopped_owner_that_never_welcomed_is_not_overtaken(house: House, hangs_s: float) -> None:
     connection = house.others.client(SPOOLER).connection
-    connection.hang("owner", 2.0)
+    connection.hang("owner", hangs_s)
     house.wait(0.5)
     spooled = house.submit()
-    house.wait()
+    house.wait(hangs_s - 0.6)
     assert house.futures[spooled].result(0) == spooled
     assert not connection.welcomed.is_set()
+    house.executor.run_until(connection.welcomed.is_set, 1.0)
     assert house.spools.left() == 1
-    house.wait(1.5)
-    following = house.submit()
+    following = [house.submit() for _ in range(3)]
+    house.wait(0.2)
+    assert [house.futures[ident].done() for ident in following] == [True] * 3, "the owner looks as soon as it is told"
+    published = house.system.recording.published
+    assert [published[ident] for ident in (spooled, *following)] == sorted(published[ident] for ident in (spooled, *following))
+    assert not connection.faults.were_overtaken
+
+
+def test_what_is_spooled_beside_a_silent_owner_is_not_overtaken_once_it_goes_on(house: House) -> None:
+    connection = house.others.client(SPOOLER).connection
+    house.submit()
     house.wait()
-    assert [house.recorded(ident) for ident in (spooled, following)] == [0, 1]
+    connection.hang("owner", 6.0)
+    idents = []
+    for _ in range(7):
+        idents.append(house.submit())
+        house.wait()
+    assert all(house.futures[ident].done() for ident in idents)
+    assert house.spools.left() == 0
+    published = house.system.recording.published
+    assert [published[ident] for ident in idents] == sorted(published[ident] for ident in idents)
+    assert not connection.faults.were_overtaken
+
+
+def test_what_finds_no_room_is_waited_for_a_while_and_overtaken_then(house: House) -> None:
+    for _ in range(60):
+        house.submit(Manual)
+    house.wait()
+    house.lose_owner()
+    spooled = house.submit(Manual)
+    house.wait()
+    house.start_successor(house.disk)
+    house.submit(Manual)
+    house.wait(SPOOL_HELD_S - 0.5)
+    connection = house.others.client(SPOOLER).connection
+    assert len(connection.exchange.held) == 1
+    house.wait(1.0)
+    assert len(connection.exchange.held) == 0
     assert connection.faults.were_overtaken
-    house.wait(60.0)
+    assert house.recorded(spooled) == 0
+    while (delivery := house.system.checkout(Manual, lease=1000.0)) is not None:
+        delivery.ack()
+    house.wait(120.0)
     assert house.recorded(spooled) == 1
 
 
