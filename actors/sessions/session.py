@@ -22,7 +22,7 @@ from perdure.actors.sessions.framing.objects import BadObject
 from perdure.actors.sessions.framing.wire import FRAME_MAX, PROTOCOL, BadFrame, Kind, pack
 from perdure.actors.sessions.handover import HandOver
 from perdure.actors.sessions.member_work.member_session import MemberSession
-from perdure.actors.sessions.rights.needs import Need
+from perdure.actors.sessions.rights.needs import Need, of_figures
 from perdure.actors.sessions.rights.peer_rights import PeerRights
 from perdure.events.commands import DraftRun, Publish
 from perdure.events.errors import NotAllowed, NotRunning, PerdureError
@@ -251,7 +251,7 @@ class Session:
         if type(command) is Publish and type(command.drafts) is not DraftRun:
             command.drafts = [owner.under_policy(d) if d.dedup is None else d for d in command.drafts]
         check(command, owner.bounds, owner.check_changes)
-        question = self._rights.permit_command(command)
+        question = self._rights.permit_command(asked.actor, command)
         if question is None:
             self._send(asked)
         else:
@@ -271,7 +271,12 @@ class Session:
         """Send a request to its actor, or answer it here."""
         key, command, owner = asked.key, asked.command, self._owner
         if asked.actor == OWNER:
-            self.answered(key, owner.hand_over(command) if isinstance(command, HandOver) else owner.figures())
+            if isinstance(command, HandOver):
+                self.answered(key, owner.hand_over(command))
+            else:
+                figures = owner.figures()
+                self._rights.permit(of_figures(figures))
+                self.answered(key, figures)
             return
         if type(command) is Publish:
             command.fresh = command.fresh and asked.times == 1 and self._are_new(command.drafts)

@@ -169,7 +169,7 @@ class Cluster(JoiningAndLeaving):
         self._lifecycle = self._lifecycle_steps()
         self.dead_letters = ClusterDeadLetters(self)
         self.admin = ClusterAdmin(self)
-        self.audit = ClusterAudit(self, self.permit)
+        self.audit = ClusterAudit(self, self.permit, hosting.system)
         live_systems.remember_system(self)
 
     def __repr__(self) -> str:

@@ -13,7 +13,7 @@ import attrs
 from perdure.arguments.acting import acting_as, new_act
 from perdure.cluster.routing import of_text
 from perdure.console.counting import ALL, LETTERS, MESSAGES, from_plain
-from perdure.events.errors import InvalidMessage, NotAllowed, NotRunning
+from perdure.events.errors import InvalidMessage, NotAllowed, NotRunning, UnknownMessage
 from perdure.events.handlers.registry import Note
 from perdure.publishing.given_message import given_json, given_message, json_object, option_value
 
@@ -190,13 +190,21 @@ def _bulk(request: ActRequest, action: str) -> str:
         raise InvalidMessage(msg)
     check_counted(request, action, counted)
     ident = request.session.act_on(request.field("counted"))
-    if any(bulk.id == ident for bulk in request.front.dead_letters.bulks()):
+    if _is_known(request, ident):
         msg = "this form was sent before, and has acted: count them again for another act"
         raise InvalidMessage(msg)
     act = begun(request, action, counted, ident, wait_s=BULK_WAIT_S)
     request.console.counts.forget(request.session.secret)
     done = f"{act.changed:,} of the {act.counted:,} {'message(s)' if action == 'cancel' else 'dead letter(s)'} that were counted"
     return f"{action}: {done}" if act.is_over else f"{action} goes on, also without this page: {done} so far"
+
+
+def _is_known(request: ActRequest, ident: str) -> bool:
+    try:
+        request.front.dead_letters.bulk(ident)
+    except UnknownMessage:
+        return False
+    return True
 
 
 def check_counted(request: ActRequest, action: str, counted: Counted) -> None:

@@ -15,7 +15,7 @@ from perdure.events.commands import Purge, Replay
 from perdure.events.commit_size import measure
 from perdure.events.errors import DuplicateKey, InvalidMessage, PerdureError, UnknownMessage
 from perdure.events.queue.dead_letters import Letter, death, replay_item
-from perdure.events.queue.searching.expression import search_of
+from perdure.events.queue.searching.expression import search_of, type_meant
 from perdure.events.queue.searching.letter_search import Selection, Stats
 from perdure.events.seconds import checked_seconds, shown
 from perdure.events.vocabulary import Extras, Replayed, evolved
@@ -84,7 +84,7 @@ class DeadLetters(ActsWhere):
         before: str | None = None,
         where: str | None = None,
     ) -> list[DeadLetter[Any]]:
-        """Return dead letters, newest first.
+        """Return dead letters, newest first; without a type, takes the right `reveal` for each type that has any.
 
         Args:
             type: return only letters of this message type.
@@ -99,12 +99,13 @@ class DeadLetters(ActsWhere):
         """
         if limit is not None:
             check_whole("limit", limit, 0)
-        self._system.permit("reveal", lambda: [self._type_name(type) or ""])
+        kind = self._type_name(type)
+        self._system.permit("reveal", lambda: [kind or ""])
+        if kind is None and (where is None or type_meant(where) is None):  # all are searched: the answer would tell of each type
+            self._system.permit("reveal", lambda: self._system.ask("dead_letters", None).by_type)
         older = None if before is None else self._one(before, "before").event.number
         where = None if where is None else checked_expression(where, search_of)
-        letters = self._select(
-            Selection(type=self._type_name(type), reason=_text(reason), limit=limit, older_than=older, where=where)
-        )
+        letters = self._select(Selection(type=kind, reason=_text(reason), limit=limit, older_than=older, where=where))
         self._system.permit("reveal", lambda: _types(letters))
         return [entry_of(letter, self._system.drafts) for letter in letters]
 

@@ -13,16 +13,20 @@ from perdure.actors.sessions.handover import HandOver
 from perdure.events import commands
 from perdure.events.actions import ACTIONS
 from perdure.events.handlers import registry
+from perdure.events.queue.searching.expression import type_meant
 from perdure.events.queue.searching.letter_search import CountLetters, LettersOf, Selection
 from perdure.events.queue.searching.live_messages import CountLive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from perdure.actors.sessions.figures import RunFigures
     from perdure.events.queue.dead_letters import Letter
+    from perdure.events.structures.bulk import Bulk
 
-__all__ = ["Need", "Question", "needs_of"]
+__all__ = ["Need", "Question", "needs_of", "of_figures"]
 
+DISPATCHER = "dispatcher"
 ALL = ("",)
 """All types, or none in particular."""
 
@@ -43,8 +47,8 @@ class Question(NamedTuple):
     """Returns the rights that it takes, from the actor's answer."""
 
 
-def needs_of(command: Any) -> list[Need] | Question:  # noqa: C901, PLR0911, PLR0912 - a table
-    """Return the rights that a peer's command takes. Outcomes take none: they count only for the holder of a lease."""
+def needs_of(actor: str, command: Any) -> list[Need] | Question:  # noqa: C901, PLR0911, PLR0912 - a table
+    """Return the rights that a peer's command to an actor takes. Outcomes take none: they count only for the holder of a lease."""
     match command:
         case commands.Publish(drafts=commands.DraftRun(type=name)):
             return [Need("publish", (name,))]
@@ -58,16 +62,28 @@ def needs_of(command: Any) -> list[Need] | Question:  # noqa: C901, PLR0911, PLR
             return _of_message("run-now", ident)
         case commands.RunNow(schedule=schedule):
             return [Need("run-now", (schedule,))]
-        case Selection(id=None, type=name):
-            return [Need("reveal", (name or "",))]
         case Selection(id=str(ident)):
             return _of_message("reveal", ident)
+        case Selection(type=name, where=where):
+            name = name or (type_meant(where) if where else None)
+            # Without a type all are searched, so that the answer would tell of each.
+            return (
+                [Need("reveal", (name,))]
+                if name
+                else Question("dead_letters", None, lambda all_: [Need("reveal", ("", *all_.by_type))])
+            )
         case commands.Replay() | commands.Purge():
             return _of_letters(command)
         case commands.BeginBulk(action="cancel", where=where):
             return Question("queue", CountLive(where), lambda counted: [Need("cancel", tuple(counted.by_type) or ALL)])
         case commands.BeginBulk(action=bulk_action, where=where):
             return Question("dead_letters", CountLetters(where), lambda counted: [Need(bulk_action, tuple(counted.by_type) or ALL)])
+        case Report() if actor == DISPATCHER:
+            return Question(actor, command, lambda handlers: [Need("look", ("", *handlers))])
+        case commands.LookAtBulk(bulk=""):
+            return Question("queue", Report(), lambda report: [Need("look", ("", *report.by_type))])
+        case commands.LookAtBulk():
+            return Question("queue", command, _of_bulk)
         case Report():
             return Question("queue", command, lambda report: [Need("look", ("", *report.by_type))])
         case CountLive():
@@ -91,11 +107,21 @@ def needs_of(command: Any) -> list[Need] | Question:  # noqa: C901, PLR0911, PLR
 
 PLAIN: dict[type, str] = {
     WhenIdle: "look",
-    commands.LookAtBulk: "look",
     AskFigures: "look",
     TakeSnapshot: "snapshot",
     HandOver: "own",
 }
+
+
+def of_figures(figures: RunFigures) -> list[Need]:
+    """Return the rights that the figures of a run take: they name the types of all its handlers and messages."""
+    return [Need("look", ("", *figures.handlers, *figures.ended_before))]
+
+
+def _of_bulk(bulk: Bulk | None) -> list[Need]:
+    """Return the rights to look at a bulk act whose id is known: its type, where its expression names one."""
+    kind = None if bulk is None else type_meant(bulk.where)
+    return [Need("look", ("",) if kind is None else ("", kind))]
 
 
 def _of_message(action: str, ident: str) -> Question:

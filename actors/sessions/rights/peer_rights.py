@@ -69,15 +69,15 @@ class PeerRights(Generic[Asked]):
             for need in needs:
                 self._permit(self._principal, need.action, need.types)
 
-    def permit_command(self, command: Any) -> Question | None:
-        """Permit a command, or return what has to be asked of an actor before it is known which rights that takes.
+    def permit_command(self, actor: str, command: Any) -> Question | None:
+        """Permit a command to an actor, or return what has to be asked before it is known which rights that takes.
 
         Raises:
             NotAllowed: the principal may not do it.
         """
         if self._permit is None:
             return None
-        needs = needs_of(command)
+        needs = needs_of(actor, command)
         if isinstance(needs, Question):
             return needs
         self.permit(needs)

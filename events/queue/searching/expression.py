@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from perdure.events import vocabulary as ev
 
-__all__ = ["ENDS", "FIELDS", "Search", "Word", "is_expression", "search_of"]
+__all__ = ["ENDS", "FIELDS", "Search", "Word", "is_expression", "search_of", "type_meant"]
 
 WORD = re.compile(r"(?P<field>[a-z]+)(?P<path>\.[^=!~<>]+)?(?P<op>!=|=|~|>|<)(?P<value>.*)", re.DOTALL)
 IN_QUOTES = re.compile(r"""[^"'=!~<>]+(?:!=|=|~|>|<)("[^"]*"|'[^']*')""", re.DOTALL)
@@ -234,3 +234,12 @@ def _of_event(field: str, event: ev.Event) -> object:
         return getattr(event, "reason", None)
     exception = getattr(event, "exception", None)
     return None if exception is None else with_public_names(f"{exception}: {getattr(event, 'message', '')}")
+
+
+def type_meant(where: str) -> str | None:
+    """Return the one type whose messages an expression can mean; None where it may mean others, or cannot be read."""
+    try:
+        words = search_of(where).of_publication
+    except InvalidMessage:
+        return None
+    return next((word.value for word in words if word.field == "type" and word.op == "="), None)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import msgspec
 
+from perdure.actors.core.messages import Report
 from perdure.arguments.acting import new_act
 from perdure.arguments.choices import check_callable, check_flag, check_whole
 from perdure.arguments.labels import check_label, plain
@@ -19,7 +20,7 @@ from perdure.events.commands import BeginBulk, LookAtBulk
 from perdure.events.errors import InvalidMessage, UnknownMessage
 from perdure.events.public_names import public
 from perdure.events.queue.bulk_acts import DEPTH_MAX, TOO_DEEP, is_deeper
-from perdure.events.queue.searching.expression import search_of
+from perdure.events.queue.searching.expression import search_of, type_meant
 from perdure.events.queue.searching.letter_search import CountLetters
 from perdure.events.seconds import shown, wait_seconds
 from perdure.operations.bulk.counted import CountedLetters
@@ -160,17 +161,23 @@ class ActsWhere:
         return self._act("purge", where, timeout, progress, id)
 
     def bulk(self, id: str) -> BulkAct:
-        """Return a bulk act as it stands now; takes the right `look`.
+        """Return a bulk act as it stands now; takes the right `look`, also for the type that its expression names, if it does.
 
         Raises:
             UnknownMessage: no such act is known; the last 64 are.
         """
         self._system.permit("look")
-        return found_bulk(self._system, checked_id("id", id))
+        act = found_bulk(self._system, checked_id("id", id))
+        self._system.permit("look", lambda: [type_meant(act.where) or ""])
+        return act
 
     def bulks(self) -> list[BulkAct]:
-        """Return the bulk acts that are known, the oldest first: those under way, and the last that have ended; takes `look`."""
+        """Return the bulk acts that are known, the oldest first: those under way, and the last that have ended.
+
+        Takes the right `look` for each type that there is, as an expression may mean any.
+        """
         self._system.permit("look")
+        self._system.permit("look", lambda: self._system.ask("queue", Report()).by_type)
         return [_shown(bulk) for bulk in self._system.ask("queue", LookAtBulk())]
 
     def _act(

@@ -8,6 +8,7 @@ import attrs
 import pytest
 
 import perdure
+from perdure.operations import asked_audit
 from tests.postgres_server import new_queue, shared_server
 
 if TYPE_CHECKING:
@@ -86,6 +87,20 @@ def test_an_audit_yields_what_may_be_seen(clusters: dict[str, perdure.Cluster]) 
         records = [record for _, record in clusters["auto"].audit.events(type="spread.Letter")]
     assert len(records) == 2
     assert not any(_is_of_orders(record) for record in records)
+
+
+def test_an_audit_of_a_partition_that_runs_here_folds_no_log_to_know_its_types(
+    clusters: dict[str, perdure.Cluster], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(asked_audit, "fold_log", refused)
+    audit = clusters["auto"].audit.partition(0)
+    with perdure.acting_as("ann"):
+        assert list(audit.events())
+    with perdure.acting_as("postman"), pytest.raises(perdure.NotAllowed):
+        list(audit.events())
 
 
 ASKED: dict[str, Callable[[perdure.Cluster], Any]] = {

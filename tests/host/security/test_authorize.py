@@ -11,6 +11,7 @@ import attrs
 import pytest
 
 import perdure
+from perdure.actors.core.messages import Report
 from perdure.actors.core.users import user_name
 from perdure.events import vocabulary as ev
 from perdure.events.actions import ACTIONS, PRESETS
@@ -166,6 +167,7 @@ def test_another_process_is_told_no_sum_over_types_that_it_may_not_look_at(
     system: perdure.System, client: perdure.Client, house: House
 ) -> None:
     ident = dead(system)
+    system.dead_letters.replay_where("type=rights.Order id=none", id="of orders")
     house.rules = lambda _principal, _action, about: about != "rights.Order"
     calls: dict[str, Callable[[], object]] = {
         "metrics": client.admin.metrics,
@@ -174,13 +176,35 @@ def test_another_process_is_told_no_sum_over_types_that_it_may_not_look_at(
         "count of letters": lambda: client.dead_letters.count_where("id!=none"),
         "state": lambda: client.state(ident),
         "replay": lambda: client.dead_letters.replay(ident),
+        "figures": client.run_figures,
+        "handlers that are registered": lambda: client.ask("dispatcher", Report()),
+        "bulk acts": client.dead_letters.bulks,
+        "a bulk act": lambda: client.dead_letters.bulk("of orders"),
+        "list of letters": client.dead_letters.list,
+        "letters that say something": lambda: client.dead_letters.list(reason="no such text in any"),
+        "letters with a payload": lambda: client.dead_letters.list(where="payload.number=77777"),
+        "purge": lambda: client.dead_letters.purge(reason="no such text in any"),
     }
     for name, call in calls.items():
         with pytest.raises(perdure.NotAllowed) as refused:
             call()
         assert "rights.Order" not in str(refused.value), name
         assert refused.value.type == "", name
+    with perdure.acting_as("ann"):  # and in the process of the system
+        for own in (
+            system.dead_letters.bulks,
+            lambda: system.dead_letters.bulk("of orders"),
+            lambda: system.dead_letters.list(reason="no such text in any"),
+            lambda: system.dead_letters.list(where="payload.number=77777"),
+        ):
+            with pytest.raises(perdure.NotAllowed):
+                own()
+        assert system.dead_letters.list(where="type=rights.Letter") is not None
     assert client.admin.count_where("type=rights.Letter").count >= 0  # of a type that it may look at
+    assert {letter.type for letter in client.dead_letters.list(type=Letter)} <= {"rights.Letter"}
+    assert {letter.type for letter in client.dead_letters.list(where="type=rights.Letter")} <= {"rights.Letter"}
+    act = client.dead_letters.replay_where("type=rights.Letter id=none", id="of letters")
+    assert client.dead_letters.bulk(act.id) == act
 
 
 def test_a_viewer_in_another_process_sees_counts_and_changes_nothing(

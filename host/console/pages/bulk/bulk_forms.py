@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from perdure.console.counting import LETTERS, MESSAGES, as_plain
-from perdure.console.pages.parts.seen import means_type, types_of
+from perdure.console.pages.parts.seen import types_of
 from perdure.events.errors import NotRunning
+from perdure.events.queue.searching.expression import type_meant
 
 if TYPE_CHECKING:
     from perdure.console.counting import Count
@@ -57,7 +58,7 @@ def started(page: Page, of: str, where: str) -> Count | None:
         raise NotRunning(msg)
     with page.console.live.looked_at(0.0) as states:
         are_all = all(map(page.looks, types_of(states)))
-    of_type = means_type(where)
+    of_type = type_meant(where)
     if not are_all and (of_type is None or not page.looks(of_type)):  # a count would tell of what may not be looked at
         return None
     asked = front.dead_letters if of == LETTERS else front.admin
@@ -95,5 +96,5 @@ def bulks(page: Page, of: str) -> list[Bulk]:
 
 
 def _is_seen(page: Page, where: str) -> bool:
-    of_type = means_type(where)
+    of_type = type_meant(where)
     return page.sees_all or (of_type is not None and page.looks(of_type) and not page.hides(where))

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perdure.events.errors import InvalidMessage
 from perdure.events.queue.lookup import look_up
-from perdure.events.queue.searching.expression import search_of
+from perdure.events.queue.searching.expression import type_meant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from perdure.events.codec.snapshot import States
 
-__all__ = ["SCHEDULED", "means_type", "sees_schedule", "sees_subject", "types_of"]
+__all__ = ["SCHEDULED", "sees_schedule", "sees_subject", "types_of"]
 
 SCHEDULED = "every:"
 """Before the name of a schedule, the type of its own messages."""
@@ -25,15 +24,6 @@ SCHEDULED = "every:"
 def types_of(states: States) -> set[str]:
     """Return the types that states know: of messages, of handlers, of pauses."""
     return {*states.queue.by_type, *states.handlers.handlers, *states.handlers.paused_types}
-
-
-def means_type(where: str) -> str | None:
-    """Return the one type whose messages an expression can mean; None where it may mean others, or cannot be read."""
-    try:
-        words = search_of(where).of_publication
-    except InvalidMessage:
-        return None
-    return next((word.value for word in words if word.field == "type" and word.op == "="), None)
 
 
 def sees_schedule(name: str, looks: Callable[[str], bool]) -> bool:
@@ -53,5 +43,5 @@ def sees_subject(states: States, subject: str, looks: Callable[[str], bool]) -> 
         return looks(subject)
     if subject in states.queue.ticks:
         return sees_schedule(subject, looks)
-    of = means_type(subject) or look_up(states.queue, subject).type
+    of = type_meant(subject) or look_up(states.queue, subject).type
     return bool(of) and looks(of)
