@@ -148,6 +148,7 @@ def test_what_a_client_spools_in_the_moment_of_its_welcome_is_not_overtaken(fold
 
         monkeypatch.setattr(Session, "_welcome", welcome_late)
         with shop(str(folder)) as system:
+            assert client.state(first).status, "the owner has let the client in"
             following = [client.publish(Order(number)) for number in range(3, 6)]
             recorded = [record.message_id for record in system.audit.events(type=Published)]
             assert recorded == [first, *spooled, *following]
