@@ -173,7 +173,7 @@ def test_what_a_living_worker_holds_is_left_to_it(queue: Queue) -> None:
     delivery, pool, other = queue.hand_out(), member_pool(), member_pool()
     other.take_from(delivery, cancels=False)
     pool.open[1] = delivery
-    LostRuns(queue, [pool, other], 1).spend(1)  # type: ignore[arg-type]
+    LostRuns(queue, [pool, other], 1).spend(1)  # type: ignore[arg-type]  # pools of a stand-in
     message = queue.state.messages[1]
     assert message.lease is delivery.lease
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from perdure.actors.requests.pending import PendingRequests
-from perdure.events.errors import FolderMoved, NotRunning, StoreUnavailable
+from perdure.events.errors import FolderMoved, NotRunning, PerdureError, StoreUnavailable
 
 
 class Reply:
@@ -50,7 +50,7 @@ def test_two_failed_syncs_refuse_only_what_is_sent_for_the_first_time(pending: P
 
 
 @pytest.mark.parametrize("error", [NotRunning("stopped"), FolderMoved("moved")])
-def test_a_run_that_has_ended_takes_nothing(pending: PendingRequests, error: Exception) -> None:
-    pending.close(error)  # type: ignore[arg-type]
+def test_a_run_that_has_ended_takes_nothing(pending: PendingRequests, error: PerdureError) -> None:
+    pending.close(error)
     with pytest.raises(type(error)):
         pending.send("queue", "asked", Reply(), times=2)

@@ -39,6 +39,7 @@ class Scheduled:
         self.last_us = clock.now_us()
         self.is_asked = False
         """The scheduler awaits what is on record."""
+        # Of the directory, the requests and the runtime it gets only what it calls.
         self.scheduler = Scheduler(directory, pending, clock, extensions, clock.now_us(), 1)  # type: ignore[arg-type]
         self.scheduler.on_batch([{"s": self.last_us}])
 

@@ -59,6 +59,7 @@ class Process:
         extensions = SimpleNamespace(schedules={"s": schedule})
         self.inbox: list[Any] = []
         home = SimpleNamespace(tell=lambda name, message: self.inbox.append(message) if name == "scheduler" else None)
+        # Of the directory, the requests and the runtime it gets only what it calls.
         self.scheduler = Scheduler(home, self.pending, self, extensions, self.started_us, 1)  # type: ignore[arg-type]
         self.scheduler.on_start()
 

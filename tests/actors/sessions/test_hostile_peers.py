@@ -301,8 +301,8 @@ def test_a_frame_of_nothing_but_empty_lists_is_refused_before_one_is_made() -> N
 
 
 def test_what_a_commit_takes_is_not_too_heavy() -> None:
-    options = {"key": "k" * 20, "dedup": "append", "headers": {"request": "r" * 20}}
-    drafts = [commands.Draft("i" * 36, "shop.Order", b"x" * 60, **options) for _ in range(10_000)]  # type: ignore[arg-type]
+    options: dict[str, Any] = {"key": "k" * 20, "dedup": "append", "headers": {"request": "r" * 20}}
+    drafts = [commands.Draft("i" * 36, "shop.Order", b"x" * 60, **options) for _ in range(10_000)]
     raw = OBJECTS.packed(commands.Publish(drafts))
     assert len(raw) > WEIGHED_BYTES
     assert not is_too_heavy(raw, WEIGHT_MAX // 8)

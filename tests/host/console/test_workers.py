@@ -205,7 +205,7 @@ def test_folder_that_cannot_be_written_leaves_sessions_to_each_process(tmp_path:
 @pytest.mark.parametrize(("secret", "error"), [("short", ValueError), (b"", ValueError), (7, TypeError), (["x" * 40], TypeError)])
 def test_secret_that_is_none_is_refused(shop: Shop, secret: object, error: type[Exception]) -> None:
     with pytest.raises(error, match="secret: "):
-        asgi(shop.system, secret=secret)  # type: ignore[arg-type]
+        asgi(shop.system, secret=secret)  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_secret_of_the_host_makes_the_same_sessions_everywhere() -> None:

@@ -314,4 +314,4 @@ def test_a_drain_that_times_out_says_so_also_of_a_timedelta() -> None:
     with perdure.System(store=perdure.MemoryStore()) as system:
         system.publish(Order(1))
         with pytest.raises(TimeoutError, match=r"^after 0\.01 s there are still 1 ready"):
-            system.drain(timeout=dt.timedelta(seconds=0.01))  # type: ignore[arg-type]
+            system.drain(timeout=dt.timedelta(seconds=0.01))  # type: ignore[arg-type]  # wrong on purpose

@@ -202,7 +202,7 @@ def test_batch_over_its_bounds(folder: Path) -> None:
         with pytest.raises(perdure.PayloadTooLarge, match="several calls"):
             system.publish_many([Note("a" * 600)] * 2)
         with pytest.raises(perdure.InvalidMessage, match="id"):
-            system.publish_many([Note("a"), Note("b")], id="one")  # type: ignore[call-arg]
+            system.publish_many([Note("a"), Note("b")], id="one")  # type: ignore[call-arg]  # wrong on purpose
         assert system.publish_many([]) == []
         assert system.admin.metrics().published == 0
 

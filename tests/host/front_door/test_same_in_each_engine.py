@@ -122,6 +122,6 @@ def test_a_sequence_number_is_one_of_a_partition(cluster: perdure.Cluster) -> No
     assert cluster.audit.partition(home).state_at(2**62).published == 1
     for wrong in (None, "2026", dt.datetime(2026, 1, 1)):  # noqa: DTZ001 - that is the point
         with pytest.raises(perdure.InvalidMessage, match="when"):
-            cluster.audit.state_at(wrong)  # type: ignore[arg-type]
+            cluster.audit.state_at(wrong)  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(perdure.UnknownMessage):
         cluster.audit.explain("nothing")

@@ -246,7 +246,7 @@ def test_options_changed_at_run_time_last(folder: Path, collected: Collected) ->
         system.drain(timeout=10.0)
         assert collected.items == [1, 2]
         with pytest.raises(perdure.InvalidMessage, match="parallelism"):
-            system.admin.configure(Job, parallelism=3)  # type: ignore[call-arg]
+            system.admin.configure(Job, parallelism=3)  # type: ignore[call-arg]  # wrong on purpose
         with pytest.raises(perdure.UnknownMessageType):
             system.admin.configure(Report, retries=1)
     with make(retries=5) as system:

@@ -73,7 +73,7 @@ def fail_once(monkeypatch: pytest.MonkeyPatch, of: type[FolderCopy | PostgresCop
     def failing(self: FolderCopy | PostgresCopy) -> Recovered:
         if next(calls) == at:
             raise perdure.StoreUnavailable("no more room")
-        return finish(self)  # type: ignore[arg-type]
+        return finish(self)  # type: ignore[arg-type]  # of either class
 
     monkeypatch.setattr(of, "finish", failing)
 

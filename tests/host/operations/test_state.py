@@ -93,7 +93,7 @@ def test_wrong_id_is_refused(folder: Path) -> None:
     with perdure.System(folder) as system:
         for wrong in ("", 5, None):
             with pytest.raises(perdure.InvalidMessage, match="id"):
-                system.state(wrong)  # type: ignore[arg-type]
+                system.state(wrong)  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(perdure.NotRunning):
         system.state("any")
 

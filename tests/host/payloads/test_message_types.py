@@ -370,7 +370,7 @@ FAITHFUL_OBJECTS = [
     Nested(inner=Plain(a=1)),
     Alias(x=1),
     Strict(at=dt.datetime(2024, 1, 1, tzinfo=dt.UTC), ident=uuid.UUID(int=1)),
-    Extra(a=2, more=[1]),  # type: ignore[call-arg]
+    Extra(a=2, more=[1]),  # type: ignore[call-arg]  # wrong on purpose
     Pet(pet=Dog(name="Rex")),
     Bytes(body=b"text"),
     Tagged(1),
@@ -451,21 +451,21 @@ UNFAITHFUL = [
     (of(Map)({"a": 1, "b": 2}), "x is {'a': 1, 'b': 2}"),
     (of(dict[int, str])({"1": "a"}), "Expected `int`, got `str`"),
     (of(list[Left])([Right(1)]), "missing required field `a`"),
-    (of(list[Left])([Left("a")]), r"at `\$.x\[0\].a`"),  # type: ignore[arg-type]
+    (of(list[Left])([Left("a")]), r"at `\$.x\[0\].a`"),  # type: ignore[arg-type]  # wrong on purpose
     (of(typing.Annotated[int, msgspec.Meta(ge=3)])(1), "Expected `int` >= 3"),
     (of(Plain)(More(a=1, b=2)), "x is More"),
     (PrivateHolder(Private(1)), "missing required field `_a`"),
     (changed(Derived(1), "twice", 9), "twice is 9, and would arrive as 2"),
     (changed(PickyLater(1), "a", 7), "7"),
-    (WithoutEquality(1, "x"), "Expected `float`"),  # type: ignore[arg-type]
+    (WithoutEquality(1, "x"), "Expected `float`"),  # type: ignore[arg-type]  # wrong on purpose
     (Secret(password=pydantic.SecretStr("x")), "asterisks"),
     (Alias(x=1, hidden=2), "hidden is 2, and would arrive as 0"),
     (Nested(inner=More(a=1, b=2)), "inner is More"),
     (Nested.model_construct(inner=3), "inner"),
-    (Extra(more=(1,)), "more"),  # type: ignore[call-arg]
+    (Extra(more=(1,)), "more"),  # type: ignore[call-arg]  # wrong on purpose
     (changed(Extra(), "_own", 4), "_own"),
     (Bytes(body=b"\xff"), "utf-8"),
-    (Tagged("x"), "Expected `int`"),  # type: ignore[arg-type]
+    (Tagged("x"), "Expected `int`"),  # type: ignore[arg-type]  # wrong on purpose
     ({"a": (1,)}, r"\['a'\] is \(1,\)"),
     ((1, (2,)), r"\[1\] is \(2,\)"),
 ]
@@ -506,7 +506,7 @@ def test_what_a_handler_publishes_is_looked_at_too(collected: Collected) -> None
     @system.handler(Left, retries=0)
     def handle(message: Left, ctx: perdure.Context) -> None:
         try:
-            ctx.publish(Right("b"))  # type: ignore[arg-type]
+            ctx.publish(Right("b"))  # type: ignore[arg-type]  # wrong on purpose
         except perdure.InvalidMessage as error:
             collected.add(str(error))
 
@@ -518,13 +518,13 @@ def test_what_a_handler_publishes_is_looked_at_too(collected: Collected) -> None
 def test_values_are_not_looked_at_where_the_host_says_so() -> None:
     """`check_messages=False`: a wrong value becomes a dead letter, as its bytes fit no field; a type is looked at all the same."""
     with perdure.System(store=perdure.MemoryStore(), options=perdure.Options(check_messages=False)) as system:
-        ident = system.publish(Left("a"))  # type: ignore[arg-type]
+        ident = system.publish(Left("a"))  # type: ignore[arg-type]  # wrong on purpose
         assert system.checkout(Left) is None
         assert "Expected `int`" in system.dead_letters.get(ident).reason
         with pytest.raises(perdure.InvalidMessage, match="field 'b'"):
             system.publish(WithInitVar(1, 2))
     with pytest.raises(TypeError, match="check_messages"):
-        perdure.Options(check_messages=1)  # type: ignore[arg-type]
+        perdure.Options(check_messages=1)  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_message_that_an_older_version_wrote_with_aliases_is_read() -> None:
@@ -560,7 +560,7 @@ def test_codec_of_the_hosts_own_is_held_to_it() -> None:
     with perdure.System(store=perdure.MemoryStore(), codec=Json()) as system:
         system.publish(Left(1))
         with pytest.raises(perdure.InvalidMessage, match="Expected `int`"):
-            system.publish(Left("a"))  # type: ignore[arg-type]
+            system.publish(Left("a"))  # type: ignore[arg-type]  # wrong on purpose
         with pytest.raises(perdure.InvalidMessage, match=r"\['a'\] is \(1,\)"):
             system.publish({"a": (1,)})
         delivery = system.checkout(Left)
@@ -617,7 +617,7 @@ def test_flat_types_are_known_by_their_types_alone() -> None:
         (list[str], ["a"], ["a", 1]),
         (dict[str, float | int], {"a": 1}, {1: 1}),
         (tuple[ReadyQueue, ...], (ReadyQueue("a", 1), ReadyQueue("b", None)), (ReadyQueue("a", "b"),)),  # type: ignore[arg-type]
-        (ReadyQueue | None, ReadyQueue("a", None), ReadyQueue(1, 1)),  # type: ignore[arg-type]
+        (ReadyQueue | None, ReadyQueue("a", None), ReadyQueue(1, 1)),  # type: ignore[arg-type]  # wrong on purpose
         (Colour, Colour.RED, 1),
     ]:
         cls = of(annotation)

@@ -69,7 +69,7 @@ def test_naive_datetime_is_refused_with_the_way_out(system: perdure.System, argu
 def test_wrong_types_are_type_errors_too(system: perdure.System) -> None:
     for value in (None, "x", dt.date(2026, 1, 1), True):
         with pytest.raises(TypeError, match=r"^when: "):
-            system.audit.state_at(value)  # type: ignore[arg-type]
+            system.audit.state_at(value)  # type: ignore[arg-type]  # wrong on purpose
 
 
 @pytest.mark.parametrize("unit", [1, 10**3, 10**6, 10**9])

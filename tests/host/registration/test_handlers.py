@@ -115,11 +115,11 @@ def test_what_is_declared_after_the_include_is_registered_too(perdure_simulated:
 def test_a_mistake_is_told_where_it_is_written() -> None:
     handlers = perdure.Handlers()
     with pytest.raises(TypeError, match="did you mean 'retries'"):
-        handlers.handler(Order, retires=2)  # type: ignore[call-arg]
+        handlers.handler(Order, retires=2)  # type: ignore[call-arg]  # wrong on purpose
     with pytest.raises(perdure.InvalidMessage, match="timeout"):
         handlers.handler(Order, timeout=-1.0)
     with pytest.raises(perdure.InvalidMessage, match="isolation, memory_limit"):
-        handlers.batch_handler(Order, isolation="process")  # type: ignore[call-arg]
+        handlers.batch_handler(Order, isolation="process")  # type: ignore[call-arg]  # wrong on purpose
     wrong: Any = _takes_a_receipt
     with pytest.raises(perdure.InvalidMessage, match="registered for another type"):
         handlers.handler(Order)(wrong)
@@ -142,9 +142,9 @@ def test_handlers_are_included_once_and_never_in_a_circle(folder: Path) -> None:
         with pytest.raises(perdure.InvalidMessage, match="already"):
             includes_again.include(included)
     with pytest.raises(TypeError, match=r"perdure\.Handlers"):
-        one.include(system)  # type: ignore[arg-type]
+        one.include(system)  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(TypeError, match=r"perdure\.Handlers, or an object with start"):
-        system.include(Order(1))  # type: ignore[type-var]
+        system.include(Order(1))  # type: ignore[type-var]  # wrong on purpose
 
 
 def test_two_handlers_of_one_type_are_refused_by_the_system_that_would_have_both(folder: Path) -> None:

@@ -9,7 +9,7 @@ import perdure
 def test_handler_that_could_never_run_is_refused(parallelism: object) -> None:
     system = perdure.System(store=perdure.MemoryStore())
     with pytest.raises(perdure.InvalidMessage, match="parallelism"):
-        system.handler(int, parallelism=parallelism)(lambda number: None)  # type: ignore[arg-type]
+        system.handler(int, parallelism=parallelism)(lambda number: None)  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_error_of_zero_workers_names_the_ways_to_stop_deliveries() -> None:

@@ -45,13 +45,13 @@ class Numbered(Protocol):
 def swapped(ctx: perdure.Context, order: Order) -> None: ...
 
 
-def swapped_by_name(ctx, order): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def swapped_by_name(ctx, order): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201 - what is tested
 
 
 def required_keyword(order: Order, ctx: perdure.Context, *, verbose: bool) -> None: ...
 
 
-def unannotated_keyword(order, ctx, *, verbose): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def unannotated_keyword(order, ctx, *, verbose): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201 - what is tested
 
 
 def too_many(order: Order, ctx: perdure.Context, other) -> None: ...  # type: ignore[no-untyped-def]  # noqa: ANN001
@@ -175,7 +175,7 @@ def optional(order: Order, ctx: perdure.Context | None = None) -> int:
     return ctx.attempt if ctx is not None else 0
 
 
-def optional_unannotated(order, ctx=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def optional_unannotated(order, ctx=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201 - what is tested
     return ctx.attempt if ctx is not None else 0
 
 
@@ -228,7 +228,7 @@ def union(order: Order | Special, ctx: perdure.Context) -> int:
     return order.number
 
 
-def unknown(order: Unseen, ctx: Unseen) -> int:  # type: ignore[name-defined]  # noqa: F821
+def unknown(order: Unseen, ctx: Unseen) -> int:  # type: ignore[name-defined]  # noqa: F821 - what is tested
     return int(order.number)
 
 
@@ -276,7 +276,7 @@ def injected(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @injected
-def with_more(order: Order, ctx: perdure.Context, number) -> int:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def with_more(order: Order, ctx: perdure.Context, number) -> int:  # type: ignore[no-untyped-def]  # noqa: ANN001 - what is tested
     return int(number)
 
 

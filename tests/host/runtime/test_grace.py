@@ -247,7 +247,7 @@ def test_a_disk_that_takes_nothing_does_not_hold_it(tmp_path: Path) -> None:
 
 @attrs.define
 class Log:
-    """A store, as far as the end of a stop asks it."""
+    """A store, as far as the end of a stop asks it: in the place of a whole one."""
 
     address: str
     last_seq: int = 1

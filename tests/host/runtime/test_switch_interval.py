@@ -43,4 +43,4 @@ def test_it_is_left_alone_unless_asked(folder: Path) -> None:
 @pytest.mark.parametrize("wrong", [0.0, -1.0, float("nan"), float("inf"), "0.1"])
 def test_wrong_interval_is_refused(wrong: object) -> None:
     with pytest.raises((TypeError, ValueError), match="switch_interval_s"):
-        perdure.Options(switch_interval_s=wrong)  # type: ignore[arg-type]
+        perdure.Options(switch_interval_s=wrong)  # type: ignore[arg-type]  # wrong on purpose

@@ -254,7 +254,7 @@ def test_a_coroutine_function_allows_nothing() -> None:
     async def authorize(*_: str) -> bool:
         return True
 
-    rights = Rights(authorize)  # type: ignore[arg-type]
+    rights = Rights(authorize)  # type: ignore[arg-type]  # wrong on purpose
     with pytest.warns(RuntimeWarning, match="never awaited"):
         assert not _allows(rights)
 
@@ -267,7 +267,7 @@ def _allows(rights: Rights) -> bool:
 
 def test_what_is_no_function_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="authorize"):
-        perdure.System(tmp_path / "q", authorize="viewer")  # type: ignore[arg-type]
+        perdure.System(tmp_path / "q", authorize="viewer")  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_each_preset_allows_what_the_one_before_allows() -> None:

@@ -214,7 +214,7 @@ def test_headers_of_the_host_stay_and_leave_room_or_go_without_a_context(watched
         system.publish(Placed(3), headers={"long": "x" * 8000})
         system.publish(Placed(4), headers={"traceparent": "mine"})
         with pytest.raises(perdure.InvalidMessage, match="headers"):
-            system.publish(Placed(5), headers=5)  # type: ignore[arg-type]
+            system.publish(Placed(5), headers=5)  # type: ignore[arg-type]  # wrong on purpose
         system.run_until_idle()
     assert headers[0].keys() == {"tenant", "traceparent"}
     assert headers[1:] == [many, {"long": "x" * 8000}, {"traceparent": "mine"}]
@@ -314,7 +314,7 @@ def test_a_part_that_is_not_idle_sees_each_message() -> None:
 
 def test_a_wrong_parent_is_refused() -> None:
     with pytest.raises(perdure.InvalidMessage, match="parent: 'link' or 'publish'"):
-        OpenTelemetry(parent="none")  # type: ignore[arg-type]
+        OpenTelemetry(parent="none")  # type: ignore[arg-type]  # wrong on purpose
 
 
 class Broken(SpanProcessor):

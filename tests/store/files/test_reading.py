@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import threading
 import tracemalloc
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -89,9 +89,9 @@ def test_a_frame_that_becomes_whole_while_it_is_read_is_no_damage(tmp_path: Path
     path.write_bytes(whole[: sg.HEADER_BYTES + 59 + 20])
     look_for_proof = torn_or_damaged.is_damaged
 
-    def finished_just_before(*args: object) -> bool:
+    def finished_just_before(*args: Any) -> bool:
         path.write_bytes(whole)
-        return look_for_proof(*args)  # type: ignore[arg-type]
+        return look_for_proof(*args)
 
     monkeypatch.setattr(torn_or_damaged, "is_damaged", finished_just_before)
     assert list(FolderReader(tmp_path).frames()) == frames

@@ -152,8 +152,8 @@ def test_principal_that_is_a_coroutine_is_refused(shop: Shop, caplog: pytest.Log
         return "ann"
 
     with pytest.raises(TypeError, match="not a coroutine function"):
-        console.asgi(shop.system, principal=who)  # type: ignore[arg-type]
-    client = shop.client(principal=who(None))  # type: ignore[arg-type]
+        console.asgi(shop.system, principal=who)  # type: ignore[arg-type]  # wrong on purpose
+    client = shop.client(principal=who(None))  # type: ignore[arg-type]  # wrong on purpose
     assert client.get("/").status_code == 500
     assert "coroutine" in caplog.text
 

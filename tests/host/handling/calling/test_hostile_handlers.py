@@ -41,7 +41,7 @@ class Silent(Exception):
         ValueError("x" * 3_000_000),
         Silent(),
         perdure.Reject("\udfff"),
-        perdure.Reject(7),  # type: ignore[arg-type]
+        perdure.Reject(7),  # type: ignore[arg-type]  # wrong on purpose
     ],
 )
 def test_no_text_of_an_exception_stops_the_journal(folder: Path, error: Exception) -> None:

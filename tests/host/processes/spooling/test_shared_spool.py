@@ -111,7 +111,7 @@ def test_it_is_for_shared_folders() -> None:
     with pytest.raises(TypeError, match="shared=True"):
         perdure.System("somewhere", spool=True)
     with pytest.raises(TypeError, match="spool: True or False"):
-        perdure.System("somewhere", shared=True, spool=1)  # type: ignore[arg-type]
+        perdure.System("somewhere", shared=True, spool=1)  # type: ignore[arg-type]  # wrong on purpose
 
 
 PUBLISHER = """

@@ -248,4 +248,4 @@ def test_only_a_process_that_may_take_over_is_a_deputy(folder: Path, options: di
     with pytest.raises(TypeError, match=why):
         perdure.System(folder, deputy=True, **options)
     with pytest.raises(TypeError, match="deputy: True or False"):
-        perdure.System(folder, shared=True, deputy="yes")  # type: ignore[arg-type]
+        perdure.System(folder, shared=True, deputy="yes")  # type: ignore[arg-type]  # wrong on purpose

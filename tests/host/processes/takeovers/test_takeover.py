@@ -258,7 +258,7 @@ def test_a_member_alone_may_not_own_the_folder_where_it_was_told_never_to(folder
     with pytest.raises(perdure.NotRunning):
         system.publish(Order(1))
     with pytest.raises(perdure.InvalidMessage, match="ownership"):
-        perdure.System(folder, shared=True, ownership="now")  # type: ignore[arg-type]
+        perdure.System(folder, shared=True, ownership="now")  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(TypeError, match="shared"):
         perdure.System(folder, ownership="never")
 
