@@ -15,7 +15,7 @@ from perdure.processes.client import Client
 from perdure.publishing.confirming import check_confirm
 from perdure.runtime.process.starting_apart import running_loop
 from perdure.store import is_postgres
-from perdure.store.addresses import check_no_keywords, partitions_of
+from perdure.store.addresses import partitions_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +68,7 @@ def connect(
         StoreUnavailable: the database cannot be reached, or holds no such queue.
         InvalidMessage: the timeout is no number above 0.
     """
-    check_no_keywords(check_folder(address, "address"))
+    check_folder(address, "address")
     if partition is None and is_postgres(address) and (count := partitions_of(address, name)) > 1:
         from perdure.cluster.cluster_client import ClusterClient  # noqa: PLC0415 - needs psycopg
 

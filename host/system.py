@@ -37,7 +37,6 @@ from perdure.runtime.asking import HANDLERS_SETTLE_S
 from perdure.runtime.process import live_systems, serving
 from perdure.security.rights import Rights, asked_to_send
 from perdure.store import EventStore, History, SegmentStore, canonical_address, is_postgres
-from perdure.store.addresses import check_no_keywords
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -69,11 +68,9 @@ def _check_parts(
     clock: Clock | None,
 ) -> None:
     """Refuse wrong parts of a system by their names, before they can fail in one of its threads."""
-    if folder is not None:
-        if is_postgres(check_folder(folder)):  # a folder of that name would be made, with the password in it
-            msg = "folder: this is the address of a database; use perdure.Cluster, or store=perdure.PostgresStore(...)"
-            raise ValueError(msg)
-        check_no_keywords(folder)
+    if folder is not None and is_postgres(check_folder(folder)):  # a folder of that name would be made, with the password in it
+        msg = "folder: this is the address of a database; use perdure.Cluster, or store=perdure.PostgresStore(...)"
+        raise ValueError(msg)
     check_is("options", options, Options)
     check_has("store", store, "an EventStore", ("open", "append", "frames"))
     check_has("codec", codec, "a codec, for example perdure.MessagePack()", ("encode", "decode"))

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "accept_loss",
     "canonical_address",
-    "check_no_keywords",
+    "check_is_address",
     "checked_address",
     "create_tables",
     "discard_copies",
@@ -49,15 +49,21 @@ __all__ = [
 ]
 
 
+_URL = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*://")
 _KEYWORDS = re.compile(r"(?:^|\s)(?:host|hostaddr|user|dbname|password|service)\s*=")
 
 
 def open_reader(address: str | os.PathLike[str]) -> LogReader:
-    """Return a reader of the log at an address. Nothing is read yet: `check_readable` raises where there is no log."""
+    """Return a reader of the log at an address. Nothing is read yet: `check_readable` raises where there is no log.
+
+    Raises:
+        StoreUnavailable: it is the address of something else.
+    """
     if is_postgres(address):
         from perdure.store.postgres.postgres_reader import PostgresReader
 
         return PostgresReader(_parsed(address))
+    check_is_address(address)
     try:
         is_backup = (Path(address) / BACKUP_FILE).exists()
     except OSError:  # the folder cannot be searched, which its reader says of the folder
@@ -69,19 +75,25 @@ def open_backup(address: str | os.PathLike[str]) -> BackupFolder:
     """Return a folder that takes backups. Nothing is read or written yet.
 
     Raises:
-        StoreUnavailable: this is the address of a database, which takes none.
+        StoreUnavailable: this is the address of a database, which takes none, or of something else.
     """
     if is_postgres(address):
         raise StoreUnavailable(f"{_parsed(address).text}: a backup is a folder of files; name a folder for it")
+    check_is_address(address)
     return BackupFolder(address)
 
 
 def open_target(address: str | os.PathLike[str]) -> LogTarget:
-    """Return an empty place for a copy of a log. Nothing is written yet: `check_empty` raises where it is taken."""
+    """Return an empty place for a copy of a log. Nothing is written yet: `check_empty` raises where it is taken.
+
+    Raises:
+        StoreUnavailable: it is the address of something else.
+    """
     if is_postgres(address):
         from perdure.store.postgres.postgres_copy import PostgresCopy
 
         return PostgresCopy(_parsed(address))
+    check_is_address(address)
     return FolderCopy(address)
 
 
@@ -171,7 +183,7 @@ def accept_loss(address: str | os.PathLike[str]) -> list[Accepted]:
         StoreUnavailable: this is no address of a queue in a database; or it cannot be reached, or holds no such log.
     """
     if not is_postgres(address) or _parsed(address).name is None:
-        raise StoreUnavailable(f"{address} names no queue in a database; write postgresql://USER@HOST/DATABASE#QUEUE")
+        raise StoreUnavailable("the address names no queue in a database; write postgresql://USER@HOST/DATABASE#QUEUE")
     from perdure.store.postgres.high_water import accept
 
     parsed = _parsed(address)
@@ -186,7 +198,7 @@ def discard_copies(address: str | os.PathLike[str]) -> Discarded:
     """
     if not is_postgres(address) or _parsed(address).name is None:
         raise StoreUnavailable(
-            f"{address} names no queue in a database; write postgresql://USER@HOST/DATABASE#QUEUE. An unfinished copy in a folder "
+            "the address names no queue in a database; write postgresql://USER@HOST/DATABASE#QUEUE. An unfinished copy in a folder "
             "is removed with the folder"
         )
     from perdure.store.postgres.postgres_copy import discard_copies as discard
@@ -222,7 +234,7 @@ def create_tables(address: str | os.PathLike[str]) -> bool:
         StoreUnavailable: this is no address of a database, or the role may not.
     """
     if not is_postgres(address):
-        raise StoreUnavailable(f"{address} is no address of a database; write postgresql://USER@HOST/DATABASE")
+        raise StoreUnavailable("this is no address of a database; write postgresql://USER@HOST/DATABASE")
     parsed = _parsed(address)
     from perdure.store.postgres.connecting.database import Database
     from perdure.store.postgres.schema import create_schema
@@ -238,7 +250,7 @@ def checked_address(address: str) -> str:
     """
     if not address:  # a variable of a shell that is not set; as a path it would mean the working directory
         raise StoreUnavailable("an empty text is no address; name the folder that a System was given")
-    check_no_keywords(address)
+    check_is_address(address)
     if is_postgres(address) and _parsed(address).has_password:
         raise StoreUnavailable(
             "an address on a command line must not hold a password, because other users can read it there: set PGPASSWORD, or use "
@@ -257,14 +269,20 @@ def is_postgres(address: str | os.PathLike[str]) -> TypeGuard[str]:
     return isinstance(address, str) and address.startswith(("postgresql://", "postgres://"))
 
 
-def check_no_keywords(address: str | os.PathLike[str]) -> None:
-    """Refuse a keyword/value string of libpq, which would be taken for a folder, and shown with its password.
+def check_is_address(address: str | os.PathLike[str]) -> None:
+    """Refuse what names a database in another way: it would be taken for a folder, and made or shown with its password.
 
     Raises:
-        StoreUnavailable: the address is one.
+        StoreUnavailable: the address is a keyword/value string of libpq, or a URL of another kind (`postgresql+psycopg://`).
     """
-    if _KEYWORDS.search(str(address)):
+    text = os.fspath(address)
+    if _KEYWORDS.search(text):
         raise StoreUnavailable("this is a connection string of libpq and no folder; write it as postgresql://USER@HOST/DATABASE")
+    if _URL.match(text) and not is_postgres(text):
+        raise StoreUnavailable(
+            "this is a URL of a kind that perdure does not know, and no folder; a queue in a database is "
+            "postgresql://USER@HOST/DATABASE#QUEUE"
+        )
 
 
 def _parsed(address: str) -> PostgresAddress:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.arguments.labels import plain
 from perdure.events.errors import InvalidMessage, StoreUnavailable
 from perdure.events.seconds import shown
+from perdure.store.addresses import check_is_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,6 +27,7 @@ def check_folder(folder: Any, field: str = "folder") -> str:
         TypeError: it is not a path.
         InvalidMessage: it is empty, which would stand for the working directory, or no path of the operating system. It is a
             ValueError, too.
+        StoreUnavailable: it names a database in a way that perdure does not know.
     """
     path = os.fspath(folder) if isinstance(folder, os.PathLike) else folder
     if not isinstance(path, str):
@@ -35,6 +37,7 @@ def check_folder(folder: Any, field: str = "folder") -> str:
     if not path or "\0" in path or not _is_encodable(path):
         msg = f"{field}: a path of this operating system, not {shown(path)}; write '.' for the working directory"
         raise InvalidMessage(msg)
+    check_is_address(path)
     return path
 
 

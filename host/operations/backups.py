@@ -128,6 +128,7 @@ def restore(
     """
     check_callable("progress", progress)
     place, folder = check_folder(target, "target"), check_folder(source, "source")
+    open_backup(folder)  # refuses what is no folder
     if logs_of(folder):
         return _restore_queue(folder, place, to, progress)
     reader = _backup_in(folder)

@@ -11,6 +11,7 @@ from pathlib import Path
 from perdure.events.errors import StoreUnavailable
 from perdure.runtime.database.routing_name import ROUTING
 from perdure.store import is_postgres, partition_addresses, register_queue
+from perdure.store.addresses import check_is_address
 
 __all__ = ["copied_logs", "logs_of"]
 
@@ -40,6 +41,7 @@ def copied_logs(source: str, target: str) -> dict[int, tuple[str, str]]:
     if is_postgres(target):
         register_queue(target, len(logs), ROUTING)
         return {number: (log, f"{target}/{number}") for number, log in logs.items()}
+    check_is_address(target)
     Path(target).mkdir(parents=True, exist_ok=True)
     return {number: (log, str(Path(target) / str(number))) for number, log in logs.items()}
 
