@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,10 +13,13 @@ from perdure.actors.sessions.framing.wire import PROTOCOL, Assembler, Kind
 from perdure.actors.sessions.session import LOOKS_AT_SPOOL, Session
 from perdure.events.commands import LookUp, Publish
 from perdure.events.vocabulary import Published
+from perdure.processes.to_owner.connection import Connection
 from perdure.processes.to_owner.held_publishes import LOOK_S, SPOOL_HELD_S
 from perdure.processes.to_owner.waiting import SPOOL_AFTER_S, SPOOL_SILENT_S
+from perdure.runtime.spool_source import SpoolSource
 from tests.host.processes.clients.test_exchange import Side
 from tests.host.processes.shop import Order, shop
+from tests.host.processes.spooling.test_spool import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -138,7 +142,14 @@ def test_what_is_spooled_beside_a_silent_owner_is_waited_for_once_it_answers() -
 def test_what_a_client_spools_in_the_moment_of_its_welcome_is_not_overtaken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The owner had read the files by then, and found it within a second; what the client published to it meanwhile went first."""
     welcome, spooled = Session._welcome, list[str]()
-    with perdure.connect(folder, spool=True) as client:
+    read, may_read = SpoolSource.read, threading.Event()
+
+    def read_late(source: SpoolSource, after: int) -> Any:
+        assert not spooled or may_read.wait(20)
+        return read(source, after)
+
+    monkeypatch.setattr(SpoolSource, "read", read_late)
+    with shop(str(folder)) as system, perdure.connect(folder, spool=True) as client:
         first = client.publish(Order(1))
 
         def welcome_late(session: Session, kind: Kind, elements: list[Any]) -> bytes:
@@ -147,8 +158,14 @@ def test_what_a_client_spools_in_the_moment_of_its_welcome_is_not_overtaken(fold
             return welcome(session, kind, elements)
 
         monkeypatch.setattr(Session, "_welcome", welcome_late)
-        with shop(str(folder)) as system:
-            assert client.state(first).status, "the owner has let the client in"
-            following = [client.publish(Order(number)) for number in range(3, 6)]
-            recorded = [record.message_id for record in system.audit.events(type=Published)]
-            assert recorded == [first, *spooled, *following]
+        connection = client._connection
+        assert isinstance(connection, Connection)
+        assert connection._link is not None
+        connection._link.end("the test breaks it")
+        wait_until(lambda: spooled and connection.exchange.is_up)
+        futures = [client.submit(Order(number)) for number in range(3, 6)]
+        wait_until(lambda: len(connection.exchange.held) or futures[0].done())
+        may_read.set()
+        following = [future.result(20) for future in futures]
+        recorded = [record.message_id for record in system.audit.events(type=Published)]
+        assert recorded == [first, *spooled, *following]
