@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from perdure.console.drawing.gantt import gantt
 from perdure.console.log.story import story_of
 from perdure.console.log.walk import Budget
+from perdure.console.pages.parts.page_rows import acts_until
 from perdure.console.pages.parts.texts import moment, payload_text
 from perdure.events import vocabulary as ev
 from perdure.events.errors import UnknownMessage
@@ -37,6 +39,8 @@ DETAILS = (
     "by",
     "edited",
 )
+ACTS_SHOWN = 20
+"""Of operators on the message alone; those on many name an expression."""
 LIVE = ("ready", "delayed", "held", "leased")
 
 
@@ -83,6 +87,8 @@ def message(page: Page) -> None:
         payload_is_json=is_json,
         payload_bytes=len(own.published.payload),
         sees=page.sees(own.published),
+        is_edited=any(isinstance(record.event, ev.Replayed) and record.event.edited for record in own.records),
+        acts=list(islice((act for act in acts_until(page) if act.subject == ident), ACTS_SHOWN)),
     )
 
 

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 import perdure
 from perdure.console.asked import Asked
 from perdure.console.pages.dead_letters_page import expression_of
-from tests.host.console.conftest import Receipt, csrf_of, until
+from tests.host.console.conftest import Order, Receipt, csrf_of, until
 
 if TYPE_CHECKING:
     from httpx import Response
@@ -352,6 +352,30 @@ def test_a_message_is_published_from_a_page_of_the_application_itself(browser: T
 
 
 def test_a_letter_is_edited_from_a_page_of_the_application_itself(opened: TestClient, shop: Shop) -> None:
-    answer = sent(opened, f"/messages/{shop.bad}", "edit", payload='{"order": "ORD-7", "amount": 7.5}', reason="a sign")
+    path = f"/messages/{shop.bad}"
+    answer = sent(opened, path, "edit", payload='{"order": "ORD-7", "amount": 7.5}', reason="a sign")
     assert answer.status_code == 303
     until(lambda: shop.system.state(shop.bad).status == "completed")
+    until(lambda: "<h2>Operators</h2>" in opened.get(path).text)
+    page = opened.get(path).text
+    assert re.search(r"ann: <b>edit</b> .*<q>a sign</q>", page)
+    found = re.search(r'edited since it was published: <a href="([^"]+)">', page)
+    assert found is not None
+    assert '"amount": 7.5' in unescape(page)
+    assert '"amount": -1.0' in unescape(opened.get(unescape(found[1])).text)
+
+
+def test_a_dead_letter_is_purged_from_its_own_page(browser: TestClient, shop: Shop) -> None:
+    ident = shop.system.publish(Order("ORD-9", -1.0), key="K-9")
+    until(lambda: shop.system.state(ident).status == "dead")
+    until(lambda: "Purge it" in browser.get(f"/messages/{ident}").text)
+    found = re.search(r'<a class="button danger" href="([^"]+)">Purge it', browser.get(f"/messages/{ident}").text)
+    assert found is not None
+    answer = sent(browser, unescape(found[1]), "bulk-purge", reason="no order")
+    assert answer.status_code == 303
+    until(lambda: shop.system.state(ident).status != "dead")
+
+
+def test_what_is_of_now_on_a_page_of_the_past_says_so(browser: TestClient) -> None:
+    assert "<dt>Log</dt>" in browser.get("/").text
+    assert "<dt>Log, now</dt>" in browser.get("/?at=20").text
