@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from perdure.middleware import Middleware
     from perdure.operations.audit import Audit
     from perdure.operations.backups import backup, restore
-    from perdure.operations.bulk.acts_where import BulkAct
+    from perdure.operations.bulk.bulk_act import BulkAct
     from perdure.operations.bulk.counted import CountedLetters, CountedMessages
     from perdure.operations.dead_letter import DeadLetter
     from perdure.operations.exporting.export import Exported, export
@@ -162,7 +162,7 @@ _MODULES = {
     "operations.reading.acts": ("OperatorAct",),
     "operations.audit": ("Audit",),
     "operations.backups": ("backup", "restore"),
-    "operations.bulk.acts_where": ("BulkAct",),
+    "operations.bulk.bulk_act": ("BulkAct",),
     "operations.bulk.counted": ("CountedLetters", "CountedMessages"),
     "operations.exporting.export": ("Exported", "export"),
     "operations.reading.record": ("Record",),

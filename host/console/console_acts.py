@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from perdure.console.console import Console
     from perdure.console.guard.permits import Permits
     from perdure.console.guard.sessions import Session
-    from perdure.operations.bulk.acts_where import BulkAct
+    from perdure.operations.bulk.bulk_act import BulkAct
     from perdure.operations.bulk.counted import Counted
 
 __all__ = ["ACTS", "BULK_WAIT_S", "ActRequest", "begun", "check_counted", "do"]

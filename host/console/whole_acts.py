@@ -19,7 +19,7 @@ from perdure.console.counting import ALL, LETTERS, MESSAGES, from_plain
 from perdure.console.guard.permits import Permits
 from perdure.events.errors import InvalidMessage, NotAllowed, NotRunning, PerdureError
 from perdure.handling.options.handler_options import check_changes
-from perdure.operations.bulk.acts_where import LOOK_FIRST_S, LOOK_LAST_S, BulkAct
+from perdure.operations.bulk.bulk_act import LOOK_FIRST_S, LOOK_LAST_S, BulkAct
 from perdure.publishing.given_message import option_value
 
 if TYPE_CHECKING:

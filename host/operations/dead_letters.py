@@ -19,7 +19,8 @@ from perdure.events.queue.searching.expression import search_of, type_meant
 from perdure.events.queue.searching.letter_search import Selection, Stats
 from perdure.events.seconds import checked_seconds, shown
 from perdure.events.vocabulary import Extras, Replayed, evolved
-from perdure.operations.bulk.acts_where import ActsWhere, checked_expression
+from perdure.operations.bulk.acts_where import ActsWhere
+from perdure.operations.bulk.counted import checked_expression
 from perdure.operations.dead_letter import DeadLetter, DeadLetterStats, entry_of
 from perdure.publishing.given_message import is_given
 

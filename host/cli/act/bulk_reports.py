@@ -20,7 +20,8 @@ from perdure.operations.bulk.counted import CountedLetters, CountedMessages
 
 if TYPE_CHECKING:
     from perdure.cluster.acts.bulk import BulkActs
-    from perdure.operations.bulk.acts_where import ActsWhere, BulkAct
+    from perdure.operations.bulk.acts_where import ActsWhere
+    from perdure.operations.bulk.bulk_act import BulkAct
     from perdure.operations.bulk.cancels_where import CancelsWhere
 
 __all__ = ["AsCounted", "DryRun", "check_choice", "counted_for", "say_counted", "say_done"]

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from perdure.cluster.acts.bulk import BulkActs
     from perdure.cluster.sums import ClusterDeadLetters
     from perdure.events.queue.dead_letters import Letter
-    from perdure.operations.bulk.acts_where import BulkAct
+    from perdure.operations.bulk.bulk_act import BulkAct
     from perdure.operations.dead_letters import DeadLetters
 
 __all__ = ["app"]

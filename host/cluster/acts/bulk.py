@@ -18,14 +18,15 @@ from perdure.cluster.routing import search_order
 from perdure.events.errors import UnknownMessage
 from perdure.events.public_names import public
 from perdure.events.seconds import wait_seconds
-from perdure.operations.bulk.acts_where import LOOK_FIRST_S, LOOK_LAST_S, found_bulk
+from perdure.operations.bulk.bulk_act import LOOK_FIRST_S, LOOK_LAST_S, found_bulk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from perdure.cluster.acts.of_all import Partitioned
     from perdure.cluster.partition_access import Partition
-    from perdure.operations.bulk.acts_where import ActsWhere, BulkAct
+    from perdure.operations.bulk.acts_where import ActsWhere
+    from perdure.operations.bulk.bulk_act import BulkAct
     from perdure.operations.bulk.cancels_where import CancelsWhere
     from perdure.operations.bulk.counted import CountedLetters, CountedMessages
 

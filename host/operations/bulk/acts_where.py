@@ -5,66 +5,29 @@ Not here: acts on one letter (`perdure.operations.dead_letters`), and the rules 
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import msgspec
 
 from perdure.actors.core.messages import Report
-from perdure.arguments.acting import new_act
-from perdure.arguments.choices import check_callable, check_flag, check_whole
-from perdure.arguments.labels import check_label, plain
+from perdure.arguments.choices import check_callable, check_flag
+from perdure.arguments.labels import plain
 from perdure.arguments.moments import checked_id
-from perdure.events.commands import BeginBulk, LookAtBulk
-from perdure.events.errors import InvalidMessage, UnknownMessage
-from perdure.events.public_names import public
+from perdure.events.errors import InvalidMessage
 from perdure.events.queue.bulk_acts import DEPTH_MAX, TOO_DEEP, is_deeper
 from perdure.events.queue.searching.expression import search_of, type_meant
 from perdure.events.queue.searching.letter_search import CountLetters
 from perdure.events.seconds import shown, wait_seconds
-from perdure.operations.bulk.counted import CountedLetters
+from perdure.operations.bulk.bulk_act import Plan, carried_out, found_bulk, known_bulks
+from perdure.operations.bulk.counted import CountedLetters, asked_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from perdure.events.queue.searching.letter_search import Counted
-    from perdure.events.structures.bulk import Bulk
+    from perdure.operations.bulk.bulk_act import BulkAct
     from perdure.operations.running_system import RunningSystem
 
-__all__ = ["ActsWhere", "BulkAct", "Plan", "carried_out", "checked_expression", "found_bulk"]
-
-LOOK_FIRST_S = 0.01
-LOOK_LAST_S = 0.25
-"""The pause between two looks at a bulk act doubles from the one to the other."""
-
-
-@public
-@attrs.frozen
-class BulkAct:
-    """A bulk act, as the log has it now."""
-
-    id: str
-    action: str
-    """`replay`, `edit` or `purge`, of dead letters; `cancel`, of messages that wait or run."""
-    where: str
-    counted: int
-    """How many the expression selected when they were counted."""
-    changed: int
-    """How many of them it has changed so far."""
-    passed_over: int
-    """How many are still dead: a newer message holds the key, or there is nothing to edit in them."""
-    is_over: bool
-    outcome: str
-    """Why it was stopped before its end; empty if it was not."""
-    principal: str
-    origin: str
-    reason: str
-
-    @property
-    def changed_meanwhile(self) -> int:
-        """How many that were counted had been changed by others, or had ended, before the act came to them; 0 until it is over."""
-        return max(0, self.counted - self.changed - self.passed_over) if self.is_over else 0
+__all__ = ["ActsWhere"]
 
 
 class ActsWhere:
@@ -82,12 +45,7 @@ class ActsWhere:
         Raises:
             InvalidMessage: the expression cannot be read; names the word. Or `upto` is no whole number.
         """
-        if upto is not None:
-            check_whole("upto", upto, 0)
-        where = checked_expression(where, search_of)
-        self._system.permit("look")
-        counted: Counted = self._system.ask("dead_letters", CountLetters(where, upto))
-        self._system.permit("look", lambda: counted.by_type)
+        counted = asked_count(self._system, "dead_letters", CountLetters, search_of, where, upto)
         return CountedLetters(counted.where, counted.seq, counted.by_type)
 
     def replay_where(
@@ -178,7 +136,7 @@ class ActsWhere:
         """
         self._system.permit("look")
         self._system.permit("look", lambda: self._system.ask("queue", Report()).by_type)
-        return [_shown(bulk) for bulk in self._system.ask("queue", LookAtBulk())]
+        return known_bulks(self._system)
 
     def _act(
         self,
@@ -197,89 +155,6 @@ class ActsWhere:
         counted = where if isinstance(where, CountedLetters) else self.count_where(where)
         plan = Plan(action, counted.where, counted.seq, counted.count, counted.by_type, reset_retries, changes or {})
         return carried_out(self._system, plan, timeout, progress, ident)
-
-
-@attrs.frozen
-class Plan:
-    """What a bulk act is to do."""
-
-    action: str
-    where: str
-    upto: int
-    """What was counted: up to this sequence number; to cancel, up to the message of this number."""
-    count: int
-    by_type: dict[str, int]
-    reset_retries: bool = True
-    changes: dict[str, Any] = attrs.field(factory=dict)
-
-
-def carried_out(
-    system: RunningSystem,
-    plan: Plan,
-    timeout: float | None,
-    progress: Callable[[BulkAct], object] | None,
-    ident: str | None = None,
-) -> BulkAct:
-    """Begin a bulk act, unless one is known under its id, and wait until it is over.
-
-    Raises:
-        NotAllowed: the system's `authorize` refuses it.
-        InvalidMessage: the timeout is no length of time, or the id is that of another act.
-    """
-    wait_s = wait_seconds("timeout", timeout)
-    system.permit(plan.action, lambda: plan.by_type or ("",))
-    is_given = ident is not None
-    ident = system.drafts.ids.one() if ident is None else check_label("id", ident)
-    said = (plan.action, plan.where, plan.upto, plan.count, plan.reset_retries, plan.changes)
-    begun: Bulk = system.ask("queue", BeginBulk(ident, *said, new_act(plan.action, plan.where)))
-    if is_given and _meant(begun) != _meant(plan):
-        msg = f"id: {shown(ident)} is that of another bulk act, {begun.action} of {shown(begun.where)}; give each act its own"
-        raise InvalidMessage(msg)
-    act = _shown(begun)
-    until_s = None if wait_s < 0 else time.monotonic() + wait_s
-    pause_s = LOOK_FIRST_S
-    while True:
-        if progress is not None:
-            progress(act)
-        if act.is_over or (until_s is not None and time.monotonic() >= until_s):
-            return act
-        time.sleep(pause_s)
-        pause_s = min(LOOK_LAST_S, 2 * pause_s)
-        act = found_bulk(system, ident)
-
-
-def _meant(act: Bulk | Plan) -> bytes:
-    """Return what an act does to which, as bytes: a NaN that has crossed to another process is not equal to itself."""
-    return msgspec.msgpack.encode([act.action, act.where, act.changes], order="sorted")
-
-
-def found_bulk(system: RunningSystem, ident: str) -> BulkAct:
-    """Return a bulk act as it stands now.
-
-    Raises:
-        UnknownMessage: no such act is known.
-    """
-    found: Bulk | None = system.ask("queue", LookAtBulk(ident))
-    if found is None:
-        msg = f"no bulk act has the id {shown(ident)}; `dead_letters.bulks()` shows those that are known"
-        raise UnknownMessage(msg)
-    return _shown(found)
-
-
-def _shown(bulk: Bulk) -> BulkAct:
-    counts = (bulk.count, bulk.changed, bulk.passed_over, bulk.is_over, bulk.outcome)
-    return BulkAct(bulk.bulk, bulk.action, bulk.where, *counts, bulk.principal, bulk.origin, bulk.reason)
-
-
-def checked_expression(where: str, search_of: Callable[[str], object]) -> str:
-    """Return an expression as a plain text.
-
-    Raises:
-        InvalidMessage: it cannot be read; names the word.
-    """
-    text = plain(where) if isinstance(where, str) else where
-    search_of(text)
-    return text
 
 
 def _checked_changes(changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perdure.arguments.choices import check_callable, check_whole
+from perdure.arguments.choices import check_callable
 from perdure.events.queue.searching.live_messages import CountLive, live_search_of
 from perdure.events.seconds import wait_seconds
-from perdure.operations.bulk.acts_where import Plan, carried_out, checked_expression
-from perdure.operations.bulk.counted import CountedMessages
+from perdure.operations.bulk.bulk_act import Plan, carried_out
+from perdure.operations.bulk.counted import CountedMessages, asked_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from perdure.events.queue.searching.letter_search import Counted
-    from perdure.operations.bulk.acts_where import BulkAct
+    from perdure.operations.bulk.bulk_act import BulkAct
     from perdure.operations.running_system import RunningSystem
 
 __all__ = ["CancelsWhere"]
@@ -41,12 +40,7 @@ class CancelsWhere:
         Raises:
             InvalidMessage: the expression cannot be read; names the word. Or `upto` is no whole number.
         """
-        if upto is not None:
-            check_whole("upto", upto, 0)
-        where = checked_expression(where, live_search_of)
-        self._system.permit("look")
-        counted: Counted = self._system.ask("queue", CountLive(where, upto))
-        self._system.permit("look", lambda: counted.by_type)
+        counted = asked_count(self._system, "queue", CountLive, live_search_of, where, upto)
         return CountedMessages(counted.where, counted.seq, counted.by_type)
 
     def cancel_where(

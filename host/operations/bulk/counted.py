@@ -1,15 +1,25 @@
 """What an expression selects, as it was counted: of dead letters, or of messages that wait or run.
 
-Not here: the counting itself (`acts_where`, `cancels_where`).
+Not here: the counting itself (`perdure.events.queue.searching`), which the actors do.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import attrs
 
+from perdure.arguments.choices import check_whole
+from perdure.arguments.labels import plain
 from perdure.events.public_names import public
 
-__all__ = ["Counted", "CountedLetters", "CountedMessages"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perdure.events.queue.searching.letter_search import Counted as CountedNow
+    from perdure.operations.running_system import RunningSystem
+
+__all__ = ["Counted", "CountedLetters", "CountedMessages", "asked_count", "checked_expression"]
 
 
 class Counted:
@@ -56,3 +66,37 @@ class CountedMessages(Counted):
     by_type: dict[str, int]
     gone: int = 0
     """How many more were counted before, and have ended since."""
+
+
+def asked_count(
+    system: RunningSystem,
+    actor: str,
+    question: Callable[[str, int | None], object],
+    search_of: Callable[[str], object],
+    where: str,
+    upto: int | None,
+) -> CountedNow:
+    """Have an actor count what an expression selects; takes the right `look`, also for each type that it finds.
+
+    Raises:
+        InvalidMessage: the expression cannot be read; names the word. Or `upto` is no whole number.
+        NotAllowed: the system's `authorize` refuses it.
+    """
+    if upto is not None:
+        check_whole("upto", upto, 0)
+    where = checked_expression(where, search_of)
+    system.permit("look")
+    counted: CountedNow = system.ask(actor, question(where, upto))
+    system.permit("look", lambda: counted.by_type)
+    return counted
+
+
+def checked_expression(where: str, search_of: Callable[[str], object]) -> str:
+    """Return an expression as a plain text.
+
+    Raises:
+        InvalidMessage: it cannot be read; names the word.
+    """
+    text = plain(where) if isinstance(where, str) else where
+    search_of(text)
+    return text
