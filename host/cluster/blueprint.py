@@ -104,7 +104,8 @@ class Blueprint:
     def client(self, number: int) -> Client:
         """Return a client of a partition, whatever process owns it."""
         timeout_s = self.drafts.options.publish_timeout_s or 1.0
-        client = Client(self.address(number), timeout=timeout_s, codec=self.drafts.codec, confirm=self.confirm)
+        codec, middleware = self.drafts.codec, self.drafts.middleware
+        client = Client(self.address(number), timeout=timeout_s, codec=codec, middleware=middleware, confirm=self.confirm)
         drafts, client.rights = client.drafts, Rights(self.authorize)
         drafts.names, drafts.clock = self.drafts.names, self.clock
         drafts.send = asked_to_send(client.rights, drafts.send, drafts.names.name)
