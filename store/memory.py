@@ -239,7 +239,7 @@ class MemoryIngress:
         self._rows = store.rows
         self._next = max(self._rows, default=0) + 1
 
-    def add(self, bodies: Sequence[bytes]) -> None:
+    def add(self, bodies: Sequence[bytes], wall_us: int | None = None) -> None:  # noqa: ARG002 - there is one clock
         """See `Ingress.add`."""
         for body in bodies:
             self._rows[self._next] = body
@@ -254,6 +254,10 @@ class MemoryIngress:
                 found.append((row, self._rows[row]))
                 size += len(self._rows[row])
         return found
+
+    def read_timed(self, after: int, most: int, wall_us: Callable[[], int]) -> list[tuple[int, bytes, int]]:  # noqa: ARG002 - one clock
+        """See `Ingress.read_timed`."""
+        return [(row, body, 0) for row, body in self.read(after, most)]
 
     def remove(self, rows: Sequence[int]) -> None:
         """See `Ingress.remove`."""

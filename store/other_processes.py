@@ -61,8 +61,10 @@ class TakesSpool(Protocol):
 class Ingress(Protocol):
     """Publishes of processes that do not own the log, kept until its owner has taken them in. Safe in any thread."""
 
-    def add(self, bodies: Sequence[bytes]) -> None:
+    def add(self, bodies: Sequence[bytes], wall_us: int | None = None) -> None:
         """Write rows, all or none; they outlast a power cut once this returns.
+
+        `wall_us` is the wall clock of this machine now, in terms of which moments are in the rows; None: not to be compared.
 
         Raises:
             ConnectionError: the store cannot be reached; nothing was written.
@@ -77,6 +79,20 @@ class Ingress(Protocol):
 
         Raises:
             StoreUnavailable: they cannot be read.
+        """
+
+    def read_timed(self, after: int, most: int, wall_us: Callable[[], int]) -> list[tuple[int, bytes, int]]:
+        """As `read`, with by how many microseconds the moments in each row are later on this machine than where it was published.
+
+        0 where the clocks of both are in step, or cannot be compared.
+
+        Args:
+            after: as `read`.
+            most: as `read`.
+            wall_us: returns the wall clock of this machine, in microseconds.
+
+        Raises:
+            StoreUnavailable: as `read`.
         """
 
     def remove(self, rows: Sequence[int]) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable
 
-__all__ = ["Clock", "ManualClock", "SystemClock", "ahead_us"]
+__all__ = ["Clock", "ManualClock", "SystemClock", "ahead_us", "is_machines", "mark_us"]
 
 logger = GuardedLogger("perdure")
 
@@ -144,6 +144,16 @@ def ahead_us(clock: Clock) -> int:
         now_us, wall_us = clock.now_us(), clock.wall_us()  # the thread was held up in between
     ahead = now_us - wall_us
     return ahead if abs(ahead) > NEAR_US else 0
+
+
+def is_machines(clock: Clock) -> bool:
+    """Return whether a clock shows the machine's time, so that it may be compared with the clocks of other machines."""
+    return isinstance(clock, SystemClock)
+
+
+def mark_us(clock: Clock) -> int | None:
+    """Return the wall clock for what a process of another machine reads; None where it is no machine's."""
+    return clock.wall_us() if is_machines(clock) else None
 
 
 START_US_MAX = 250_246_627_200_000_000

@@ -11,6 +11,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from perdure.actors.core.clock import mark_us
 from perdure.actors.sessions.crossing import OBJECTS
 from perdure.actors.sessions.framing.moments import as_sent
 from perdure.cluster.draining import Draining
@@ -120,7 +121,7 @@ class Routed(Draining, Results, Consuming):
             if not is_of_handler:
                 self._check_running()
             try:
-                self._spread.add(bodies)
+                self._spread.add(bodies, mark_us(self.drafts.clock))
             except (AppendInDoubt, ConnectionError) as error:
                 is_in_doubt = is_in_doubt or isinstance(error, AppendInDoubt)
                 if time.monotonic() < until_s:

@@ -13,7 +13,7 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from perdure.actors.core.clock import SystemClock
+from perdure.actors.core.clock import SystemClock, mark_us
 from perdure.arguments.choices import check_flag
 from perdure.arguments.labels import check_label
 from perdure.arguments.parts import check_folder, check_has, fixed_path
@@ -108,7 +108,7 @@ class Client(Results, Consuming, Connected):
                 ingress.close()  # nothing goes that way: a publish is asked of the owner, as all else is
                 connection = Connection(way, timeout_s, program, take_facts, equip=_equips(str, self.drafts.ahead_us))
             else:
-                connection = DatabaseConnection(ingress, way, timeout_s, program, take_facts, self.drafts.ahead_us)
+                connection = DatabaseConnection(ingress, way, timeout_s, program, take_facts, *_clocks(self.drafts))
         else:
             path = fixed_path(folder)
             address = str(path)
@@ -238,6 +238,11 @@ def _equips(origin: Callable[[], str], ahead_us: Callable[[], int]) -> Callable[
         exchange.ahead_us = ahead_us
 
     return equip
+
+
+def _clocks(drafts: Drafts) -> tuple[Callable[[], int], Callable[[], int | None]]:
+    """Return what rows need of the clock of the drafts, which a Cluster replaces."""
+    return drafts.ahead_us, lambda: mark_us(drafts.clock)
 
 
 def _passes_facts_to(of: weakref.ref[Client]) -> Any:

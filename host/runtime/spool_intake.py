@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from perdure.actors.core.clock import ahead_us
+from perdure.actors.core.clock import ahead_us, is_machines
 from perdure.actors.core.messages import Wake
 from perdure.actors.services.relay import relay_now
 from perdure.events.errors import StoreUnavailable
@@ -50,7 +50,8 @@ class SpoolIntake:
         elif isinstance(store, HasIngress):
             ingress = store.ingress()
             ingress.watch(self.hurry)
-            self.source = IngressSource(ingress, under_policy, runtime.health, permit, ahead)
+            wall_us = runtime.clock.wall_us if is_machines(runtime.clock) else None
+            self.source = IngressSource(ingress, under_policy, runtime.health, permit, ahead, wall_us)
 
     def hurry(self) -> None:
         """Have the relay look now. In any thread."""

@@ -24,8 +24,8 @@ __all__ = ["FUNCTIONS", "TABLES", "VERSION", "check_schema", "create_schema"]
 
 logger = GuardedLogger("perdure.store")
 
-VERSION = 5
-TABLES = ("tables.sql", "tables_2.sql", "tables_3.sql", "tables_4.sql", "tables_5.sql")
+VERSION = 6
+TABLES = ("tables.sql", "tables_2.sql", "tables_3.sql", "tables_4.sql", "tables_5.sql", "tables_6.sql")
 """The scripts, in `sql`, that lead to each version from the one before."""
 FUNCTIONS = ("functions.sql", "traffic.sql", "cluster.sql", "high_water.sql")
 """Scripts that replace what is there; each version runs all of them. Functions that an older version calls stay."""

@@ -56,6 +56,7 @@ class DatabaseConnection:
         name: str,
         on_facts: Callable[[dict[str, Any]], None],
         ahead_us: Callable[[], int] = lambda: 0,
+        mark_us: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._ingress = ingress
         self._way = way
@@ -63,6 +64,7 @@ class DatabaseConnection:
         self._name = name
         self._on_facts = on_facts
         self._ahead_us = ahead_us
+        self._mark_us = mark_us
         self._begin()
 
     def _begin(self) -> None:
@@ -230,7 +232,7 @@ class DatabaseConnection:
             begun_s = time.monotonic()  # of this try: how long the database was away says nothing of its commits
             self._is_in_doubt = True
             try:
-                self._ingress.add(bodies)
+                self._ingress.add(bodies, self._mark_us())
             except (AppendInDoubt, ConnectionError) as error:
                 is_in_doubt = self._is_in_doubt = is_in_doubt or isinstance(error, AppendInDoubt)
                 if time.monotonic() < until_s:

@@ -38,7 +38,8 @@ class IngressSource:
         under_policy: returns a draft with a key under its handler's policy.
         health: counts what was taken in.
         permit: raises NotAllowed where the principal `DATABASE` may not publish messages of these types; None: it may.
-        ahead_us: returns by how much the clock here is ahead of the wall clock, in terms of which moments are in the rows.
+        ahead_us: returns by how much the clock here is ahead of the wall clock of this machine.
+        wall_us: returns that wall clock; None: moments in the rows are taken as they are, whatever the clock of their publisher.
     """
 
     name = "ingress"
@@ -53,12 +54,14 @@ class IngressSource:
         health: Health,
         permit: Permit | None = None,
         ahead_us: Callable[[], int] = lambda: 0,
+        wall_us: Callable[[], int] | None = None,
     ) -> None:
         self._ingress = ingress
         self._under_policy = under_policy
         self._health = health
         self._permit = permit
         self._ahead_us = ahead_us
+        self._wall_us = wall_us
         self.every_s = SOONEST_S
         """See `Source.every_s`."""
 
@@ -71,18 +74,23 @@ class IngressSource:
         Raises:
             StoreUnavailable: the database cannot be read.
         """
-        rows = self._ingress.read(after, ROWS_MAX)
+        rows = self._rows(after)
         if rows:
             self.every_s = SOONEST_S
         elif self.every_s * 2 < LATEST_S:
             self.every_s *= 2
         else:
             self.every_s = ASLEEP_S if self._ingress.rest() else LATEST_S
-        return [(row, self._drafts(row, body)) for row, body in rows]
+        return [(row, self._drafts(row, body, later_us)) for row, body, later_us in rows]
 
-    def _drafts(self, row: int, body: bytes) -> Sequence[Draft] | DraftRun | InvalidMessage:
+    def _rows(self, after: int) -> list[tuple[int, bytes, int]]:
+        if self._wall_us is None:
+            return [(row, body, 0) for row, body in self._ingress.read(after, ROWS_MAX)]
+        return self._ingress.read_timed(after, ROWS_MAX, self._wall_us)
+
+    def _drafts(self, row: int, body: bytes, later_us: int) -> Sequence[Draft] | DraftRun | InvalidMessage:
         try:
-            publish = as_read(OBJECTS.object(body), self._ahead_us)
+            publish = as_read(OBJECTS.object(body), lambda: self._ahead_us() + later_us)
         except BadObject as error:
             return InvalidMessage(f"row {row} of the ingress cannot be read by this version: {error}")
         if not isinstance(publish, Publish):

@@ -17,16 +17,19 @@ BEGIN
     END IF;
 END $$;
 
--- Publish: one row for each body, all or none. No partition beyond those on record takes any. That is looked up behind the rows: by then
+-- Publish: one row for each body, all or none. A publisher whose clock may be compared puts its time into `perdure.wall_us`, within the
+-- transaction; how far this server's is ahead of it when the statement arrives, is kept with the rows. (A setting, since a function with
+-- another parameter would be another function, which publishers may not call.) No partition beyond those on record takes any. That is looked up behind the rows: by then
 -- their table is locked, so a record that is made or removed meanwhile either is seen here, or sees these rows.
 CREATE OR REPLACE FUNCTION perdure.add_to_ingress(queue_name text, partition_number integer, bodies bytea[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     on_record integer;
+    lead bigint := (extract(epoch FROM statement_timestamp()) * 1000000)::bigint - nullif(current_setting('perdure.wall_us', true), '')::bigint;
 BEGIN
     PERFORM perdure.commit_durably(true);
-    INSERT INTO perdure.ingress (queue, number, body)
-    SELECT queue_name, partition_number, r.body FROM unnest(bodies) WITH ORDINALITY AS r (body, place) ORDER BY r.place;
+    INSERT INTO perdure.ingress (queue, number, body, ahead_us)
+    SELECT queue_name, partition_number, r.body, lead FROM unnest(bodies) WITH ORDINALITY AS r (body, place) ORDER BY r.place;
     IF partition_number > 0 THEN
         SELECT c.partitions INTO on_record FROM perdure.cluster c WHERE c.queue = queue_name;
         IF partition_number >= on_record

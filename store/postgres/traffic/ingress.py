@@ -21,19 +21,25 @@ if TYPE_CHECKING:
     from perdure.store.postgres.connecting.postgres_address import PostgresAddress
     from perdure.store.postgres.traffic.watch import Watched
 
-__all__ = ["Ingress", "add_rows"]
+__all__ = ["Ingress", "add_rows", "marked"]
 
-_ADD = "SELECT perdure.add_to_ingress(%s, %s, %b)"
+_ADD = "SELECT pg_catalog.set_config('perdure.wall_us', %s, true), perdure.add_to_ingress(%s, %s, %b)"
 """Bodies go as they are (`%b`): as text, the driver's choice for lists, they are twice as long, and both ends convert them."""
 _UNKNOWN = ("08", "57P", "40003")
 """SQLSTATEs, and classes of them, after which a statement may have been carried out: the connection is lost, the server ends."""
-_READ = """
-SELECT id, body FROM (
-    SELECT id, body, sum(octet_length(body)) OVER (ORDER BY id) - octet_length(body) AS before
-    FROM (SELECT id, body FROM perdure.ingress
+_OLDEST = """
+SELECT id, body{more} FROM (
+    SELECT *, sum(octet_length(body)) OVER (ORDER BY id) - octet_length(body) AS before
+    FROM (SELECT * FROM perdure.ingress
           WHERE queue = %s AND number = %s AND id > %s AND taken_by IS NULL ORDER BY id LIMIT %s) AS oldest
 ) AS sized WHERE before < %s ORDER BY id
 """
+_READ = _OLDEST.format(more="")
+_READ_TIMED = _OLDEST.format(more=", ahead_us, (extract(epoch FROM statement_timestamp()) * 1000000)::bigint")
+APART_US = 100_000
+"""Clocks that differ by less count as in step: what is on the way takes a part of that, and moments must not differ by it."""
+ON_THE_WAY_US = 50_000
+"""A statement is taken to arrive after half the time until it is answered, and within this: the answer may be long."""
 
 
 def add_rows(database: Database, statement: LiteralString, values: Sequence[Any]) -> None:
@@ -97,15 +103,15 @@ class Ingress:
                     f"{self._database.address.text} holds no tables of perdure: no System ever ran on this database"
                 )
 
-    def add(self, bodies: Sequence[bytes]) -> None:
-        """Write rows, all or none; they outlast a crash of the database once this returns.
+    def add(self, bodies: Sequence[bytes], wall_us: int | None = None) -> None:
+        """Write rows, all or none; they outlast a crash of the database once this returns. See also `Ingress.add` of the protocol.
 
         Raises:
             ConnectionError: the database cannot be reached; nothing was written.
             AppendInDoubt: no answer came; writing them again does no harm.
             StoreUnavailable: the database refuses them.
         """
-        add_rows(self._database, _ADD, [*self._of, [*bodies]])
+        add_rows(self._database, _ADD, [marked(wall_us), *self._of, [*bodies]])
 
     def read(self, after: int, most: int, *, most_bytes: int = READ_BYTES) -> list[tuple[int, bytes]]:
         """See `perdure.store.protocol.Ingress.read`.
@@ -117,6 +123,19 @@ class Ingress:
         with self._database.session() as connection:
             rows: list[tuple[int, bytes]] = connection.execute(_READ, values, binary=True).fetchall()
         return rows
+
+    def read_timed(self, after: int, most: int, wall_us: Callable[[], int]) -> list[tuple[int, bytes, int]]:
+        """See `perdure.store.protocol.Ingress.read_timed`.
+
+        Raises:
+            StoreUnavailable: the database cannot be read.
+        """
+        values = [*self._of, after, most, READ_BYTES]
+        with self._database.session() as connection:
+            asked_us = wall_us()
+            rows = connection.execute(_READ_TIMED, values, binary=True).fetchall()
+            here_us = asked_us + min((wall_us() - asked_us) // 2, ON_THE_WAY_US)
+        return [(row, body, _later_us(ahead_us, here_us - now_us)) for row, body, ahead_us, now_us in rows]
 
     def remove(self, rows: Sequence[int]) -> None:
         """Remove rows that are taken in.
@@ -139,3 +158,19 @@ class Ingress:
     def close(self) -> None:
         """Close the idle connections."""
         self._database.close()
+
+
+def marked(wall_us: int | None) -> str:
+    """Return the publisher's time as the statement that writes rows takes it; empty for none."""
+    return "" if wall_us is None else str(wall_us)
+
+
+def _later_us(ahead_us: int | None, behind_us: int) -> int:
+    """Return how much later the moments of a row are here than where it was published.
+
+    Args:
+        ahead_us: by how much the database's clock was ahead of the publisher's; None: it is not known.
+        behind_us: by how much it is behind the clock here.
+    """
+    apart_us = 0 if ahead_us is None else ahead_us + behind_us
+    return apart_us if abs(apart_us) >= APART_US else 0

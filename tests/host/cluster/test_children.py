@@ -70,8 +70,8 @@ def test_children_go_to_the_partition_of_their_key_and_stay_without_one(collecte
 def test_an_attempt_that_is_made_again_publishes_its_children_once(monkeypatch: pytest.MonkeyPatch) -> None:
     add, lost = SpreadIngress.add, [True]
 
-    def add_and_lose_the_answer(self: SpreadIngress, bodies: Mapping[int, bytes]) -> None:
-        add(self, bodies)
+    def add_and_lose_the_answer(self: SpreadIngress, bodies: Mapping[int, bytes], wall_us: int | None) -> None:
+        add(self, bodies, wall_us)
         if lost.pop() if lost else False:
             raise perdure.StoreUnavailable("the answer was lost for good")
 

@@ -26,7 +26,7 @@ class Scripted:
         self.steps: list[Callable[[], None]] = []
         self.otherwise: Callable[[], None] = lambda: None
 
-    def add(self, bodies: Sequence[bytes]) -> None:
+    def add(self, bodies: Sequence[bytes], _wall_us: int | None = None) -> None:
         step = self.steps.pop(0) if self.steps else self.otherwise
         if step is not away:
             self.rows += bodies

@@ -199,9 +199,9 @@ def test_publishers_of_one_process_that_come_back_together_share_a_row_set(
         added: list[int] = []
         add = connection._ingress.add
 
-        def counted(bodies: list[bytes]) -> None:
+        def counted(bodies: list[bytes], wall_us: int | None) -> None:
             added.append(len(bodies))
-            add(bodies)
+            add(bodies, wall_us)
 
         connection._ingress.add = counted
         connection._gathering = Expecting(4)
