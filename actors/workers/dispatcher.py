@@ -172,7 +172,7 @@ class Dispatcher(Decider):
             return  # its registration is on its way, or was refused
         paused, own = self.state.is_paused(pool.type), handler.own_parallelism
         if isinstance(pool, MemberPool):
-            pool.closed = paused or self.staff.quiesce_request is not None
+            pool.closed = paused or self.staff.is_ending
             pool.handler = spec_on_record(handler.registered).changed(handler.changes)
             pool.port.configure(pool.type, -1 if own is None else own, handler.changes, paused=paused)
             self._subscribe(pool)

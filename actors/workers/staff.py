@@ -83,14 +83,18 @@ class Staff:
             case EndGrace():
                 self.grace_ends_us = 0
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether the system closes: no event (a death, a backlog, a process that falls silent) may open a subscription again."""
+        return self.health.closing or self.quiesce_request is not None
+
     # --- workers ---------------------------------------------------------------------------------------------------------
 
     def apply(self, pool: Pool, handler: HandlerSpec, parallelism: int, *, paused: bool) -> None:
         """Give a handler these options and so many workers. The caller subscribes it, then has `give_back_if_closed` look."""
-        # Once the system closes, no event (a death, a backlog) may open a subscription again.
         loop = self.host.loop
-        shut = self.health.closing or not self.pools.is_open or (loop is not None and pool.needs_loop and loop.is_closed())
-        pool.closed = shut or self.quiesce_request is not None or paused
+        shut = self.is_ending or not self.pools.is_open or (loop is not None and pool.needs_loop and loop.is_closed())
+        pool.closed = shut or paused
         pool.handler = handler
         pool.target = parallelism
         if pool.needs_loop and "event_loop" not in self.directory.actors:

@@ -4,7 +4,8 @@
 - `log/` reads the log in bounded looks, now and at any past moment; `pages/` makes what the templates show; `drawing/` makes
   charts; `guard/` stands between a browser and the pages; `console_acts` is what an operator can change, always through the front
   door; `app` and `console` put it together, with `answers`; `whole_console` and `whole_acts` do so for several partitions;
-  `streaming` tells an open page of news; `asked` and `counting` are what others are asked, in threads of their own.
+  `streaming` tells an open page of news; `asked` and `counting` are what others are asked, in threads of their own. In a forked
+  child all that begins anew (`begun_anew`).
 - `templates/` and `static/` have no build step; nothing is loaded from elsewhere.
 
 It decides nothing and writes nothing itself: reading takes no lock, and each act is a command to the owner, on record there.

@@ -9,6 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from perdure.console.begun_anew import begins_anew
 from perdure.events.errors import PerdureError
 from perdure.events.loggers import GuardedLogger
 from perdure.store.disk.background_thread import BackgroundThread
@@ -41,10 +42,14 @@ class Asked(Generic[T]):
         self._ask = ask
         self._kept_s = kept_s
         self._what = what
-        self._changed = threading.Condition()
-        self._is_asking = False
         self._came_s = -OLD_S
         self._answer: T | None = None
+        begins_anew(self)
+
+    def begin_anew(self) -> None:
+        """See `begins_anew`."""
+        self._changed = threading.Condition()
+        self._is_asking = False
 
     def newest(self, wait_s: float = WAIT_S) -> T | None:
         """Return the newest answer; None where none has come lately."""

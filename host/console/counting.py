@@ -16,6 +16,7 @@ from perdure.events.errors import PerdureError
 from perdure.events.loggers import GuardedLogger
 from perdure.operations.bulk.counted import CountedLetters, CountedMessages
 from perdure.store.disk.background_thread import BackgroundThread
+from perdure.store.disk.forked_locks import lock_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +92,7 @@ class Counts:
     """The counts that browsers have asked this process for lately. Safe in any thread."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = lock_of(self, "_lock")
         self._known: OrderedDict[tuple[str, str, str], Count] = OrderedDict()
 
     def count(self, browser: str, of: str, where: str, ask: Callable[[], Counted]) -> Count:

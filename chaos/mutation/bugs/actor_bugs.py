@@ -326,7 +326,7 @@ ACTOR_BUGS: tuple[Bug, ...] = (
         (
             Edit(
                 "perdure.actors.workers.staff",
-                "        pool.closed = shut or self.quiesce_request is not None or paused\n",
+                "        pool.closed = shut or paused\n",
                 "        pool.closed = paused\n",
             ),
         ),

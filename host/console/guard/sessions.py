@@ -10,11 +10,12 @@ import functools
 import hashlib
 import hmac
 import secrets
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import attrs
+
+from perdure.store.disk.forked_locks import lock_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -150,7 +151,7 @@ class OneTimeToken:
     """A token that opens one session; the next one is made when it is used. Safe in any thread."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = lock_of(self, "_lock")
         self.value = secrets.token_urlsafe(32)
 
     def use(self, given: str) -> bool:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from perdure.actors.journal.log_fold import fold_log
+from perdure.console.begun_anew import begins_anew
 from perdure.console.log.groups import Groups
 from perdure.console.log.index import Index
 from perdure.console.log.pace import Pace, StillReading
@@ -82,23 +83,27 @@ class Live:
         self.reader = reader
         self._newest = newest
         self._rest = ALONE_REST if is_alone else REST
-        self.lock = threading.RLock()
         self.states: States
         self.groups: Groups
         self.index: Index
         self.samples: deque[TypeSample] = deque(maxlen=SAMPLES_MAX)
         self.error: str = ""
         """Why nothing new can be read; empty where all is well."""
-        self._opened = threading.Event()
-        self._failed: PerdureError | None = None
-        self._pace = Pace(reader, OPENING, rests=not is_alone)
-        self._lost: Exception | None = None
-        """Why the states have to be folded anew: history was dropped meanwhile, or cut back."""
         self._used_s = 0.0
         self._awaited_s = -AWAITED_S
+        self._closed = False
+        begins_anew(self)
+
+    def begin_anew(self) -> None:
+        """See `begins_anew`. The log is read again: a thread may have been in the middle of a fold."""
+        self.lock = threading.RLock()
+        self._opened = threading.Event()
+        self._failed: PerdureError | None = None
+        self._pace = Pace(self.reader, OPENING, rests=self._rest > ALONE_REST)
+        self._lost: Exception | None = None
+        """Why the states have to be folded anew: history was dropped meanwhile, or cut back."""
         self._woken = threading.Event()
         self._thread: threading.Thread | None = None
-        self._closed = False
 
     # --- pages -------------------------------------------------------------------------------------------------------------
 

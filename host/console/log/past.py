@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from perdure.actors.journal.log_fold import advance, fold_log
+from perdure.console.begun_anew import begins_anew
 from perdure.console.log.groups import Groups
 from perdure.console.log.pace import Abandoned, Pace
 from perdure.events.errors import PerdureError
@@ -59,13 +60,17 @@ class Past:
     def __init__(self, reader: LogReader, *, rests: bool = False) -> None:
         self._reader = reader
         self._rests = rests
-        self.lock = threading.RLock()
-        self._changed = threading.Condition(self.lock)
         self._folds: OrderedDict[int, PastFold] = OrderedDict()
         """By the sequence number that was asked for, the one that was used last at the end."""
         self._wanted: OrderedDict[int, float] = OrderedDict()
         """When each was asked for last, the newest at the end."""
         self._failed: dict[int, Exception] = {}
+        begins_anew(self)
+
+    def begin_anew(self) -> None:
+        """See `begins_anew`. What is folded stays: no thread changes that."""
+        self.lock = threading.RLock()
+        self._changed = threading.Condition(self.lock)
         self._paces: dict[int, Pace] = {}
         self._thread: threading.Thread | None = None
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import perdure
+from perdure.actors.core.messages import Report
+from perdure.actors.workers.pools.worker_messages import PoolChanged
 from perdure.events import vocabulary as ev
 from tests.host.processes import crew as program
 from tests.host.processes.clients.test_faults import wait_until
@@ -140,6 +142,27 @@ def test_every_kind_of_handler_runs_in_a_member(host: perdure.System, crew: Crew
     host.publish_many([Job(n) for n in range(30)])
     host.drain(PATIENCE_S)
     assert sorted(begun(log, what)) == list(range(30))
+
+
+def test_a_member_is_handed_nothing_more_once_its_owner_has_come_to_rest(folder: Path, crew: Crew) -> None:
+    """Stop hooks run while other processes are still answered. What changes a member's pool meanwhile must not open it again."""
+    host = perdure.System(folder, shared=True)
+    closed: list[bool] = []
+
+    @host.on_stop
+    def change() -> None:
+        runtime = host._engine.runtime  # type: ignore[union-attr]
+        (pool,) = runtime.pools.elsewhere
+        runtime.directory.tell("dispatcher", PoolChanged(pool))
+        looked = runtime.executor.answer()
+        runtime.pending.send("dispatcher", Report(), looked, from_outside=False)  # behind it in the mailbox
+        looked.wait(PATIENCE_S)
+        closed.append(pool.closed)
+
+    with host:
+        crew(parallelism=2)
+        wait_until(lambda: any(pool.may_be_out for pool in host._engine.runtime.pools.elsewhere))  # type: ignore[union-attr]
+    assert closed == [True]
 
 
 def test_workers_are_counted_and_not_the_messages_of_their_batches(host: perdure.System, crew: Crew, log: Path) -> None:
