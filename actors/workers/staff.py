@@ -117,19 +117,19 @@ class Staff:
             pool.inbox.put(pool.retiring[-1])
 
     def window_of(self, pool: Pool) -> tuple[int, int]:
-        """Return how many deliveries may be out with a handler's workers, and how many of them can run at a time."""
+        """Return, and note for the workers, how many deliveries may be out with them; and how many of them can run at a time."""
         tuning, handler = self.tuning, pool.handler
         slots = pool.target * max(1, handler.batch_size)
         if pool.closed:
             return 0, slots
-        may_be_out = window(
+        pool.window = window(
             slots,
             pool.run_us,
             rate_limited=handler.interval_us > 0,
             prefetch_us=tuning.prefetch_ms * 1000,
             prefetch_max=tuning.prefetch_max,
         )
-        return may_be_out, slots
+        return pool.window, slots
 
     def _worker_down(self, message: WorkerDown) -> None:
         """Clean up after a dead worker."""

@@ -38,7 +38,9 @@ SHORT_US = 100.0
 REPORT_MAX = 256
 """Outcomes reported at once. `Options.prefetch_max` is twice as many: there is work left while they are put on record."""
 LINGER_S = 0.001
-"""Seconds that plain completions of a short handler wait for others, to be reported together, when nothing else is to do."""
+"""Seconds that completions wait for others, to be reported together, when nothing else is to do and nothing waits for them."""
+LINGER_RUN_US = 400.0
+"""Only those of handlers that take less than this (microseconds): to put one on record by itself costs as much."""
 REPORT_AFTER_S = 0.002
 """Seconds, plus the handler call under way, that an outcome waits at most to be reported with others."""
 
@@ -117,7 +119,7 @@ class Worker(Actor):
     def turn(self, items: list[Any]) -> bool:
         """Handle what was received and what lies in the mailbox behind it; return False where it is to retire.
 
-        Outcomes are reported at the end, or earlier where they are many or old. Plain completions of a short handler linger.
+        Outcomes are reported at the end, or earlier where they are many or old. Completions that nothing waits for linger.
         """
         simple = self._refresh()
         if not items:
@@ -152,9 +154,11 @@ class Worker(Actor):
         return True
 
     def _lingers(self, simple: HandlerSpec | None) -> bool:
-        pool = self.pool
-        is_short = pool.handler is simple and 0.0 < pool.run_us < SHORT_US
-        return bool(self.finished) and is_short and not self.urgent and not pool.closed
+        """Return whether the outcomes may wait a moment; not where only few may be out, and each makes room for the next."""
+        pool, handler = self.pool, self.pool.handler
+        may_wait = bool(self.finished) and not self.urgent and not pool.closed
+        has_room = not handler.limit and len(pool.open) < pool.window
+        return may_wait and has_room and handler is simple and 0.0 < pool.run_us < LINGER_RUN_US
 
     def _refresh(self) -> HandlerSpec | None:
         """Read the clock, and take the handler as it is now; return it if it is a simple one."""
@@ -199,7 +203,7 @@ class Worker(Actor):
         self.pool.processed += 1
         self.pool.failed += type(outcome) is Fail
         delivery.outcome = outcome
-        self.urgent = self.urgent or outcome is not DONE
+        self.urgent = self.urgent or _is_waited_for(delivery, outcome)
         self.finished.append(delivery)
 
     def _measure(self, run_us: float) -> None:
@@ -343,3 +347,13 @@ class Worker(Actor):
                 inbox.put(item)  # for the worker that is free next, perhaps this one
                 break
         return batch
+
+
+def _is_waited_for(delivery: WorkerDelivery, outcome: Done | Fail | Release) -> bool:
+    """Return whether anything may wait for this outcome: what it publishes, a result, a message of the same key or group."""
+    if outcome is DONE:
+        return False
+    if type(outcome) is not Done or outcome.drafts or outcome.result:
+        return True
+    published = delivery.record
+    return published is None or published.key is not None or published.group is not None or published.extras is not None

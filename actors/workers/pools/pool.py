@@ -220,6 +220,8 @@ class Pool:
         """Name to the token of the worker that holds it now."""
         self.target = 0
         """How many workers there should be."""
+        self.window = 0
+        """How many deliveries may be out with its workers, as last told to the queue."""
         self.retiring: list[Retire] = []
         """One for each worker that is to end and has not yet."""
         self.closed = False
