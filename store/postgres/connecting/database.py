@@ -106,6 +106,17 @@ class Database:
         Raises:
             StoreUnavailable: as `connect`.
         """
+        idle = self._idle_one()
+        if idle is not None:
+            return idle
+        try:
+            return self.connect()
+        except BaseException:
+            self._unused()
+            raise
+
+    def _idle_one(self) -> psycopg.Connection[Any] | None:
+        """Count one as used, and return it; None: it is to be made."""
         kept = self._kept
         with kept.changed:
             if kept.pid != os.getpid():
@@ -117,11 +128,7 @@ class Database:
                 if not connection.closed and not _has_ended(connection):
                     return connection
                 connection.close()
-        try:
-            return self.connect()
-        except BaseException:
-            self._unused()
-            raise
+        return None
 
     def _unused(self) -> None:
         kept = self._kept
