@@ -196,7 +196,7 @@ class Session:
             raise Ended(closed)
         self._is_open = True
         self._facts = self._facts_now()
-        return self._said_facts()
+        return self._facts_frame()
 
     def news(self) -> list[bytes]:
         """Return a frame with the facts where they have changed. Called several times a second."""
@@ -205,9 +205,9 @@ class Session:
         if not self._is_open or (facts := self._facts_now()) == self._facts:
             return []
         self._facts = facts
-        return [self._said_facts()]
+        return [self._facts_frame()]
 
-    def _said_facts(self) -> bytes:
+    def _facts_frame(self) -> bytes:
         return pack(Kind.WELCOME, PROTOCOL, {**self._facts, AHEAD: self._owner.ahead_us(), LOOKS_AT_SPOOL: True})
 
     def _facts_now(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import os
 import weakref
 from typing import Protocol
 
-from perdure.store.disk.each_alone import FORKED, tell_each
+from perdure.store.disk.each_alone import FORKED, call_each
 
 __all__ = ["begins_anew"]
 
@@ -31,7 +31,7 @@ def begins_anew(part: Part) -> None:
 
 
 def _in_a_forked_child() -> None:
-    tell_each(list(_parts), lambda part: part.begin_anew(), FORKED)
+    call_each(list(_parts), lambda part: part.begin_anew(), FORKED)
 
 
 os.register_at_fork(after_in_child=_in_a_forked_child)

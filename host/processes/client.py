@@ -44,7 +44,7 @@ from perdure.publishing.message_ids import Ids
 from perdure.publishing.results import Results
 from perdure.runtime.process.starting_apart import completed
 from perdure.store import is_postgres, open_ingress
-from perdure.store.disk.each_alone import FORKED, tell_each
+from perdure.store.disk.each_alone import FORKED, call_each
 from perdure.store.disk.polling import check_poll
 
 if TYPE_CHECKING:
@@ -262,7 +262,7 @@ def _close_dropped(connection: Connection | DatabaseConnection) -> None:
 
 
 def _in_a_forked_child() -> None:
-    tell_each(list(_clients), Client.begin_anew, FORKED)
+    call_each(list(_clients), Client.begin_anew, FORKED)
 
 
 os.register_at_fork(after_in_child=_in_a_forked_child)

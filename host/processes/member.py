@@ -134,13 +134,13 @@ class Member:
         self.runtime.health.owner = exchange.owner  # of another connection than the one that was left, if one was
         exchange.first_frames += [handlers.first_frames, self._outboxes.first_frames]
         exchange.is_local, exchange.crossing = handlers.is_local, handlers.crossing
-        exchange.told_with_pings = self._told_with_pings
+        exchange.sent_with_pings = self._sent_with_pings
         exchange.descriptors = handlers.descriptors
         exchange.origin = self.facts.origin
         exchange.ahead_us = partial(ahead_us, self.runtime.clock)
         exchange.is_member = True
 
-    def _told_with_pings(self) -> list[Any]:
+    def _sent_with_pings(self) -> list[Any]:
         seq = self.deputy_seq()
         return [*self._handlers.times(), *self._outboxes.claims(), *([] if seq is None else [[seq]])]
 

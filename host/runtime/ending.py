@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from perdure.events.errors import NotRunning, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
 from perdure.runtime.final_snapshot import save_final_snapshot
-from perdure.store.disk.each_alone import FORKED, tell_each
+from perdure.store.disk.each_alone import FORKED, call_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,7 +131,7 @@ class Ending:
         steps: list[Callable[[], object]] = [self._interpreter.restore, self._spool.close]
         steps += [part.discard_after_fork for part in (self.server, self.channels) if part is not None]
         steps.append(lambda: self.runtime.pending.discard_after_fork(why))
-        tell_each(steps, _make, FORKED)
+        call_each(steps, _make, FORKED)
 
     def shut_down(self, why: NotRunning, hooks_s: float = 0.0) -> None:
         """Run the stop hooks within `hooks_s` seconds, end the actors, take a last snapshot, and close the store.

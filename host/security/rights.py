@@ -23,7 +23,7 @@ __all__ = ["Authorize", "Rights", "asked_to_send"]
 
 OF_GIVEN_TYPES = frozenset({"publish", "consume", "pause", "resume", "scale", "configure"})
 """Actions of which the principal names the type; of others it is looked up."""
-UNTOLD = None
+HIDDEN = None
 """The type of an error that does not name it."""
 logger = GuardedLogger("perdure")
 
@@ -83,9 +83,9 @@ class Rights:
             if not self.allow(principal, action, type_name):
                 refusal = _refusal(principal, action, type_name)
                 logger.warning("refused: %s", inert(str(refusal)))
-                raise refusal if self._is_told(principal, action, type_name) else _refusal(principal, action, UNTOLD)
+                raise refusal if self._may_be_named(principal, action, type_name) else _refusal(principal, action, HIDDEN)
 
-    def _is_told(self, principal: str, action: str, type_name: str) -> bool:
+    def _may_be_named(self, principal: str, action: str, type_name: str) -> bool:
         """Return whether an error may name the type: the principal has named it (not only an id of it), or may look at it."""
         return not type_name or action in OF_GIVEN_TYPES or self.allow(principal, "look", type_name)
 
@@ -103,7 +103,7 @@ def _refusal(principal: str, action: str, type_name: str | None) -> NotAllowed:
     known = ACTIONS.get(action)
     having = "" if known is None else f" ({' and '.join(_presets(known.least))} have it)"
     on = (
-        f" for {type_name}" if type_name else " for all types" if type_name is not UNTOLD else " for a type that it may not look at"
+        f" for {type_name}" if type_name else " for all types" if type_name is not HIDDEN else " for a type that it may not look at"
     )
     msg = (
         f"{principal} may not do this: it takes the right {action!r}{on}{having}. Nothing was changed. Ask for the right where "

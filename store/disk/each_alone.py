@@ -1,4 +1,4 @@
-"""`tell_each`: calls a function for each of several objects, so that one for which it raises does not keep it from the others.
+"""`call_each`: calls a function for each of several objects, so that one for which it raises does not keep it from the others.
 
 For what the interpreter calls once and never again: after a fork, at its exit. Other steps of a stop can be repeated.
 """
@@ -12,7 +12,7 @@ from perdure.events.loggers import GuardedLogger
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["FORKED", "tell_each"]
+__all__ = ["FORKED", "call_each"]
 
 logger = GuardedLogger("perdure")
 
@@ -22,8 +22,8 @@ FORKED = "this process was forked"
 """The name of the event after a fork, for the log."""
 
 
-def tell_each(those: Iterable[T], tell: Callable[[T], object], what: str) -> None:
-    """Call `tell` with each object, even where it raises for some; then log what it raised. `what` names the event.
+def call_each(those: Iterable[T], call: Callable[[T], object], what: str) -> None:
+    """Make the call for each object, even where it raises for some; then log what it raised. `what` names the event.
 
     The log comes last: a log handler of the host may hang in a forked child, on a lock that a thread of its parent held.
     Whatever is raised ends here, KeyboardInterrupt included.
@@ -31,7 +31,7 @@ def tell_each(those: Iterable[T], tell: Callable[[T], object], what: str) -> Non
     failed: list[tuple[str, BaseException]] = []
     for one in those:
         try:
-            tell(one)
+            call(one)
         except BaseException as error:  # noqa: BLE001 - logged below
             failed.append((getattr(one, "__qualname__", type(one).__name__), error))
     for kind, cause in failed:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from perdure.events.errors import StoreLocked, StoreUnavailable
 from perdure.events.loggers import GuardedLogger
 from perdure.store.disk.advice import with_advice
-from perdure.store.disk.each_alone import FORKED, tell_each
+from perdure.store.disk.each_alone import FORKED, call_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,7 +93,7 @@ class FolderLock:
     def forget(self) -> None:
         """Close the descriptors in a forked child, which leaves the parent's locks as they are."""
         fds, self._fd, self._folder_fd = (self._fd, self._folder_fd), None, None
-        tell_each([fd for fd in fds if fd is not None], os.close, FORKED)
+        call_each([fd for fd in fds if fd is not None], os.close, FORKED)
 
 
 def live_owner(folder: Path) -> int | None:
@@ -181,7 +181,7 @@ def _owner(fd: int) -> int | None:
 def _after_fork() -> None:
     global _guard  # noqa: PLW0603 - a thread that the child lacks may have held it
     _guard = threading.Lock()
-    tell_each(list(_held), FolderLock.forget, FORKED)
+    call_each(list(_held), FolderLock.forget, FORKED)
 
 
 os.register_at_fork(after_in_child=_after_fork)

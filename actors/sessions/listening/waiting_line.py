@@ -19,7 +19,7 @@ from perdure.actors.sessions.listening.sockets import peer_of
 from perdure.actors.sessions.listening.waker import Waker
 from perdure.events.loggers import GuardedLogger
 from perdure.events.processes.log_reading import is_news
-from perdure.store.disk.each_alone import FORKED, tell_each
+from perdure.store.disk.each_alone import FORKED, call_each
 from perdure.store.disk.enduring_thread import EnduringThread
 
 if TYPE_CHECKING:
@@ -49,10 +49,10 @@ class Waiter:
         self.is_proven = False
         """It has proved that it knows the owner's secret, and was answered."""
         self.is_looked_at = False
-        """What it said first is known, or is nothing that is understood here."""
+        """Its first frame has been looked at, or is nothing that is understood here."""
         self.takes_reading = False
-        self.told: int | None = None
-        """How many steps the reader had made when it was told of them last."""
+        self.sent_steps: int | None = None
+        """How many steps the reader had made by the last READING that was sent; None before the first."""
 
 
 class WaitingLine:
@@ -135,9 +135,9 @@ class WaitingLine:
         try:
             if not waiter.is_looked_at:
                 self._find_out(waiter)
-            if waiter.takes_reading and is_news(steps := self._steps, waiter.told):
+            if waiter.takes_reading and is_news(steps := self._steps, waiter.sent_steps):
                 _send(waiter.sock, pack(Kind.READING, self._seq, self._last_seq))
-                waiter.told = steps
+                waiter.sent_steps = steps
         except (OSError, BadFrame) as error:
             logger.debug("a connection that waited in line is over: %s", error)
             self._waiting.remove(waiter)
@@ -189,7 +189,7 @@ def _send(sock: socket.socket, frame: bytes) -> None:
 
 
 def _in_a_forked_child() -> None:
-    tell_each(list(_lines), WaitingLine.discard_after_fork, FORKED)
+    call_each(list(_lines), WaitingLine.discard_after_fork, FORKED)
 
 
 register_at_fork(after_in_child=_in_a_forked_child)

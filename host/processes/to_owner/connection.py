@@ -277,11 +277,11 @@ class Connection(Traffic):
             return None
         self._watches = True
         proof = Proof(secret) if secret else None
-        first = self._said_hello(sock) if proof is None else proof.frame + self.exchange.hello(time.monotonic())
+        first = self._sent_hello(sock) if proof is None else proof.frame + self.exchange.hello(time.monotonic())
         link = self._link = Link(sock, first, proof)
         return link
 
-    def _said_hello(self, sock: socket.socket) -> bytes:
+    def _sent_hello(self, sock: socket.socket) -> bytes:
         """Say hello, with what goes along; return what of it is still to be sent."""
         hello, descriptors = self.exchange.hello(time.monotonic()), self.exchange.descriptors
         if descriptors:

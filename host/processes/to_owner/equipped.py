@@ -35,7 +35,7 @@ class Equipped:
         """The owner wants to know all the time that this process is alive."""
         self.origin: Callable[[], str] = lambda: ""
         """Returns the name of this process in what it checks out by hand; empty: it checks nothing out."""
-        self.told_with_pings: Callable[[], list[Any]] = list
+        self.sent_with_pings: Callable[[], list[Any]] = list
         """Returns what goes along with a sign of life, for each owner anew."""
         self.ahead_us: Callable[[], int] = lambda: 0
         """Returns by how much this process's clock is ahead of the one that both ends can read; see `framing.moments`."""

@@ -255,7 +255,7 @@ class Exchange(Waiting):
     def _question(self, now_s: float) -> bytes:
         self._pinged_s = now_s
         self._questions.append(now_s)
-        return pack(Kind.PING, *self.told_with_pings())
+        return pack(Kind.PING, *self.sent_with_pings())
 
     def _is_doubtful(self, now_s: float) -> bool:
         """Return whether what comes may be from an owner of before, and no question is under way whose answer settles it.

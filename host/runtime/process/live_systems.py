@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from perdure.events.errors import NotRunning
 from perdure.events.loggers import GuardedLogger
 from perdure.store import canonical_address
-from perdure.store.disk.each_alone import FORKED, tell_each
+from perdure.store.disk.each_alone import FORKED, call_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -190,7 +190,7 @@ def _end(run: Run, why: str) -> None:
 @atexit.register
 def _at_exit() -> None:
     """Stop all runs when the interpreter exits, so that handlers get their grace period and no attempt counts as lost."""
-    tell_each([*_runs], _end_at_exit, "the interpreter exits")
+    call_each([*_runs], _end_at_exit, "the interpreter exits")
 
 
 def _end_at_exit(run: Run) -> None:
@@ -207,8 +207,8 @@ def _in_a_forked_child() -> None:
     parent = os.getppid()
     for run in runs:
         run.keep_when_dropped()
-    tell_each(runs, lambda run: run.engine.discard_after_fork(forked(parent)), FORKED)
-    tell_each(list(_systems), lambda system: system.inner.forked(parent), FORKED)
+    call_each(runs, lambda run: run.engine.discard_after_fork(forked(parent)), FORKED)
+    call_each(list(_systems), lambda system: system.inner.forked(parent), FORKED)
 
 
 def forked(parent: int) -> NotRunning:

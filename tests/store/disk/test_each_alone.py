@@ -1,4 +1,4 @@
-"""`tell_each`, and the locks of folders in a forked child: one that raises keeps no other from being told."""
+"""`call_each`, and the locks of folders in a forked child: one that raises keeps no other from being told."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from perdure.store.disk import folder_lock
-from perdure.store.disk.each_alone import tell_each
+from perdure.store.disk.each_alone import call_each
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ def test_all_are_told_and_those_that_raised_are_named_at_the_end(caplog: pytest.
         if number == 3:
             raise ValueError(number)
 
-    tell_each([1, 2, 3, 4], tell, "the end came")
+    call_each([1, 2, 3, 4], tell, "the end came")
     assert told == [1, 2, 3, 4]
     assert [record.getMessage() for record in caplog.records] == [
         "the end came: int failed, and the others went on: KeyboardInterrupt()",
