@@ -1,7 +1,8 @@
 """When a message is due, or expires, must be as long after its publish as was asked, whichever clock the publishing process has.
 
 That holds for what handlers publish, too, wherever they run. The clock of the process that owns the log is the machine's, which is
-set back between two owners. What waits to be taken in meanwhile waits longer by as much.
+set back between two owners, and put forward under a living one. What waits to be taken in meanwhile waits longer, or shorter, by as
+much.
 """
 
 from __future__ import annotations
@@ -27,8 +28,6 @@ class _Call:
 
     from_us: int
     until_us: int | None
-    set_back_us: int
-    """How far the clock had been set back before."""
 
 
 @attrs.define
@@ -40,7 +39,7 @@ class PublishedMoments:
     def begin(self, idents: list[str], clock: SimulatedClock) -> None:
         """Note that a call begins which publishes messages."""
         for ident in idents:
-            call = self._calls.setdefault(ident, _Call(clock.passed_us, None, clock.set_back_us))
+            call = self._calls.setdefault(ident, _Call(clock.passed_us, None))
             call.until_us = None
 
     def end(self, idents: list[str], clock: SimulatedClock) -> None:
@@ -61,7 +60,8 @@ class PublishedMoments:
             if option in options and at_us:  # 0: published again without options, once its id was forgotten
                 length_us = round(options[option] * 1_000_000)
                 passed_us = at_us - clock.start_us - length_us
-                soonest_us, latest_us = call.from_us - clock.set_back_us, (call.until_us or clock.passed_us) - call.set_back_us
+                least_us, most_us = clock.set_back_since(call.from_us)
+                soonest_us, latest_us = call.from_us - most_us, (call.until_us or clock.passed_us) - least_us
                 require(
                     soonest_us <= passed_us <= latest_us,
                     f"{published.id} with {option}={options[option]:g}: {(passed_us - latest_us) / 1e6:g} s later than it may be, "

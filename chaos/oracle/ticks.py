@@ -72,7 +72,7 @@ class SentTicks:
             return
         self._watched.add(pending)
         clock, executor, send = self._executor.clock, self._executor, pending.send
-        began_us = clock.passed_us
+        began_us, forward_us = clock.passed_us, clock.put_forward_us
 
         def send_and_note(target: str, command: Any, *how: Any, **others: Any) -> Request:
             if isinstance(command, Tick) and isinstance(executor.current, Scheduler):  # not what a session passes on
@@ -80,7 +80,8 @@ class SentTicks:
                 self._turns[command.schedule] = turn
                 sent = self._sent.setdefault((command.schedule, command.due_us, command.draft is not None), [])
                 now_us = clock.wall_us()
-                sent.append(_Sent(now_us, now_us - (clock.passed_us - began_us), turn != before))
+                runs_us = clock.passed_us - began_us + clock.put_forward_us - forward_us  # what it has skipped, it ran through
+                sent.append(_Sent(now_us, now_us - runs_us, turn != before))
             return send(target, command, *how, **others)
 
         pending.send = send_and_note  # type: ignore[method-assign]  # each request of a process passes here once

@@ -13,7 +13,7 @@ import msgspec
 
 from perdure.chaos.scenarios.steps.actions import ACTIONS, Action
 from perdure.chaos.scenarios.steps.clients import CLIENT_STEPS
-from perdure.chaos.scenarios.steps.faults import FAULTS
+from perdure.chaos.scenarios.steps.faults import CLOCK_STEPS, FAULTS
 from perdure.chaos.scenarios.steps.roles import ROLE_STEPS
 from perdure.chaos.scenarios.steps.spooling import SPOOL_STEPS
 from perdure.chaos.scenarios.steps.takeovers import TAKEOVERS
@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 __all__ = ["TABLE", "Plan", "Step", "draw"]
 
 OTHERS_STEPS: dict[str, Action] = {**CLIENT_STEPS, **TAKEOVERS}
-TABLE: dict[str, Action] = {**ACTIONS, **FAULTS, **OTHERS_STEPS, **ROLE_STEPS, **SPOOL_STEPS}
+TABLE: dict[str, Action] = {**ACTIONS, **FAULTS, **CLOCK_STEPS, **OTHERS_STEPS, **ROLE_STEPS, **SPOOL_STEPS}
+WITH_CLOCK = 0.3
+"""The share of scenarios, of those of which nothing is said, in which the clock is put forward under living processes."""
+CLOCK_BESIDE = 0.1
+"""How likely such a step stands before each other one there."""
 WITH_CLIENTS = 0.35
 """The share of scenarios in which other processes ask, too, and handle messages."""
 WITH_ROLES = 0.5
@@ -103,6 +107,7 @@ def draw(
     clients: bool | None = None,
     roles: bool | None = None,
     spool: bool | None = None,
+    clock: bool | None = None,
     favoured: Collection[str] = (),
 ) -> Plan:
     """Return the plan of a seed, with or without faults.
@@ -114,6 +119,7 @@ def draw(
         clients: Whether other processes ask, too. None: in some plans.
         roles: Whether members become the owner and more, where other processes ask and things go wrong. None: in some plans.
         spool: Whether a client spools where members play such roles. None: in some plans.
+        clock: Whether the clock is put forward. None: in some plans, where nothing is said of `clients` either.
         favoured: Names of steps that are drawn `FAVOUR` times as often as they are else.
     """
     rng = random.Random(seed)
@@ -133,6 +139,10 @@ def draw(
     plan = Plan(rng.getrandbits(32), processes, made, small=rng.random() < 0.5)
 
     # Each kind of step is drawn by a generator of its own, so that it may change while the others stay as they are.
+    rng = random.Random(f"clock of {seed}")
+    if faults and (clients is None or clock) and _is_drawn(rng, WITH_CLOCK, wanted=clock):
+        made = _between(rng, made, [*CLOCK_STEPS], CLOCK_BESIDE)
+        plan = attrs.evolve(plan, steps=made)
     rng = random.Random(f"clients of {seed}")
     if not _is_drawn(rng, WITH_CLIENTS, wanted=clients):
         return plan

@@ -127,7 +127,7 @@ class Spools:
     def tear(self, pick: int, size: int) -> bool:
         """Leave the beginning of a record behind what is whole, as a writer that dies does; return whether there was a file."""
         file = self._pick(pick)
-        if file is None:
+        if file is None or len(file.seen) < sf.HEADER_BYTES:  # its writer died before it had anything to tear
             return False
         data = sf.pack_record(bytes(file.seen[: sf.HEADER_BYTES]), 1 << 20, [b"never acknowledged" * 4])
         torn = data[: 1 + size % (len(data) - 1)]

@@ -14,7 +14,7 @@ from perdure.chaos.scenarios.steps.actions import Action, draw_nothing, publish_
 if TYPE_CHECKING:
     from perdure.chaos.scenarios.system_under_test import SystemUnderTest
 
-__all__ = ["FAULTS"]
+__all__ = ["CLOCK_STEPS", "FAULTS"]
 
 
 def _kill(sut: SystemUnderTest, pick: int) -> None:
@@ -104,6 +104,12 @@ def _clock_set_back(sut: SystemUnderTest, seconds: float) -> None:
     sut.start_successor(sut.disk)
 
 
+def _clock_put_forward(sut: SystemUnderTest, seconds: float) -> None:
+    """Put the time of day forward, while all processes live."""
+    sut.fault_counts["clock put forward"] += 1
+    sut.executor.clock.put_forward(seconds)
+
+
 FAULTS: dict[str, Action] = {
     "kill": Action(2, lambda rng: {"pick": rng.randrange(1000)}, _kill),
     "kill_soon": Action(3, lambda rng: {"points": rng.randrange(1, 60)}, _kill_soon),
@@ -130,3 +136,8 @@ FAULTS: dict[str, Action] = {
     "machine_pause": Action(1, lambda rng: {"seconds": rng.choice((10.0, 3_600.0))}, _machine_pause),
     "clock_set_back": Action(1, lambda rng: {"seconds": rng.choice((1.0, 600.0, 7_200.0))}, _clock_set_back),
 }
+
+CLOCK_STEPS: dict[str, Action] = {
+    "clock_put_forward": Action(1, lambda rng: {"seconds": rng.choice((1.0, 600.0, 7_200.0))}, _clock_put_forward),
+}
+"""Drawn apart from the others, see `plan.draw`."""

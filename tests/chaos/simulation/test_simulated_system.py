@@ -14,6 +14,7 @@ import pytest
 import perdure
 from perdure.actors.workers.pools.pool import Retire
 from perdure.chaos import SimulatedSystem, Stuck
+from perdure.chaos.simulation.simulated_clock import ProcessClock, SimulatedClock
 
 
 @attrs.frozen
@@ -252,3 +253,40 @@ def test_a_simulated_system_that_was_not_stopped_is_passed_over_in_silence() -> 
     """It has no thread and no file: neither the exit of a test run nor the garbage collector has anything to stop."""
     ended = subprocess.run([sys.executable, "-W", "error", "-c", LEFT], capture_output=True, text=True, timeout=60, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def test_a_clock_that_is_put_forward_says_what_it_skipped_and_processes_follow_it_at_once() -> None:
+    machine = SimulatedClock()
+    before_us, own = machine.now_us(), ProcessClock(machine)
+    machine.set_back(10.0)
+    machine.advance(1.0)
+    assert (own.now_us() - before_us, machine.now_us() - before_us) == (1_000_000, -9_000_000)
+    called_us = machine.passed_us
+    machine.advance(1.0)
+    machine.put_forward(60.0)
+    assert own.now_us() == machine.now_us() == before_us + 52_000_000
+    assert machine.skipped_us(0, machine.now_us()) == 60_000_000
+    assert own.skipped_us(0, own.now_us()) == 50_000_000, "it was ahead by the rest"
+    assert own.skipped_us(own.now_us() - 1_000_000, own.now_us()) == 1_000_000
+    assert machine.set_back_since(called_us) == (-50_000_000, 10_000_000)
+    assert machine.set_back_since(machine.passed_us + 1) == (-50_000_000, -50_000_000)
+
+
+def test_a_message_is_due_at_its_moment_although_the_clock_was_put_forward_and_a_retry_waits_its_time() -> None:
+    system, seen = SimulatedSystem(seed=1), list[float]()
+
+    @system.handler(str, retries=1, backoff=perdure.Fixed(30.0))
+    def handle(_: str, ctx: perdure.Context) -> None:
+        seen.append(system.executor.clock.passed_us / 1_000_000)
+        if ctx.attempt == 1:
+            raise ValueError
+
+    with system:
+        system.publish("later", delay=600.0)
+        system.advance(1.0)
+        system.executor.clock.put_forward(599.5)
+        system.advance(1.0)
+        system.executor.clock.put_forward(3_600.0)
+        system.advance(60.0)
+    assert seen[0] < 2.0, "at its moment"
+    assert seen[1] - seen[0] >= 30.0, "a pause has a length"

@@ -165,6 +165,19 @@ def test_damage_takes_no_record_but_its_own(house: House, trouble: str) -> None:
     assert any(name.endswith(".damaged") for name in house.disk.contents()) == (trouble == "flipped")
 
 
+def test_a_file_whose_writer_died_in_its_header_has_nothing_to_tear(house: House) -> None:
+    house.lose_owner()
+    house.spools.dies_in = 2  # it has made the file
+    house.submit()
+    with pytest.raises(SpoolerDied):
+        house.wait()
+    house.kill_client(SPOOLER)
+    house.spools.dies_in = 0
+    assert house.spools.left() == 1
+    assert not house.spools.tear(0, 50)
+    house.start_successor(house.disk)
+
+
 @pytest.mark.parametrize("operations", range(1, 9))
 def test_a_client_that_dies_as_it_spools_leaves_what_it_had_acknowledged(house: House, operations: int) -> None:
     house.lose_owner()
