@@ -1,4 +1,4 @@
-"""What the System of each partition is made of, and the client of a partition that another process owns."""
+"""The parts of each partition's System, and of the client of a partition that another process owns."""
 
 from __future__ import annotations
 
@@ -62,17 +62,17 @@ class Blueprint:
     logs: dict[int, bytes] = attrs.field(factory=dict)
     """By partition, the id of the log that this process has opened since it joined."""
     entered_on: asyncio.AbstractEventLoop | None = None
-    """The event loop of the `async with` that has started this process's part."""
+    """The event loop of the `async with` that started this process's part."""
     loop_of_hooks: asyncio.AbstractEventLoop | None = None
-    """The event loop that hooks have run on in this process; coroutine handlers of all partitions run there too."""
+    """The event loop on which the hooks of this process ran; coroutine handlers of all partitions run on it too."""
 
     @property
     def host_loop(self) -> asyncio.AbstractEventLoop | None:
-        """The host's event loop, if it has given one, or starts with `async with`."""
+        """The host's event loop: the one that it gave, else that of its `async with`; None if it has neither."""
         return self.entered_on if self.loop is None else None if isinstance(self.loop, str) else self.loop
 
     def system(self, number: int, instead_of: str) -> System:
-        """Return the System of a partition, without handlers; `instead_of` is an owner that is known to have died."""
+        """Return the System of a partition, without handlers; `instead_of` names an owner that has died, or is empty."""
         known = self.drafts.options
         store = PostgresStore(
             self.database.dsn,
@@ -84,7 +84,7 @@ class Blueprint:
         )
         store.node, store.instead_of, store.kept_by = self.node, instead_of, self.leases.keep
         store.known_logs = self.logs
-        resident = known.resident_payload_bytes // len(self.ids)  # of memory, which the process has once
+        resident = known.resident_payload_bytes // len(self.ids)  # the partitions share the memory of the process
         system = System(
             store=store,
             options=attrs.evolve(self.options or Options(), resident_payload_bytes=resident),

@@ -1,7 +1,7 @@
-"""`Cluster`, the front door of a queue that is spread over many hosts. The same line of code stands in each of them.
+"""`Cluster`, the front door of a queue that is spread over many hosts. Each host runs the same line of code.
 
-What a cluster is made of, and its handlers, is here. Starting and stopping are in `joining_and_leaving`, publishing and asking in
-`routed`, what operators ask in `sums`, what there is once in a process in `single`; which partitions run here in `owning/keeper`.
+The parts of a cluster and its handlers are here. Starting and stopping are in `joining_and_leaving`, publishing and asking in
+`routed`, operators' questions in `sums`, what a process has once in `single`. `owning/keeper` decides which partitions run here.
 """
 
 from __future__ import annotations
@@ -72,20 +72,21 @@ PARTITIONS = 16
 class Cluster(JoiningAndLeaving):
     """A queue in PostgreSQL, spread over all processes that run this same line; needs `pip install perdure[postgres]`.
 
-    Each process runs the handlers for the partitions that it owns. When one comes, goes or dies, the others take over what is their
-    share.
+    Each process runs the handlers for the partitions that it owns. When a process starts, stops or dies, the partitions are
+    divided anew among those that run.
 
     Args:
         dsn: the database, `postgresql://user@host/database`.
         name: the queue. Queues in one database do not touch each other.
-        partitions: into how many parts it is cut; the same for all processes, and for good. It bounds how many can share the work.
+        partitions: into how many parts the queue is cut; the same in all processes, and fixed by the first start. At most so many
+            processes can share the work.
         options: as `System`; bounds of backlog, results and dead letters hold for each partition.
         lease: seconds after which others take over from a process that was suspended or cut off.
         ownership: `"auto"`: this process owns its share of the partitions. `"never"`: it owns none and runs no handlers, for a
             process that only publishes, asks and operates.
-        confirm: what a publish into a partition of another process waits for. `"database"`: its row is there; what the owner
-            refuses later becomes a dead letter. `"owner"`: the owner has it on record, or refuses it, which is raised
-            (DuplicateKey, QueueFull); so there must be an owner.
+        confirm: what a publish into a partition of another process waits for. `"database"`: its row is committed; what the owner
+            refuses later becomes a dead letter. `"owner"`: the owner has it on record; a refusal is raised (DuplicateKey,
+            QueueFull). This needs an owner.
         config, codec, clock, middleware, registry, loop, authorize: as `System`.
 
     All methods may be called in any thread unless they say otherwise.
@@ -127,7 +128,7 @@ class Cluster(JoiningAndLeaving):
         ids = SpreadIds([PartitionIds(self.clock, rng, number) for number in range(self.count)])
         self.drafts = Drafts(TypeNames(), codec or MessagePack(), self.clock, cast("Ids", ids), self.options, middleware)
         self._registered = Registration(self.drafts, self.options, middleware, registry, load_handlers(path=config))
-        if not self._owns:  # it may know no handler, and so not what becomes of a key: the owner does
+        if not self._owns:  # without handlers, the policy of a key is not known here: the owner has it
             self.drafts.draft = without_policy_where_unknown(self.drafts.draft, self._registered.specs.__contains__)
         self._hooks = Hooks()
         self.rights = Rights(authorize)
@@ -178,10 +179,10 @@ class Cluster(JoiningAndLeaving):
         return f"<perdure.Cluster on {where}, {'running' if self.running else 'not running'}>"
 
     def __reduce_ex__(self, _protocol: SupportsIndex) -> NoReturn:
-        """Refuse to be copied or pickled.
+        """Raise, since a cluster can be neither copied nor pickled.
 
         Raises:
-            TypeError: always; another process makes one of its own.
+            TypeError: always; another process makes a Cluster of its own.
         """
         raise TypeError(f"{self!r} can be neither copied nor pickled; make a Cluster of the same database in the other process")
 
@@ -197,7 +198,7 @@ class Cluster(JoiningAndLeaving):
     # --- handlers ----------------------------------------------------------------------------------------------------------
 
     def _schedule_at(self, number: int, system: System, schedule: Schedule) -> None:
-        """Add a schedule to one partition alone, so that it ticks once."""
+        """Add a schedule to one partition alone, so that each tick happens once."""
         if of_text(schedule.name, self.count) == number:
             system.inner.enter_schedule(schedule)
 
@@ -210,7 +211,7 @@ class Cluster(JoiningAndLeaving):
         self._registered.schedules[made.name] = made
         self._hosting.register(lambda number, system: self._schedule_at(number, system, made))
 
-    # --- what the parts of the front door ask ----------------------------------------------------------------------------------
+    # --- what the parts of the front door need ---------------------------------------------------------------------------------
 
     def _check_running(self) -> None:
         if not self.running:
@@ -229,7 +230,7 @@ class Cluster(JoiningAndLeaving):
         return self._registered.specs if self._owns else self._access.at(0).inner.handled()
 
     def permit(self, action: str, types: Callable[[], Iterable[str]] = lambda: ("",)) -> None:
-        """See `Asking.permit`. What the application does outside of `acting_as`, it may."""
+        """See `Asking.permit`. Outside of `acting_as`, the application may do everything."""
         self.rights.require_of_acting(action, types)
 
     def _retries_of(self, type_name: str) -> int:

@@ -1,7 +1,7 @@
 """The history of a whole queue: the logs of all partitions, read in the database, without asking an owner.
 
-What one log says is read by `perdure.operations.audit`. Each log has sequence numbers of its own, so what is about the whole queue
-comes in pairs with a partition's number, or is added up. Not here: what is asked of the owners (`sums`).
+`perdure.operations.audit` reads one log. Each log has sequence numbers of its own, so an answer for the whole queue is paired with
+a partition's number, or added up. Not here: questions to the owners (`sums`).
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ R = TypeVar("R")
 
 
 class ClusterAudit:
-    """Reads the logs of all partitions, in the database; it asks no owner. `partition` gives the `Audit` of one.
+    """Reads the logs of all partitions in the database, without asking an owner. `partition` returns the `Audit` of one.
 
-    `permit` raises where the principal that acts (`acting_as`) lacks a right. `own` returns the System of a partition that runs in
-    this process, which knows all types without another fold of the log.
+    `permit` raises if the principal that acts (`acting_as`) lacks a right. `own` returns the System of a partition that runs in
+    this process, which has all types without another fold of the log.
     """
 
     def __init__(self, cluster: Partitioned, permit: Permit, own: Callable[[int], RunningSystem | None] = lambda _: None) -> None:
@@ -90,7 +90,7 @@ class ClusterAudit:
 
         Raises:
             NotAllowed: the principal that acts in this call lacks the right `reveal`; also in the iteration, for the type that an
-                event is about. Which one acts then, does not matter.
+                event is about, whichever principal acts then.
         """
         return self._pairs("reveal", lambda audit: audit.events(since=since, until=until, type=type, message_id=message_id))
 
@@ -103,7 +103,7 @@ class ClusterAudit:
         return self._pairs("reveal", lambda audit: audit.search(expression, since=since, until=until))
 
     def acts(self, *, since: Moment | None = None, until: Moment | None = None) -> Iterator[tuple[int, OperatorAct]]:
-        """Return an iterator over pairs of a partition's number and what an operator did, as `events` and `Audit.acts`.
+        """Return an iterator over pairs of a partition's number and an operator's act, as `events` and `Audit.acts`.
 
         Raises:
             NotAllowed: as `events`, of the right `look`.
@@ -129,7 +129,7 @@ class ClusterAudit:
                 of a partition: `partition(number).state_at(...)`.
 
         Raises:
-            InvalidMessage: it is no moment.
+            InvalidMessage: `when` is no moment.
             StoreCorrupt, HistoryDropped: as `Audit.state_at`, of any partition.
         """
         if type(when) is int:
@@ -138,5 +138,5 @@ class ClusterAudit:
         return summed_metrics([self.partition(number).state_at(when) for number in range(self._cluster.count)])
 
     def verify(self) -> dict[int, Any]:
-        """Return what `Audit.verify` found, by partition."""
+        """Return the result of `Audit.verify`, by partition."""
         return {number: self.partition(number).verify() for number in range(self._cluster.count)}

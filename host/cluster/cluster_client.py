@@ -1,6 +1,6 @@
 """The client of a queue with several partitions: what `connect` returns where a `Cluster` ran. It owns none of them.
 
-Each request goes to the partition that it belongs to (`routed`), through a `Client` of that partition (`partition_access`).
+Each request goes to its partition (`routed`), through a `Client` of that partition (`partition_access`).
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ __all__ = ["ClusterClient"]
 
 
 class ClusterClient(Placed, Client):
-    """A `Client` of all partitions of a queue. Safe in any thread, and in coroutines.
+    """A `Client` of all partitions of a queue. Its methods may be called in any thread, and in coroutines.
 
     Args:
-        address: the database, and the queue behind a `#` unless `name` has it.
+        address: the database, and the queue behind a `#` unless `name` is given.
         name: the queue.
-        partitions: how many it has on record.
-        timeout: seconds that each call waits for an owner, and for a sign of life of the one that has the request.
+        partitions: how many the queue has on record.
+        timeout: seconds that each call waits for an owner, and for a sign of life of the owner that has the request.
         codec: the owners', where that is not `MessagePack()`.
-        middleware: parts round every publish.
+        middleware: called around every publish.
         confirm: as `connect`.
 
     Raises:
@@ -99,7 +99,7 @@ class ClusterClient(Placed, Client):
     # --- life --------------------------------------------------------------------------------------------------------------
 
     def close(self, timeout: float | None = None) -> None:
-        """Disconnect from all partitions. What is called later raises NotRunning. Closing twice does nothing."""
+        """Disconnect from all partitions. Later calls raise NotRunning. A second `close` does nothing."""
         wait_s = self._wait_for_answers_s if timeout is None else checked_seconds("timeout", timeout)
         if not self._why_closed:
             self._why_closed = "the client takes no messages: it was closed. Connect again with `perdure.connect(...)`"
@@ -110,13 +110,13 @@ class ClusterClient(Placed, Client):
         self.close()
 
     async def __aenter__(self) -> Self:
-        """Return the client; it looks for an owner with the first call."""
+        """Return the client. Its first call looks for an owner."""
         return self
 
     def begin_anew(self) -> None:
-        """In a forked child: its cluster goes on there, and the clients of its partitions connect anew."""
+        """Do nothing in a forked child: the cluster goes on there, and the clients of its partitions connect anew."""
 
-    # --- what the parts of the front door ask ----------------------------------------------------------------------------------
+    # --- what the parts of the front door need ---------------------------------------------------------------------------------
 
     def _check_running(self) -> None:
         if self._why_closed:

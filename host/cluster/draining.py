@@ -1,6 +1,6 @@
 """`Draining`: the part of a cluster that waits until nothing is left to do, in all partitions, several at a time.
 
-What one partition has left is in `perdure.handling.consuming`; how several are asked at once, in `acts/at_once`.
+`perdure.handling.consuming` reports what one partition has left; `acts/at_once` asks several at once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["Draining"]
 
 RETRY_S = 0.05
 DRAIN_S = 1.0
-"""How long a `drain` waits for one partition before it looks whether it is still wanted."""
+"""How long a `drain` waits for one partition before it checks that it is still to go on."""
 
 
 class Draining:
@@ -37,7 +37,7 @@ class Draining:
         """Wait until no partition has a message that is ready, delayed or in flight, and nothing is left to take in.
 
         Raises:
-            TimeoutError: some still had after `timeout` seconds; as `System.drain`, of the first such partition.
+            TimeoutError: something was left after `timeout` seconds; as `System.drain`, for the first such partition.
             NotRunning: the cluster was stopped meanwhile.
             WouldDeadlock: a handler calls; its own message is in flight for as long as it waits.
         """
@@ -51,16 +51,16 @@ class Draining:
                     return
             except _NotAsked as error:
                 why = f"only {error.number} of {self.count} partitions could be asked"
-            except StoreUnavailable as error:  # while the database fails over, say: what it holds waits
+            except StoreUnavailable as error:  # for example during a failover of the database
                 why = f"a partition could not be asked: {error}"
             if time.monotonic() >= until_s:
                 raise TimeoutError(f"after {wait_s:g} s {why}")
             time.sleep(RETRY_S)
 
     def _is_empty(self, wait_s: float, until_s: float) -> bool:
-        """Wait for all partitions, several at a time; return whether nothing came to one that was empty when it was looked at.
+        """Wait for all partitions, several at a time; return whether none got a message after it was found empty.
 
-        What a handler publishes for another partition may do so.
+        A handler of another partition may publish one.
         """
         published = self._published()
         order, at_once = self._access.order_of(range(self.count))
@@ -68,9 +68,7 @@ class Draining:
         def drained(number: int) -> None:
             if asking.answers and time.monotonic() >= until_s:
                 raise _NotAsked(len(asking.answers))
-            while (
-                not asking.is_over
-            ):  # a piece of the time after the other: what is interrupted leaves no thread that waits for ever
+            while not asking.is_over:  # in short waits, so that an interrupt leaves no thread that waits forever
                 left_s = until_s - time.monotonic()
                 left = self._access.through_and_rest(number, partial(_left_after, seconds=max(0.0, min(left_s, DRAIN_S))))
                 if not left:
@@ -104,7 +102,7 @@ class Draining:
 
 
 class _NotAsked(Exception):
-    """The time of a `drain` is over before a partition was asked."""
+    """The time of a `drain` has passed before a partition was asked."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)

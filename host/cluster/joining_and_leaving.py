@@ -1,6 +1,6 @@
 """How a process joins a cluster and leaves it: hooks, its share of the partitions, and a stop in good order.
 
-What a cluster is made of is in `cluster`. Which partitions run in this process is decided in `owning/keeper`.
+The parts of a cluster are in `cluster`. `owning/keeper` decides which partitions run in this process.
 """
 
 from __future__ import annotations
@@ -68,17 +68,17 @@ class JoiningAndLeaving(Singular, Including, Startable):
 
     @property
     def running(self) -> bool:
-        """Whether it takes messages."""
+        """Whether the cluster takes messages."""
         return self._has_started and not self._closing and self._forked_from is None
 
     def start(self) -> None:
-        """Join the cluster; return when this process's share of what is free runs here.
+        """Join the cluster; return when this process runs its share of the free partitions.
 
-        If this raises, KeyboardInterrupt included, nothing of it runs in this process.
+        If this raises, also KeyboardInterrupt, nothing of the cluster runs in this process.
 
         Raises:
-            NotRunning: the process that this one was forked from runs it.
-            PerdureError: it runs already; or the queue has another number of partitions; the error says what is on record.
+            NotRunning: this process was forked from the one that runs the cluster.
+            PerdureError: it runs already, or the queue has another number of partitions; the error names the one on record.
             StoreUnavailable: the database cannot be reached, or the tables cannot be created.
             Others as `System.start`.
         """
@@ -147,10 +147,10 @@ class JoiningAndLeaving(Singular, Including, Startable):
                 raise error
 
     def stop(self, grace: float | None = None) -> None:
-        """Leave in good order, and return when all partitions of this process are free; as `System.stop`.
+        """Leave the cluster, and return when all partitions of this process are free; as `System.stop`.
 
-        In a handler this only begins to stop and returns at once.
-        KeyboardInterrupt ends the grace period, and is raised once the partitions are free.
+        In a handler, begin to stop and return at once.
+        A KeyboardInterrupt ends the grace period and is raised once the partitions are free.
         """
         self._lifecycle.stop(grace, self.options.grace_s, _is_in_a_handler)
 
@@ -176,13 +176,13 @@ class JoiningAndLeaving(Singular, Including, Startable):
             self._blueprint.entered_on = None
 
     def serve(self, *, grace: float | None = None, started: Callable[[], object] | None = None) -> None:
-        """Run until SIGTERM or SIGINT, then leave in good order; as `System.serve`."""
+        """Run until SIGTERM or SIGINT, then stop; as `System.serve`."""
         serving.serve(
             self, serving.Life(lambda: self._has_started, lambda: None, self._begin_served, self._enter_apart), grace, started
         )
 
     async def __aenter__(self) -> Self:
-        """Start without blocking the event loop. Coroutine handlers run on this loop, unless the cluster was given another."""
+        """Start without blocking the event loop. Coroutine handlers run on this loop, unless `loop` names another."""
         await self._enter_apart()
         return self
 
@@ -191,14 +191,17 @@ class JoiningAndLeaving(Singular, Including, Startable):
         await completed(self.stop, self._hosting.end_grace)
 
     def _in_a_forked_child(self, parent: int) -> None:
-        """Take note, in a forked child, that the threads have stayed with the parent. For `live_systems`.
+        """Record, in a forked child, that the threads stayed in the parent. For `live_systems`.
 
-        What owns no partitions has no threads, and goes on; its clients connect anew.
+        A cluster that owns no partitions has no threads and goes on; its clients connect anew.
         """
         rng = random.SystemRandom()
         for ids in self._blueprint.ids:
             ids.begin_anew(rng)
-        start, self._lifecycle = self._lifecycle.current, self._lifecycle_steps()  # one may have been in the middle of a step
+        start, self._lifecycle = (
+            self._lifecycle.current,
+            self._lifecycle_steps(),
+        )  # the parent may have been in the middle of a step
         if self.running and not self._owns:
             self._lifecycle.current = start
         elif start is not None:

@@ -13,13 +13,13 @@ def check_fits(name: str, count: int, partitions: int, routing: str, beyond: int
 
     Args:
         name: the queue.
-        count: how many partitions this process was told.
-        partitions: on record.
+        count: how many partitions this process was given.
+        partitions: how many are on record.
         routing: the name of the rules on record by which messages find their partitions.
-        beyond: the number of a partition behind those on record, if the database has one, or publishes that wait for one.
+        beyond: the number of a partition above those on record that exists, or for which publishes wait; None: there is none.
 
     Raises:
-        PerdureError: they differ; says what is on record, and what to do.
+        PerdureError: they differ, or `beyond` is given; the text names what is on record, and what to do.
     """
     if partitions != count:
         raise PerdureError(

@@ -1,4 +1,4 @@
-"""The way to each partition: the System that runs it in this process, or a client of whichever process does."""
+"""The way to each partition: the System that runs it in this process, or a client of the process that does."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ PAUSE_S = 0.01
 
 
 def home_of(ident: str, partitions: int, look_up: Callable[[int, LookUp], Any], at_once: int = AT_ONCE) -> int:
-    """Return the partition that knows a message; the one that its id tells where none does.
+    """Return the partition that has a message on record; where none has it, the partition that its id leads to.
 
-    That one is asked first, then the others, several at a time.
+    The partition of the id is asked first, then the others, several at a time.
 
     Args:
-        ident: the message's id. It does not tell the partition of one that has an id of the host's, and a group or key.
+        ident: the message's id. It does not lead to the partition of a message with a group or key and an id of the host's.
         partitions: how many the queue has.
-        look_up: returns what a partition answers.
+        look_up: returns the answer of a partition.
         at_once: how many are asked at the same time.
 
     Raises:
-        Whatever `look_up` raises, unless another partition knows the message.
+        Whatever `look_up` raises, unless another partition has the message.
     """
 
     def knows(number: int) -> bool:
@@ -63,12 +63,12 @@ def home_of(ident: str, partitions: int, look_up: Callable[[int, LookUp], Any], 
 
 
 class PartitionAccess:
-    """Finds what answers for a partition at this moment. Safe in any thread.
+    """Finds the System or client that answers for a partition now. Its methods may be called in any thread.
 
     Args:
-        hosting: what runs in this process.
+        hosting: the partitions that run in this process.
         connect: returns a client of a partition.
-        patience_s: how long a call goes on to the next owner while one after the other stops.
+        patience_s: for how many seconds a call is repeated at the next owner while owners stop.
         check: raises where the cluster takes no calls.
         partitions: how many the queue has.
     """
@@ -90,7 +90,7 @@ class PartitionAccess:
         self._clients: dict[int, Client] = {}
 
     def at(self, number: int) -> Partition:
-        """Return what answers for a partition now.
+        """Return the System or client that answers for a partition now.
 
         Raises:
             StoreUnavailable: the partition is another process's, and the database cannot be reached.
@@ -106,9 +106,9 @@ class PartitionAccess:
             return client
 
     def through(self, number: int, call: Callable[[Partition], R]) -> R:
-        """Return what a call answers; asked again where the System that was asked has stopped meanwhile.
+        """Return the result of a call on a partition; repeat the call if its System has stopped meanwhile.
 
-        So the call must be one that counts once however often it is made.
+        So the call must count once, however often it is made.
 
         Raises:
             NotRunning: the cluster takes no calls, or no owner was found in time.
@@ -126,10 +126,10 @@ class PartitionAccess:
                 time.sleep(PAUSE_S)
 
     def each(self, calls: Mapping[int, Callable[[Partition], R]], *, is_act: bool = False) -> dict[int, R]:
-        """Return what calls on many partitions answer, by their numbers, in that order; each as `through`.
+        """Return the results of calls on many partitions, by their numbers, in that order; each as `through`.
 
-        `AT_ONCE` of them are asked at the same time, those of this process first. No more connections to owners than that stay
-        open behind it.
+        At most `AT_ONCE` are asked at the same time, those of this process first. At most so many connections to owners stay open
+        afterwards.
 
         Raises:
             As `perdure.cluster.acts.at_once.ask_each`.
@@ -156,7 +156,7 @@ class PartitionAccess:
             return home_of(ident, self._partitions, look_up, at_once)
 
     def through_and_rest(self, number: int, call: Callable[[Partition], R]) -> R:
-        """As `through`. Where there are more partitions than are asked at once, the connection ends: they must not add up."""
+        """As `through`. With more than `AT_ONCE` partitions, end the connection, so that connections do not add up."""
         try:
             return self.through(number, call)
         finally:

@@ -20,8 +20,8 @@ class PartitionInfo:
     is_here: bool
     """This process owns it."""
     epoch: int
-    """How often it was taken over; 0: never."""
+    """How often the partition was taken over; 0: never."""
     lag: int
-    """Publishes that its owner has not taken in yet."""
+    """How many publishes its owner has not taken in yet."""
     doing: str = ""
-    """What this process does with it, if anything."""
+    """What this process does with the partition; empty: nothing."""

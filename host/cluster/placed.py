@@ -27,7 +27,7 @@ __all__ = ["InnerCluster", "Placed"]
 
 @attrs.frozen(eq=False, kw_only=True)
 class InnerCluster:
-    """What a cluster is made of, for the client that is made of the same parts."""
+    """The parts of a cluster, for the client that is made of the same parts."""
 
     database: PostgresAddress
     blueprint: Blueprint
@@ -36,11 +36,11 @@ class InnerCluster:
     spread: SpreadIngress
     access: PartitionAccess
     forked: Callable[[int], None]
-    """Takes note, in a forked child, that the threads have stayed with the parent, a process of this id."""
+    """Records, in a forked child, that the threads stayed in the parent, the process with this id."""
 
 
 class Placed(Routed):
-    """The part of a cluster that tells where its partitions are."""
+    """The part of a cluster that shows where its partitions are."""
 
     name: str
     _database: PostgresAddress
@@ -54,7 +54,7 @@ class Placed(Routed):
         self._mine, self._confirm = inner.hosting.mine, inner.blueprint.confirm
 
     def partitions(self) -> list[PartitionInfo]:
-        """Return all partitions: which process owns each, how often it was taken over, and how much waits to be taken in.
+        """Return all partitions: which process owns each, how often it was taken over, and how many publishes wait for its owner.
 
         Raises:
             StoreUnavailable: the database cannot be reached.
@@ -91,7 +91,7 @@ class Placed(Routed):
         return any(self._seen()[1].values())
 
     def partition(self, number: int) -> Partition:
-        """Return what answers for one partition now: its System, or a Client of the process that owns it. For operators.
+        """Return the System of a partition, or a Client of the process that owns it. For operators.
 
         Raises:
             ValueError: there is no such partition.
@@ -101,9 +101,9 @@ class Placed(Routed):
         return self._access.at(number)
 
     def through(self, number: int, call: Callable[[Partition], Any]) -> Any:
-        """Return what a call on a partition answers, whatever process owns it.
+        """Return the result of a call on a partition, whatever process owns it.
 
-        Where the process that was asked stops meanwhile, the next owner is asked. So the call must count once, however often it is
+        If the process that was asked stops meanwhile, the next owner is asked. So the call must count once, however often it is
         made.
 
         Args:
@@ -117,14 +117,14 @@ class Placed(Routed):
         return self._access.through(number, call)
 
     def each(self, calls: Mapping[int, Callable[[Partition], Any]], *, is_act: bool = False) -> dict[int, Any]:
-        """Return what calls on many partitions answer, by their numbers, in that order; each as `through`, several at a time.
+        """Return the results of calls on many partitions, by their numbers, in that order; each as `through`, several at a time.
 
         Args:
             calls: by the partition's number, a function of the partition's System or Client.
-            is_act: they change something: where one fails, the others are made all the same.
+            is_act: the calls change something: if one fails, the others are made all the same.
 
         Raises:
-            The error of the first partition that has one; its notes tell the partition, and the errors of others.
+            The error of the first partition that has one; its notes name the partition, and the errors of others.
         """
         return self._access.each(calls, is_act=is_act)
 

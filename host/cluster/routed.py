@@ -1,6 +1,6 @@
-"""Publishing, results and consuming by hand over all partitions: each request goes to what answers for its partition.
+"""Publishing, results and consuming by hand over all partitions: each request goes to its partition's owner.
 
-Which partition that is: `routing`. What answers there: `partition_access`. What is added up over all of them: `sums`.
+`routing` computes the partition, `partition_access` finds its owner, `sums` adds up over all partitions.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ RETRY_S = 0.05
 
 
 class SpreadIds:
-    """Makes the ids of messages without group and key: one partition after the other, and a whole batch in one. As `Ids`."""
+    """Makes the ids of messages without group and key: of one partition after the other; those of a batch are of one. As `Ids`."""
 
     def __init__(self, by_partition: list[PartitionIds]) -> None:
         self.by_partition = by_partition
@@ -79,7 +79,7 @@ class Routed(Draining, Results, Consuming):
     # --- publishing --------------------------------------------------------------------------------------------------------
 
     def _draft(self, message: Any, options: Mapping[str, Any]) -> Draft:
-        """Check and encode a message; an id that is made here tells the partition of its group or key."""
+        """Check and encode a message; an id that is made here leads to the partition of its group or key."""
         label = options.get("group")
         label = options.get("key") if label is None else label
         if isinstance(label, str) and options.get("id") is None:
@@ -112,7 +112,7 @@ class Routed(Draining, Results, Consuming):
             self._publish_spread(parts)
 
     def _publish_spread(self, parts: Mapping[int, list[Draft] | DraftRun], *, is_of_handler: bool = False) -> None:
-        """Write what belongs to several partitions into the ingress of each, all or none, in whatever process they run."""
+        """Write drafts into the ingress of each of their partitions, all or none, whatever processes own these."""
         ahead_us = self.drafts.ahead_us
         bodies = {number: OBJECTS.packed(as_sent(Publish([*drafts]), ahead_us)) for number, drafts in parts.items()}
         until_s = time.monotonic() + self.options.publish_timeout_s + SLACK_S
@@ -135,7 +135,7 @@ class Routed(Draining, Results, Consuming):
             return
 
     def publish_drafts(self, drafts: list[Draft]) -> None:
-        """Publish drafts, in one commit of the database: rows for their partitions. For the outbox, which has checked them.
+        """Publish drafts, as rows for their partitions in one commit of the database. For the outbox, which has checked them.
 
         Raises:
             As `publish_many` of several partitions. What an owner refuses becomes a dead letter.
@@ -143,7 +143,7 @@ class Routed(Draining, Results, Consuming):
         self._publish_spread(self._by_partition(Publish(drafts)))
 
     def _publish_children(self, drafts: list[Draft]) -> None:
-        """As `publish_drafts`, for handlers, which may still publish while the cluster is stopped."""
+        """As `publish_drafts`, for handlers, which may publish while the cluster stops."""
         self._publish_spread(self._by_partition(Publish(drafts)), is_of_handler=True)
 
     def _submit(self, message: Any, options: PublishOptions, *, may_block: bool) -> PublishFuture[str]:
@@ -154,7 +154,7 @@ class Routed(Draining, Results, Consuming):
         return future
 
     def _pass(self, number: int, publish: Publish, future: PublishFuture[str], *, may_block: bool) -> None:
-        """Send a publish to its partition's owner, and the answer to a future; to the next owner where that one stops."""
+        """Send a publish to its partition's owner, and the answer to a future; if that owner stops, send it to the next one."""
         self._check_running()
         partition = self._access.at(number)
         inner: PublishFuture[None] = PublishFuture()
@@ -177,7 +177,7 @@ class Routed(Draining, Results, Consuming):
             future.reject(error)
 
     def _again(self, number: int, publish: Publish, future: PublishFuture[str], partition: Partition, error: BaseException) -> None:
-        """Send a publish again whose owner has stopped: through the database, where it waits for the next one."""
+        """Send a publish again after its owner has stopped: through the database, where it waits for the next owner."""
         client = self._access.client(number)
         try:
             self._check_running()
@@ -209,10 +209,10 @@ class Routed(Draining, Results, Consuming):
         return self._access.home_of(ident)
 
     def ask(self, actor: str, command: Any, *, timeout_s: float = ASK_TIMEOUT_S) -> Any:
-        """Ask the owner of the one message that a command is about.
+        """Return the answer of the owner of the one message that a command is about.
 
         Raises:
-            PerdureError: it is about more than one.
+            PerdureError: the command is about more than one message.
         """
         if not isinstance(command, LookUp | Cancel | AwaitResult):
             raise PerdureError(f"ask: a {type(command).__name__} is for one partition; ask by `cluster.partition(number)`")
@@ -250,8 +250,8 @@ class Routed(Draining, Results, Consuming):
     def _checkout(self, name: str, lease: float, retries: int | None) -> Delivery[Any] | None:
         """As `System.checkout`. The partitions of this process come first, then those of others.
 
-        A delivery belongs to the process that owned its partition then. Where that stops, `ack` raises `NotRunning`, and the
-        message comes again.
+        A delivery belongs to the process that owns its partition at that moment. If that stops, `ack` raises `NotRunning`, and the
+        message is delivered again.
         """
         mine = self._mine()
         others = [number for number in range(self.count) if number not in mine]
@@ -263,7 +263,7 @@ class Routed(Draining, Results, Consuming):
 
 
 class _Once:
-    """A publish through one partition after the other. Only the first may take its ids for new."""
+    """A publish that may be tried at several owners. Only the first try may treat its ids as new."""
 
     def __init__(self, publish: Publish) -> None:
         self._publish = publish

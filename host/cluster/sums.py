@@ -1,7 +1,7 @@
-"""What operators ask of a whole cluster: each partition is asked, and the answers are added up.
+"""Operators' questions to a whole cluster: each partition is asked, and the answers are added up.
 
-What one partition answers is in `perdure.operations`; how many are asked at the same time, in `acts/at_once`. An act on many
-partitions is one act in each: where one cannot be reached, the others have it all the same, and calling again does no harm.
+`perdure.operations` has the answers of one partition; `acts/at_once` asks several at the same time. An act on many partitions is
+one act in each: if one cannot be reached, the others have it all the same, and calling again does no harm.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class ClusterAdmin(CancelsEverywhere):
     """Reads metrics and changes handlers, in all partitions; as `Admin` for one."""
 
     def metrics(self) -> Metrics:
-        """Return the counts of all partitions, added up. They are not of one moment; `seq` is the number of events in all logs."""
+        """Return the counts of all partitions, added up; they are not of one moment. `seq` is the number of events in all logs."""
         each: list[Metrics] = self._each(lambda partition: partition.admin.metrics())
         return summed_metrics(each)
 
@@ -55,7 +55,7 @@ class ClusterAdmin(CancelsEverywhere):
 
     @shows(ChangeableKeywords, defaults={})
     def configure(self, type: str | type, **options: Any) -> None:
-        """Change options of a handler in all partitions; as `Admin.configure`. A rate is the whole queue's, and is divided.
+        """Change options of a handler in all partitions; as `Admin.configure`. A rate holds for the whole queue, and is divided.
 
         Raises:
             InvalidMessage: an option is out of its range, or cannot be changed.

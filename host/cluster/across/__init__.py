@@ -1,5 +1,5 @@
-"""What goes from one partition of a cluster to another: messages that handlers publish under a key or group of another partition.
+"""Messages from one partition of a cluster to another: those that handlers publish under a key or group of another partition.
 
-`children` names and sends them; `waits` knows which handlers of this process wait for one another. Which partition a message
-belongs to is in `perdure.cluster.routing`; when a worker sends them, in `perdure.actors.workers.gates`.
+`children` makes their ids and sends them; `waits` records which handlers of this process wait for one another. Not here: the
+partition of a message (`perdure.cluster.routing`), and when a worker sends them (`perdure.actors.workers.gates`).
 """

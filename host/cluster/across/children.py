@@ -1,6 +1,6 @@
-"""What the handlers of one partition publish for another: it cannot commit with its parent, so it goes through the ingress before.
+"""Messages of one partition's handlers for another: they cannot commit with their parent, so they go into the ingress before it.
 
-Its id is made from the parent's and its place among the parent's children. So an attempt that is made again publishes it under the
+The id of each is made from the parent's id and its place among the parent's children. So a repeated attempt publishes it under the
 same id, and it counts once.
 """
 
@@ -23,19 +23,19 @@ __all__ = ["Children", "derived_id"]
 
 
 def derived_id(parent: str, n: int, type_name: str, label: str, partition: int) -> str:
-    """Return the id of the n-th message that another message's handlers publish for another partition, which it tells."""
+    """Return the id of the n-th message that a message's handlers publish for another partition; `of_id` finds that partition."""
     said = "\0".join((parent, str(n), type_name, label)).encode("utf-8", "surrogatepass")
     made = blake2b(said, digest_size=16).hexdigest()
     return f"{made[:8]}-{made[8:12]}-7{partition:03x}-{0x8000 | int(made[12:16], 16) & 0x3FFF:04x}-{made[16:28]}"
 
 
 class Children:
-    """Names and sends what one partition's handlers publish for others. Safe in any thread.
+    """Makes ids for messages that one partition's handlers publish for others, and sends them. May be used in any thread.
 
     Args:
         number: the partition.
-        partitions: of the queue.
-        names: of message types.
+        partitions: how many the queue has.
+        names: the names of message types.
         publish: writes drafts to the partitions that they belong to, all or none.
     """
 

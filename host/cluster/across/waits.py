@@ -1,6 +1,6 @@
-"""Handlers of a cluster that wait for one another over all partitions of a process: what could not end is refused at once.
+"""Handlers that wait for one another over all partitions of a process: a wait that could not end is refused at once.
 
-The rule is that of one System (`perdure.actors.workers.pools.result_waits`).
+The rule is the same as in one System (`perdure.actors.workers.pools.result_waits`).
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ __all__ = ["ClusterWaits"]
 
 
 class ClusterWaits:
-    """The waits of the handlers that run in this process. Safe in any thread.
+    """The waits of the handlers that run in this process. Its methods may be called in any thread.
 
     Args:
         hosting: the partitions that run here.
-        partitions: of the queue.
+        partitions: how many the queue has.
     """
 
     def __init__(self, hosting: Hosting, partitions: int) -> None:
@@ -33,11 +33,11 @@ class ClusterWaits:
         self._waits = Waits()
 
     def wait(self, wanted: str) -> AbstractContextManager[None]:
-        """Wait for a message of this type within a block.
+        """Return a context manager within which the calling handler waits for a message of this type.
 
-        Where other processes own partitions, a worker of theirs may handle it, and they do not say what theirs wait for: nothing is
-        known. Here no more workers of a type are at work than one partition has (`perdure.actors.workers.gates`), so that its pools
-        stand for all.
+        If other processes own partitions, one of their workers may handle the message, and their waits are not on record here:
+        nothing is refused. In this process no more workers of a type are at work than one partition has
+        (`perdure.actors.workers.gates`), so the pools of one partition stand for all.
 
         Raises:
             WouldDeadlock: a handler waits, this process owns all partitions, and all workers that could handle it wait for one

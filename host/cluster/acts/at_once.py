@@ -1,7 +1,7 @@
-"""`Asking`: one question to many partitions, several of them at the same time, and what became of it in each.
+"""`Asking`: one question to many partitions, several of them at the same time, and the answer or error of each.
 
-Answers and errors are kept by partition, so their order is that of the partitions, whichever answered first. Not here: what answers
-for a partition (`perdure.cluster.partition_access`), and what is asked.
+Answers and errors are kept by partition, so their order is that of the partitions, whichever answered first. Not here: the System
+or client of a partition (`perdure.cluster.partition_access`), and the question.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 __all__ = ["AT_ONCE", "Asking", "ask_each", "in_words"]
 
 AT_ONCE = 4
-"""Partitions of other processes that one call asks at the same time, each in a thread and over a connection of its own."""
-ERRORS_TOLD = 5
+"""How many partitions of other processes one call asks at the same time, each in a thread and over a connection of its own."""
+ERRORS_NOTED = 5
 R = TypeVar("R")
 
 
 class Asking(Generic[R]):
-    """One question to many partitions. The thread that calls `run` asks too; its context (`acting_as`) is that of all.
+    """One question to many partitions. The thread that calls `run` asks too; the other threads copy its context (`acting_as`).
 
     Args:
         numbers: the partitions, in the order in which they are asked.
-        ask: asks one. It may be called again for a partition where an exception from outside has ended the thread that asked.
+        ask: asks one. It may be called again for a partition after an asynchronous exception has ended the thread that asked.
         at_once: how many are asked at the same time.
-        failures_max: after so many errors, no further partition is asked.
+        failures_max: after this number of errors, no further partition is asked.
     """
 
     def __init__(self, numbers: Iterable[int], ask: Callable[[int], R], *, at_once: int = AT_ONCE, failures_max: int = 1) -> None:
@@ -41,10 +41,10 @@ class Asking(Generic[R]):
         self._at_once = at_once
         self._failures_max = failures_max
         self.answers: dict[int, R] = {}
-        """By partition, in the order in which they came."""
+        """By partition, in the order in which they arrived."""
         self.errors: dict[int, Exception] = {}
         self.is_over = False
-        """No further partition is asked; what waits for long in one may look at it."""
+        """No further partition is asked; an `ask` that waits long may check this."""
 
     def run(self) -> None:
         """Ask all partitions; return once none is being asked. An exception that is raised in this thread ends it at once.
@@ -70,7 +70,7 @@ class Asking(Generic[R]):
             try:
                 thread.start()
             except NoThread:
-                break  # those that there are ask all the same
+                break  # the threads that did start ask all partitions
             threads.append(thread)
         return threads
 
@@ -82,7 +82,7 @@ class Asking(Generic[R]):
                 return
             try:
                 self.answers[number] = self._ask(number)
-            except Exception as error:  # noqa: BLE001 - whatever a partition answers; `run`'s caller raises it
+            except Exception as error:  # noqa: BLE001 - whatever a partition raises; `in_order` raises it
                 self.errors[number] = error
                 self.is_over = self.is_over or len(self.errors) >= self._failures_max
 
@@ -90,7 +90,7 @@ class Asking(Generic[R]):
         """Return all answers, by partition in their order.
 
         Args:
-            is_act: something was to be done in each; an error tells where it was.
+            is_act: the question is an act; the error's notes name the partitions in which it was done.
 
         Raises:
             The error of the first partition that has one, with a note for each of the others.
@@ -101,17 +101,17 @@ class Asking(Generic[R]):
         error = self.errors[first]
         done = f". These partitions have done it, or go on with it: {in_words(self.answers)}" if is_act else ""
         error.add_note(f"in partition {first}{done}")
-        for number in others[:ERRORS_TOLD]:
+        for number in others[:ERRORS_NOTED]:
             error.add_note(f"in partition {number}: {type(self.errors[number]).__name__}: {self.errors[number]}")
-        if len(others) > ERRORS_TOLD:
-            error.add_note(f"and in partitions {in_words(others[ERRORS_TOLD:])}")
+        if len(others) > ERRORS_NOTED:
+            error.add_note(f"and in partitions {in_words(others[ERRORS_NOTED:])}")
         raise error
 
 
 def ask_each(numbers: Iterable[int], ask: Callable[[int], R], *, at_once: int = AT_ONCE, is_act: bool = False) -> dict[int, R]:
     """Return what each partition answers, by its number, in the order of `numbers`.
 
-    Where one fails, a question is asked of no further partition. An act goes on in the others, until `AT_ONCE` of them have failed.
+    If one fails, a question is not put to further partitions. An act goes on in the others, until `AT_ONCE` of them have failed.
 
     Raises:
         WouldDeadlock: as `Asking.run`.
@@ -123,12 +123,12 @@ def ask_each(numbers: Iterable[int], ask: Callable[[int], R], *, at_once: int = 
 
 
 def in_words(numbers: Iterable[int]) -> str:
-    """Return numbers as people write them: `0 to 3, 7`; "none" for none."""
+    """Return numbers as text: `0 to 3, 7`; "none" for none."""
     spans: list[list[int]] = []
     for number in sorted(numbers):
         if spans and number == spans[-1][1] + 1:
             spans[-1][1] = number
         else:
             spans.append([number, number])
-    told = [str(first) if first == last else f"{first} to {last}" for first, last in spans]
-    return ", ".join(told) or "none"
+    texts = [str(first) if first == last else f"{first} to {last}" for first, last in spans]
+    return ", ".join(texts) or "none"

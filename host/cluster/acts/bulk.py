@@ -1,6 +1,6 @@
 """Bulk acts on all partitions of a queue: counted in each, begun in each, and waited for together.
 
-One act in one partition is in `perdure.operations.bulk`. Each partition's log has its own plan, so that one goes on by itself.
+One act in one partition is in `perdure.operations.bulk`. Each partition's log has its own plan, so each goes on by itself.
 """
 
 from __future__ import annotations
@@ -36,22 +36,22 @@ __all__ = ["ActsEverywhere", "BulkActs", "CancelsEverywhere", "CountedEverywhere
 @public
 @attrs.frozen
 class CountedEverywhere:
-    """What an expression means in all partitions of a queue, as it was counted: what a bulk act with it will hit, and no other."""
+    """Counts of what an expression selected in all partitions of a queue; a bulk act with them changes nothing else."""
 
     where: str
     by_partition: dict[int, CountedLetters] | dict[int, CountedMessages]
-    """What was counted in each."""
+    """The count of each partition."""
     gone: int = 0
-    """How many more were counted before, and have changed or ended since."""
+    """How many more were counted before and have changed or ended since."""
 
     @property
     def count(self) -> int:
-        """How many there were when they were counted."""
+        """How many messages the expression selected when they were counted."""
         return sum(one.count for one in self.by_partition.values()) + self.gone
 
     @property
     def by_type(self) -> dict[str, int]:
-        """How many of each type of message."""
+        """How many there were of each type of message."""
         found = Counter[str]()
         for one in self.by_partition.values():
             found.update(one.by_type)
@@ -72,12 +72,12 @@ class BulkActs:
 
     @property
     def counted(self) -> int:
-        """How many the expression meant when they were counted."""
+        """How many messages the expression selected when they were counted."""
         return sum(act.counted for act in self.by_partition.values()) + self.gone
 
     @property
     def changed(self) -> int:
-        """How many of them were changed so far."""
+        """How many of these were changed so far."""
         return sum(act.changed for act in self.by_partition.values())
 
     @property
@@ -87,29 +87,29 @@ class BulkActs:
 
     @property
     def is_over(self) -> bool:
-        """Whether it is over in all partitions."""
+        """Whether the act is over in all partitions."""
         return all(act.is_over for act in self.by_partition.values())
 
     @property
     def outcome(self) -> str:
-        """Why it was stopped before its end, in which partitions; empty if it was not."""
+        """Why the act was stopped before its end, with the partitions; empty if it was not."""
         return "; ".join(f"partition {number}: {act.outcome}" for number, act in self.by_partition.items() if act.outcome)
 
     @property
     def changed_meanwhile(self) -> int:
-        """How many that were counted others had changed, or had ended, before the act came to them; 0 until it is over."""
+        """How many of these had changed or ended before the act reached them; 0 until it is over."""
         return max(0, self.counted - self.changed - self.passed_over) if self.is_over else 0
 
 
 class CancelsEverywhere(OfAll):
-    """Cancels the messages that an expression means, in all partitions; as `CancelsWhere` in one."""
+    """Cancels the messages that an expression selects, in all partitions; as `CancelsWhere` in one."""
 
     def count_where(self, where: str, *, upto: Mapping[int, int] | None = None) -> CountedEverywhere:
-        """Return how many messages that wait or run an expression means, in all partitions: the dry run of `cancel_where`.
+        """Return how many waiting or running messages an expression selects in all partitions: the dry run of `cancel_where`.
 
         Args:
             where: as `Admin.count_where`.
-            upto: by partition, up to which number of a message is counted, as an earlier count tells.
+            upto: by partition, up to which number of a message is counted, as returned by an earlier count.
 
         Raises:
             As `Admin.count_where`.
@@ -124,15 +124,15 @@ class CancelsEverywhere(OfAll):
         progress: Callable[[BulkActs], object] | None = None,
         id: str | None = None,
     ) -> BulkActs:
-        """Cancel the messages that an expression means, in all partitions, and wait until it is done; as `Admin.cancel_where`.
+        """Cancel the messages that an expression selects in all partitions, and wait until it is done; as `Admin.cancel_where`.
 
-        Where a partition cannot be reached, the others have begun: call again with what was counted.
+        If a partition cannot be reached, the others have begun: call again with what was counted.
 
         Args:
-            where: an expression, or what `count_where` returned for it: then nothing is hit that was published since.
-            timeout: seconds to wait; the acts go on after that.
-            progress: called with the act, again and again, as it goes on.
-            id: of the act in each partition. One that knows an act under it does not begin it again; the others do.
+            where: an expression, or what `count_where` returned for it: then messages published since are left alone.
+            timeout: seconds to wait; the acts go on after that. None: wait to the end.
+            progress: called with the act repeatedly while it goes on.
+            id: the act's id in each partition. A partition that has an act with this id does not begin it again; the others do.
 
         Raises:
             As `Admin.cancel_where`.
@@ -146,14 +146,14 @@ class CancelsEverywhere(OfAll):
 
 
 class ActsEverywhere(OfAll):
-    """Acts on the dead letters that an expression means, in all partitions; as `ActsWhere` in one."""
+    """Acts on the dead letters that an expression selects, in all partitions; as `ActsWhere` in one."""
 
     def count_where(self, where: str, *, upto: Mapping[int, int] | None = None) -> CountedEverywhere:
-        """Return how many dead letters an expression means, in all partitions: the dry run of a bulk act.
+        """Return how many dead letters an expression selects in all partitions: the dry run of a bulk act.
 
         Args:
             where: as `DeadLetters.count_where`.
-            upto: by partition, up to which sequence number is counted, as an earlier count tells.
+            upto: by partition, up to which sequence number is counted, as returned by an earlier count.
 
         Raises:
             As `DeadLetters.count_where`.
@@ -169,10 +169,10 @@ class ActsEverywhere(OfAll):
         progress: Callable[[BulkActs], object] | None = None,
         id: str | None = None,
     ) -> BulkActs:
-        """Return the dead letters that an expression means to their queues, and wait until it is done.
+        """Return the dead letters that an expression selects to their queues, and wait until it is done.
 
-        As `DeadLetters.replay_where` in each partition. Where one cannot be reached, the others have begun: call again with what
-        was counted, which hits nothing twice. With an `id`, a partition that knows an act under it does not begin it again.
+        As `DeadLetters.replay_where` in each partition. If one cannot be reached, the others have begun: call again with what was
+        counted, which replays nothing twice. With an `id`, a partition that has an act with this id does not begin it again.
 
         Raises:
             As `DeadLetters.replay_where`.
@@ -212,7 +212,7 @@ class ActsEverywhere(OfAll):
         progress: Callable[[BulkActs], object] | None = None,
         id: str | None = None,
     ) -> BulkActs:
-        """Remove the dead letters that an expression means for good; else as `replay_where`.
+        """Remove the dead letters that an expression selects, for good; else as `replay_where`.
 
         Raises:
             As `DeadLetters.purge_where`.
@@ -227,7 +227,7 @@ class ActsEverywhere(OfAll):
         """Return the bulk act of one partition as it stands now; as `DeadLetters.bulk`.
 
         Raises:
-            UnknownMessage: no partition knows it.
+            UnknownMessage: no partition has an act with this id.
         """
         for number in search_order(id, self._cluster.count):
             try:
@@ -238,7 +238,7 @@ class ActsEverywhere(OfAll):
         raise UnknownMessage(f"no bulk act has the id {id!r} in any partition; `dead_letters.bulks()` shows those that are known")
 
     def bulks(self) -> dict[int, list[BulkAct]]:
-        """Return the bulk acts that each partition knows, by its number; as `DeadLetters.bulks`."""
+        """Return the bulk acts that each partition has on record, by its number; as `DeadLetters.bulks`."""
         return dict(enumerate(self._each(lambda partition: partition.dead_letters.bulks())))
 
     def _act(
@@ -257,7 +257,7 @@ class ActsEverywhere(OfAll):
 def _counted(
     cluster: Partitioned, part: Callable[[Partition], ActsWhere | CancelsWhere], where: str, upto: Mapping[int, int] | None
 ) -> CountedEverywhere:
-    """Return what each partition counts; where `upto` does not name one, nothing of it is meant."""
+    """Return the count of each partition; 0 for one that `upto` does not name."""
     most = dict.fromkeys(range(cluster.count)) if upto is None else {n: upto.get(n, 0) for n in range(cluster.count)}
     return CountedEverywhere(where, cluster.each({n: partial(_counted_in, part, where, one) for n, one in most.items()}))
 
@@ -271,7 +271,7 @@ def _carried_out(
     progress: Callable[[BulkActs], object] | None,
     ident: str | None,
 ) -> BulkActs:
-    """Begin an act in each partition that has anything to act on, or knows it already, and wait until all are over."""
+    """Begin an act in each partition that has anything to act on, or has the act already; wait until all are over."""
     if ident is not None:
         check_label("id", ident)
     wait_s = wait_seconds("timeout", timeout)
@@ -295,7 +295,7 @@ def _counted_in(part: Callable[[Partition], ActsWhere | CancelsWhere], where: st
 
 
 def _begun_in(begin: Callable[[Any, Partition], BulkAct], one: Any, ident: str | None, partition: Partition) -> BulkAct | None:
-    """Begin an act in a partition; None where there is nothing to act on, and no act of that id."""
+    """Begin an act in a partition; return None if there is nothing to act on, and no act with that id."""
     return begin(one, partition) if one.count or (ident is not None and _is_known(ident, partition)) else None
 
 

@@ -1,4 +1,4 @@
-"""`OfAll`: what asks all partitions of a queue, and what it needs of the queue. How several are asked at once is in `at_once`."""
+"""`OfAll`, the base of what asks all partitions of a queue, and `Partitioned`, what it needs of the queue."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ __all__ = ["OfAll", "Partitioned"]
 
 
 class Partitioned(Protocol):
-    """What is needed of a cluster."""
+    """The calls of a cluster that `OfAll` needs."""
 
     count: int
 
     def through(self, number: int, call: Callable[[Partition], Any]) -> Any:
-        """Return what a call on a partition answers."""
+        """Return the result of a call on a partition."""
 
     def each(self, calls: Mapping[int, Callable[[Partition], Any]], *, is_act: bool = False) -> dict[int, Any]:
-        """Return what calls on many partitions answer, by their numbers, in that order; see `perdure.cluster.acts.at_once`."""
+        """Return the results of calls on many partitions, by their numbers, in that order; see `perdure.cluster.acts.at_once`."""
 
     def home_of(self, ident: str) -> int:
         """Return the partition of a message."""
@@ -31,16 +31,16 @@ class Partitioned(Protocol):
 
 
 class OfAll:
-    """Asks all partitions of a queue."""
+    """The base of what asks all partitions of a queue."""
 
     def __init__(self, cluster: Partitioned) -> None:
         self._cluster = cluster
 
     @property
     def partitions(self) -> int:
-        """How many there are."""
+        """How many partitions the queue has."""
         return self._cluster.count
 
     def _each(self, call: Callable[[Partition], Any], *, is_act: bool = False) -> list[Any]:
-        """Return what a call answers in each partition, in their order."""
+        """Return the result of a call in each partition, in their order."""
         return [*self._cluster.each(dict.fromkeys(range(self._cluster.count), call), is_act=is_act).values()]

@@ -1,6 +1,6 @@
-"""Which node owns which partition, and what a node does about it: pure rules over what the database showed.
+"""Which node owns which partition, and what a node does next: pure rules over what the database showed.
 
-The thread that looks and acts is in `keeper`. Nothing here knows a clock, a connection or a lease of its own.
+The thread that looks and acts is in `keeper`. Nothing here uses a clock, a connection or a lease of its own.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ __all__ = ["Plan", "Seen", "assigned", "plan"]
 
 
 def assigned(nodes: Collection[str], partitions: int) -> dict[int, str]:
-    """Return the node of each partition: the one with the highest score for it that has not its share yet.
+    """Return the node of each partition: the one with the highest score for it that does not have its share yet.
 
-    A share is the number of partitions by that of nodes. All nodes get it rounded down before one gets it rounded up. All compute
-    the same. Where a node comes or goes, most partitions stay where they are.
+    A share is the number of partitions divided by the number of nodes. All nodes get it rounded down before one gets it rounded
+    up. All nodes compute the same table. If a node comes or goes, most partitions stay where they are.
     """
     share, more = divmod(partitions, len(nodes)) if nodes else (0, 0)
     scores = sorted(((_score(node, number), node, number) for node in nodes for number in range(partitions)), reverse=True)
@@ -45,7 +45,7 @@ class Seen:
     owner: str
     """Of its lease; empty: none."""
     is_free: bool
-    """Its lease has passed, was given up, or is of a node that is known to have died."""
+    """Its lease has passed, was given up, or belongs to a node that has died."""
 
 
 @attrs.frozen
@@ -55,14 +55,14 @@ class Plan:
     take: tuple[int, ...]
     """Partitions to claim."""
     give: tuple[int, ...]
-    """Partitions to give up, in good order, to the node that is to have them."""
+    """Partitions to close, and to free for the node that is to have them."""
 
 
 def plan(me: str, nodes: Collection[str], partitions: int, seen: Mapping[int, Seen], mine: Sequence[int]) -> Plan:
     """Return what a node does next; `nodes` are those that live, this one among them; `mine` are the partitions that it runs.
 
-    A partition is given up only to a node that lives, and taken only where it is free: so it may be without an owner for a moment,
-    and never has two.
+    A partition is given up only to a living node, and taken only while it is free. So it may have no owner for a moment, and never
+    has two.
     """
     wanted = assigned(nodes, partitions)
     take = (

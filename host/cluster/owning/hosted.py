@@ -1,6 +1,6 @@
 """The partitions that this process runs: a System for each, opened and closed in threads of their own.
 
-When to open and close one is the keeper's (`keeper`), by the rules of `balance`. What a System is made of is the front door's.
+`keeper` decides when to open and close one, by the rules of `balance`. The front door makes each System.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ __all__ = ["Hosting", "State"]
 logger = GuardedLogger("perdure")
 
 PAUSE_S, PAUSE_MAX_S = 0.2, 10.0
-"""Before a partition is opened again that could not be opened; the pause doubles from the one to the other."""
+"""Seconds before another try to open a partition that could not be opened; the pause doubles from the first to the second."""
 
 
 GONE_S = 1.0
-"""The grace period of a partition that has stopped by itself; nothing that its handlers do is taken any more."""
+"""The grace period, in seconds, of a partition that has stopped by itself; its handlers' results are no longer accepted."""
 
 
 class State(Enum):
-    """Where this process is with a partition that is to be its own."""
+    """How far this process is with opening or closing a partition."""
 
     OPENING = "it reads the log"
     OWNED = "its handlers run here"
@@ -52,12 +52,12 @@ class _Hosted:
 
 
 class Hosting:
-    """What of the cluster runs in this process. Safe in any thread.
+    """The partitions that run in this process. Methods may be called in any thread.
 
     Args:
-        make: returns a System for a partition, with all handlers; given an owner that is known to have died, if there is one.
-        changed: is called when a partition was opened or closed, or could not be opened.
-        opened: is called with a partition that was opened, once it is this process's.
+        make: returns a System for a partition, with all handlers; its second argument names an owner that has died, or is empty.
+        changed: called after a partition was opened or closed, or could not be opened.
+        opened: called with a partition that was opened, once this process owns it.
     """
 
     def __init__(
@@ -69,22 +69,22 @@ class Hosting:
         self._lock = lock_of(self, "_lock", threading.RLock)
         self._hosted: dict[int, _Hosted] = {}
         self._pauses: dict[int, tuple[float, float]] = {}
-        """By partition that could not be opened: when it is tried again, and the pause after that."""
+        """By partition that could not be opened: when it is tried again (monotonic seconds), and the last pause (seconds)."""
         self.failures: dict[int, BaseException] = {}
-        """Why a partition could not be opened when it was tried last."""
+        """By partition, why the last try to open it failed."""
 
     def system(self, number: int) -> System | None:
-        """Return the System that runs a partition here and takes messages; None where none does."""
+        """Return the System that runs a partition here and takes messages; None if there is none."""
         hosted = self._hosted.get(number)
         return hosted.system if hosted is not None and hosted.state is State.OWNED and hosted.system.running else None
 
     def states(self) -> dict[int, State]:
-        """Return the partitions that are opened, run or closed here."""
+        """Return the partitions that are being opened, run or are being closed here."""
         with self._lock:
             return {number: hosted.state for number, hosted in self._hosted.items()}
 
     def mine(self) -> list[int]:
-        """Return the partitions that run here and are neither opened nor closed just now."""
+        """Return the partitions that run here and are neither being opened nor being closed."""
         return [number for number, state in self.states().items() if state is State.OWNED]
 
     def systems(self) -> list[System]:
@@ -92,14 +92,14 @@ class Hosting:
         return [system for number in self.mine() if (system := self.system(number)) is not None]
 
     def note_high_water(self) -> None:
-        """Remember in this process up to where each log that it owns is durable."""
+        """Record in this process up to which event each log that it owns is durable."""
         for system in self.systems():
             system.inner.store.note_high_water()  # type: ignore[attr-defined] # a PostgresStore
 
     # --- handlers ----------------------------------------------------------------------------------------------------------
 
     def register(self, register: Callable[[int, System], None]) -> None:
-        """Register a handler with each System that is here, also with those that are being opened."""
+        """Call `register` with each System here, also with those that are being opened."""
         with self._lock:
             hosted = [one for one in self._hosted.values() if one.state is not State.CLOSING]
         for one in hosted:
@@ -108,14 +108,14 @@ class Hosting:
     # --- opening and closing -----------------------------------------------------------------------------------------------
 
     def take(self, number: int, instead_of: str = "") -> None:
-        """Begin to open a partition, unless it is here already or has just failed to open."""
+        """Begin to open a partition, unless it is here already or its pause after a failure has not passed. Returns at once."""
         with self._lock:
             not_before_s, _ = self._pauses.get(number, (0.0, 0.0))
             if number in self._hosted or time.monotonic() < not_before_s:
                 return
             try:
                 hosted = self._hosted[number] = _Hosted(number, self._make(number, instead_of))
-            except Exception as error:  # noqa: BLE001 - what the host gave may be wrong; `start` of the cluster tells it
+            except Exception as error:  # noqa: BLE001 - an argument of the host may be wrong; `start` of the cluster raises it
                 self._not_opened(number, error)
                 return
             thread = BackgroundThread(self._open, f"perdure-open-{number}", hosted)
@@ -129,7 +129,7 @@ class Hosting:
     def _open(self, hosted: _Hosted) -> None:
         try:
             hosted.system.start()
-        except BaseException as error:  # noqa: BLE001 - whatever a start hook or a store raises; `start` of the cluster tells it
+        except BaseException as error:  # noqa: BLE001 - whatever a start hook or a store raises; the cluster's `start` raises it
             self._not_opened(hosted.number, error)
         else:
             with self._lock:
@@ -152,7 +152,7 @@ class Hosting:
             self.failures[number] = error
 
     def give(self, number: int, grace_s: float | None = None) -> None:
-        """Begin to close a partition in good order: its handlers come to rest, and then it is free for another process."""
+        """Begin to close a partition: its handlers finish, for `grace_s` seconds at most, and then it is free. Returns at once."""
         try:
             self._give(number, grace_s)
         except RuntimeError as error:
@@ -183,7 +183,7 @@ class Hosting:
             self._changed()
 
     def look(self) -> None:
-        """Close what has stopped by itself. Where another process has taken over, that is no failure: it stands by."""
+        """Close partitions that have stopped by themselves. One that another process has taken over is no failure: it stands by."""
         for number in self.mine():
             hosted = self._hosted.get(number)
             if hosted is None or hosted.system.running:
@@ -200,7 +200,7 @@ class Hosting:
             self.give(number, GONE_S)
 
     def settle(self, seconds: float) -> None:
-        """Wait until nothing is being opened or closed, for so many seconds at most."""
+        """Wait until no partition is being opened or closed, for so many seconds at most."""
         until_s = time.monotonic() + seconds
         while True:
             with self._lock:
@@ -210,13 +210,13 @@ class Hosting:
             busy[0].join(max(0.0, until_s - time.monotonic()))
 
     def close_all(self, grace_s: float | None, seconds: float) -> None:
-        """Close all partitions, at the same time, and wait for their end; those that are being opened are closed as well."""
+        """Close all partitions at the same time, also those being opened; wait for their end, for so many seconds at most."""
         until_s = time.monotonic() + seconds
         while self._hosted and time.monotonic() < until_s:
             for number in self.mine():
                 try:
                     self._give(number, grace_s)
-                except RuntimeError as error:  # also while the interpreter exits
+                except RuntimeError as error:  # no thread could be started, for example while the interpreter exits
                     logger.warning("partition %d is closed in the thread that stops: %s", number, error)
                     self._close_here(number, grace_s)
             self.settle(max(0.0, until_s - time.monotonic()))
@@ -230,7 +230,7 @@ class Hosting:
         self._close(hosted, grace_s)
 
     def end_grace(self) -> None:
-        """End the grace period of all partitions, of a stop that is under way or about to begin."""
+        """End the grace period of all partitions, in a stop that runs or is about to begin."""
         with self._lock:
             systems = [hosted.system for hosted in self._hosted.values()]
         for system in systems:

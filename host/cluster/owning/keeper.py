@@ -1,6 +1,6 @@
-"""The one thread of a cluster's node: it renews the node and all of its leases, looks at the others, and does what the plan says.
+"""The one thread of a cluster's node: it renews the node and all of its leases, looks at the others, and carries out the plan.
 
-The plan is a pure rule (`balance`). Opening and closing partitions takes threads of its own (`hosted`), so no renewal waits.
+The plan is a pure rule (`balance`). Partitions are opened and closed in other threads (`hosted`), so no renewal waits for that.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ __all__ = ["Keeper", "node_of"]
 logger = GuardedLogger("perdure")
 
 LOOK_S = 1.0
-"""How often it looks while nothing happens. Nodes tell of what they begin and give up, so this is for nodes that die."""
+"""Seconds between looks while nothing happens. Nodes notify one another of starts and releases, so this is for nodes that die."""
 SILENCE_S = 1.0
-"""How long a node must be without a connection to the database before it is taken for dead."""
+"""Seconds without a connection to the database after which a node counts as dead."""
 RETRY_S = 0.5
 SLACK_S = 0.02
 RENEWALS = 3
-"""A lease is renewed so often within its time."""
+"""How many times a lease is renewed within its duration."""
 
 
 def node_of(owner: str) -> str:
@@ -40,12 +40,12 @@ def node_of(owner: str) -> str:
 
 
 class Keeper:
-    """Keeps one node. `start` and `end` are for one thread at a time.
+    """Keeps one node in the cluster. `start` and `end` are for one thread at a time.
 
     Args:
-        session: its connection to the database.
-        hosting: what runs in this process.
-        partitions: of the queue.
+        session: the node's connection to the database.
+        hosting: the partitions that run in this process.
+        partitions: how many the queue has.
     """
 
     def __init__(self, session: NodeSession, hosting: Hosting, partitions: int) -> None:
@@ -54,7 +54,7 @@ class Keeper:
         self._partitions = partitions
         self._silent_since: dict[str, float] = {}
         self._there: set[int] = set()
-        """The partitions whose logs the database has held, which unfinished copies are not; empty until the first look."""
+        """The partitions whose logs the database has held, without unfinished copies; empty until the first look."""
         self._missing: set[int] = set()
         self._renew_at_s = 0.0
         self._is_leaving = self._has_ended = self._is_begun = False
@@ -65,34 +65,34 @@ class Keeper:
         os.set_blocking(self._write, False)
         self._thread = EnduringThread(self._run, "perdure-node")
         self.view: View | None = None
-        """What the database showed last."""
+        """What the last look at the database showed."""
         self.failure: PerdureError | None = None
-        """Why it could not be asked when it was asked last."""
+        """Why the last look at the database failed; None if it succeeded."""
 
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
 
     def wait_for_plan(self, seconds: float) -> bool:
-        """Wait until it has looked once and acted; return whether it has."""
+        """Wait until the thread has looked once and acted, for so many seconds at most; return whether it has."""
         return self._looked.wait(seconds)
 
     def wake(self) -> None:
-        """Wake it, so that it looks now."""
+        """Wake the thread, so that it looks now. May be called in any thread."""
         with contextlib.suppress(OSError):
             os.write(self._write, b"\0")
 
     def leave(self, seconds: float) -> None:
-        """Tell the other nodes that this one goes; what it still owns is kept until `end`."""
+        """Announce to the other nodes that this one leaves; its leases are kept until `end`."""
         self._is_leaving = True
         self.wake()
         self._left.wait(seconds)
 
     def end(self, seconds: float) -> None:
-        """End the thread and the connection."""
+        """End the thread and the connection; wait for so many seconds at most."""
         self._has_ended = True
         self.wake()
-        if self._thread.ident is not None:  # else it could not be started
+        if self._thread.ident is not None:  # None: it could not be started
             self._thread.join(seconds)
 
     def _run(self) -> None:
@@ -157,16 +157,16 @@ class Keeper:
             one.number: Seen(one.owner, is_free=not one.owner or one.left_s <= 0 or node_of(one.owner) in dead)
             for one in view.partitions
         }
-        told = plan(self._session.name, living, self._partitions, seen, self._hosting.mine())
-        for number in told.give:
+        planned = plan(self._session.name, living, self._partitions, seen, self._hosting.mine())
+        for number in planned.give:
             logger.info("partition %d goes to another node", number)
             self._hosting.give(number)
-        for number in set(told.take) - self._gone(view):
+        for number in set(planned.take) - self._gone(view):
             owner = owners.get(number, "")
             self._hosting.take(number, owner if node_of(owner) in dead else "")
 
     def _gone(self, view: View) -> set[int]:
-        """Return the partitions that were there and are not any more. To open one of them would begin an empty log in its place."""
+        """Return the partitions that have disappeared. To open one of them would begin an empty log in its place."""
         found = {one.number for one in view.partitions}
         self._there |= {one.number for one in view.partitions if not one.is_copy}
         missing = self._there - found
@@ -180,7 +180,7 @@ class Keeper:
         return missing
 
     def _dead(self, view: View, now_s: float) -> set[str]:
-        """Return the nodes that have been without a connection for too long: they were killed, or their machine was."""
+        """Return the nodes without a connection for too long: their process or machine has died."""
         silent = {node.name for node in view.nodes if not node.has_session and node.name != self._session.name}
         self._silent_since = {name: self._silent_since.get(name, now_s) for name in silent}
         return {name for name, since_s in self._silent_since.items() if now_s - since_s >= SILENCE_S}

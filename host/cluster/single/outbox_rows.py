@@ -1,6 +1,6 @@
 """Rows of an outbox on their way to the partitions of a cluster: into their ingress in one commit, then out of the outbox.
 
-The relay of the process that owns the first partition reads them (`perdure.actors.services.relay`), as it does for a System.
+The relay in the process that owns partition 0 reads them (`perdure.actors.services.relay`), as for a System.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 __all__ = ["OutboxRows"]
 
 TURN_S = 1.0
-"""How long one read of the relay goes on while rows come; then it looks at its other outboxes."""
+"""Seconds that one read of the relay goes on while rows come; then it looks at its other outboxes."""
 
 
 class OutboxRows:
-    """A `Source` that leaves nothing for the relay to publish, because rows belong to any partition. In the relay's thread.
+    """A `Source` that publishes its rows itself, because they belong to any partition. It runs in the relay's thread.
 
-    A row that is published twice, because a process ended before it was deleted, counts once by its id. What the owner of its
-    partition refuses becomes a dead letter with the reason, as with each publish of another process.
+    A row that is published twice, because a process ended before it was deleted, counts once by its id. A row that the owner of
+    its partition refuses becomes a dead letter with the reason, as with each publish of another process.
 
     Args:
         outbox: reads and deletes rows.
@@ -43,10 +43,10 @@ class OutboxRows:
         self.every_s = outbox.every_s
 
     def find_out(self) -> None:
-        """See `Source.find_out`: one process owns the first partition."""
+        """See `Source.find_out`. Nothing is to be found out: one process owns partition 0."""
 
     def read(self, after: int) -> Sequence[tuple[int, InvalidMessage]]:
-        """Move the rows behind this one; return those that hold no message. See `Source.read`."""
+        """Publish and delete the rows after this one; return those that hold no message. See `Source.read`."""
         unfit: list[tuple[int, InvalidMessage]] = []
         until_s = time.monotonic() + TURN_S
         while rows := self._outbox.read(after):

@@ -1,6 +1,6 @@
 """Start and stop hooks of a cluster: once in each process, on the one event loop that the handlers of all its partitions run on.
 
-The hooks of a single System are in `perdure.handling.hooks`, which this follows.
+The hooks of a single System are in `perdure.handling.hooks`; the rules are the same.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ __all__ = ["ProcessHooks", "check_off_loop"]
 logger = GuardedLogger("perdure")
 
 TIDY_S = 0.25
-"""What tasks that are cancelled at the end get to tidy up."""
+"""Seconds for tasks to tidy up that are cancelled at the end."""
 
 
 class ProcessHooks:
     """Runs the hooks of one run of a cluster in this process. `start` and `stop` are for one thread at a time.
 
     Args:
-        hooks: the host's.
-        loop: the host's event loop; None: one is made here, and runs in a thread of its own until `stop`.
+        hooks: the host's start and stop hooks.
+        loop: the host's event loop; None: a new one runs in a thread of its own until `stop`.
     """
 
     def __init__(self, hooks: Hooks, loop: asyncio.AbstractEventLoop | None) -> None:
         self._hooks = hooks
         self._is_own = loop is None
         self.loop = loop or asyncio.new_event_loop()
-        """The loop that hooks and coroutine handlers of all partitions run on."""
+        """The loop on which hooks and coroutine handlers of all partitions run."""
         self._variables = copy_context()
         self._have_run = False
         self._thread: threading.Thread | None = None
@@ -56,7 +56,7 @@ class ProcessHooks:
         """Run the start hooks in the order of their registration.
 
         Args:
-            given_up: returns True once no caller waits for this start any more; a start hook then ends.
+            given_up: returns True once no caller waits for this start any more; the hook that runs is then cancelled.
 
         Raises:
             PerdureError: the loop runs in no thread, or the start was given up.
@@ -72,12 +72,12 @@ class ProcessHooks:
         self._have_run = True
 
     def adopt(self) -> None:
-        """Set the context variables that the start hooks have set; a hook of each partition, whose handlers see them then."""
+        """Set the context variables that the start hooks have set; a start hook of each partition, for its handlers."""
         for variable, value in self._variables.items():
             variable.set(value)
 
     def stop(self, seconds: float) -> None:
-        """Run the stop hooks, the last one first, within so many seconds, if all start hooks have run; end the loop."""
+        """Run the stop hooks, the last one first, within so many seconds, if all start hooks have run; then end the loop."""
         until_s = time.monotonic() + max(seconds, STOP_LEAST_S)
         for hook in reversed(self._hooks.stop) if self._have_run else ():
             self._given_up = lambda: False
@@ -145,7 +145,7 @@ def _beginning(
     ended: Future[tuple[Context, BaseException | None]],
     tasks: list[asyncio.Task[Any]],
 ) -> Callable[[], None]:
-    """Return a function for the loop that starts a hook as a task, and fills `ended` at its end."""
+    """Return a function for the loop that starts a hook as a task, and resolves `ended` at its end."""
 
     def begin() -> None:
         task = loop.create_task(in_context(hook, mark))

@@ -1,6 +1,6 @@
-"""The part of a cluster that it has once in a process, or once over all of them: hooks, parts that it serves, relays of outboxes.
+"""The part of a cluster that exists once in a process, or once in all: hooks, and relays of outboxes.
 
-What each partition has of its own (actors, recovery) is reached from here, by its number.
+The actors and the recovery of each partition are reached from here, by its number.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ RELAYS = 0
 
 
 class Singular(Placed):
-    """The part of a `Cluster` with what is not its partitions'."""
+    """The part of a `Cluster` that does not belong to single partitions."""
 
     admin: ClusterAdmin
     _hooks: Hooks
@@ -55,7 +55,7 @@ class Singular(Placed):
         self._hooks.add(self._hooks.stop, hook)
 
     def _begin_hooks(self, loop: asyncio.AbstractEventLoop | None, given_up: Callable[[], bool]) -> None:
-        """Run the start hooks, until the start is given up; from now on all partitions opened here share the loop of the hooks."""
+        """Run the start hooks, until the start is given up. Partitions that are opened later share the loop of the hooks."""
         if not self._hooks:
             return
         self._process_hooks = hooks = ProcessHooks(self._hooks, loop)
@@ -79,7 +79,7 @@ class Singular(Placed):
     # --- outboxes ------------------------------------------------------------------------------------------------------------
 
     def relay(self, source: Source) -> None:
-        """Relay an outbox, here or in another process with this line: in the one that owns partition 0. For `OutboxRelay`.
+        """Relay an outbox, in the process that owns partition 0; each process makes this call. For `OutboxRelay`.
 
         Raises:
             NotRunning: the cluster does not run.
@@ -98,12 +98,12 @@ class Singular(Placed):
             system.relay(rows)
 
     def _relay_at(self, number: int, system: System) -> None:
-        """Give a partition that was just opened what it is to relay."""
+        """Add the outboxes to partition 0 once it was opened."""
         for rows in self._outboxes.values() if number == RELAYS else ():
             system.relay(rows)
 
     def end_relay(self, name: str) -> None:
-        """Relay an outbox no more. For `OutboxRelay`."""
+        """End the relay of an outbox. For `OutboxRelay`."""
         self._outboxes = {known: rows for known, rows in self._outboxes.items() if known != name}
         system = self._hosting.system(RELAYS)
         if system is not None:
@@ -119,16 +119,16 @@ class Singular(Placed):
 
     @property
     def recovery(self) -> dict[int, Recovery]:
-        """What the last start of each partition that runs in this process did to recover, by its number."""
+        """The report of the last recovery of each partition that runs in this process, by its number."""
         found = {number: self._hosting.system(number) for number in self._hosting.mine()}
         return {number: one.recovery for number, one in found.items() if one is not None and one.recovery is not None}
 
     @property
     def actors(self) -> NoReturn:
-        """Each partition has actors of its own.
+        """Raise, since each partition has actors of its own.
 
         Raises:
-            PerdureError: always; says how to reach them.
+            PerdureError: always; the text shows how to reach them.
         """
         raise PerdureError("actors: each partition has its own; where this process owns it, use `cluster.partition(number).actors`")
 
