@@ -1,14 +1,15 @@
 """The console: pages to look at a queue and to steer it, in a browser. Extra `perdure[console]`; docs/CONSOLE.md is its guide.
 
 - `asgi(system)` returns an application to mount in the host's own; `perdure console FOLDER` serves one on loopback.
-- `log/` reads the log in bounded looks, now and at any past moment; `pages/` makes what the templates show; `drawing/` makes
-  charts; `guard/` stands between a browser and the pages; `console_acts` is what an operator can change, always through the front
-  door; `app` and `console` put it together, with `answers`; `whole_console` and `whole_acts` do so for several partitions;
-  `streaming` tells an open page of news; `asked` and `counting` are what others are asked, in threads of their own. In a forked
-  child all that begins anew (`begun_anew`).
-- `templates/` and `static/` have no build step; nothing is loaded from elsewhere.
+- `log/` reads the log, now and at any past moment, in reads of bounded length. `pages/` collects the values of the templates.
+  `drawing/` makes charts. `guard/` checks each request before a page sees it.
+- `console_acts` is what an operator can change, always through the public API of the system. `app` and `console` assemble the
+  application, with `answers`; `whole_console` and `whole_acts` do so for several partitions.
+- `streaming` notifies an open page that the log has grown. `asked` and `counting` fetch answers of other processes in threads of
+  their own. In a forked child all of these are reset (`begun_anew`).
+- `templates/` and `static/` have no build step; the browser loads nothing from elsewhere.
 
-It decides nothing and writes nothing itself: reading takes no lock, and each act is a command to the owner, on record there.
+The console decides nothing and writes nothing itself. Reading takes no lock; each act is a command to the owner, recorded there.
 """
 
 from __future__ import annotations
@@ -40,21 +41,23 @@ def asgi(
 
     Args:
         system: a `System` of this process, a `Client` of one in another, or a `Cluster`, whose partitions have pages of their own.
-        authorize: `authorize(principal, action, type) -> bool`, as `System(authorize=...)` has it, which counts unless given; where
-            that has none either, all may only look. The actions are those of `perdure.events.actions`.
-        principal: says who asks: called with each Starlette request; None refuses it. Unless given, the user that the host's own
-            authentication has put into the request (Starlette's `request.user.display_name`).
-        hosts: the names by which the host's application is asked (the `Host` of its requests), with or without a port.
-        origins: the sites under which browsers reach it (`https://shop.example.com`), for a proxy that asks by a name of its own;
-            then forms are taken from these alone, and cookies are for https alone if all are. Unless given, a form must come from
-            the site that its `Host` names.
-        open_payloads: types whose payloads are shown at once; True for all. Others are hidden until a reveal, which is on record.
-        secret: signs the sessions, the same in all processes that answer for the console. Unless given, it is a key in the data
-            folder, `console.key`; of a queue in a database one of this process, so that sessions are valid in this one alone.
+        authorize: `authorize(principal, action, type) -> bool`, as for `System(authorize=...)`. Unless given, the function of the
+            system is used; where the system has none either, every principal may only look. The actions are those of
+            `perdure.events.actions`.
+        principal: returns the name of the principal of a Starlette request; None refuses the request. Called for each request, in
+            the event loop. Unless given, the name is that of the user whom the host's own authentication has put into the request
+            (Starlette's `request.user.display_name`).
+        hosts: the names under which the host's application is reached (the `Host` of its requests), with or without a port.
+        origins: the sites under which browsers reach it (`https://shop.example.com`), for a proxy that sends another `Host`. Then
+            forms are accepted from these sites alone, and cookies are sent over https alone if all of them use it. Unless given, a
+            form must come from the site that its `Host` names.
+        open_payloads: types whose payloads are shown at once; True for all. Others are hidden until a reveal, which is recorded.
+        secret: signs the sessions; the same in all processes that serve the console. Unless given, it is a key in the data
+            folder, `console.key`; for a queue in a database it is a key of this process, and sessions are valid in this one alone.
 
     Raises:
-        PerdureError: the extra is not installed; says how.
-        TypeError: this is no system, or the secret is no text.
+        PerdureError: the extra is not installed; the error names the command that installs it.
+        TypeError: `system` is no system, or the secret is neither a text nor bytes.
         ValueError: an origin is malformed, or the secret is shorter than 16 bytes.
     """
     try:
@@ -81,7 +84,7 @@ def asgi(
 
 
 def _is_cluster(system: object) -> bool:
-    cluster = sys.modules.get("perdure.cluster.cluster")  # which needs a database's driver, and is there where one was made
+    cluster = sys.modules.get("perdure.cluster.cluster")  # it needs a driver, and is imported wherever a Cluster exists
     return cluster is not None and isinstance(system, cluster.Cluster)
 
 

@@ -1,6 +1,6 @@
-"""`Answers`: what the pages of one log and those of all partitions have in common: pages by their addresses, forms, and news.
+"""`Answers`: what the applications of one log and of all partitions share: pages by their addresses, forms, event stream.
 
-Not here: which pages and which acts there are (`app`, `whole_console`), checks of requests (`guard.gate`).
+Not here: the tables of pages and acts (`app`, `whole_console`), checks of requests (`guard.gate`).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ COMING, FORBIDDEN, NOT_FOUND, BAD = 202, 403, 404, 400
 
 
 class _Name(StringConvertor):
-    """Any text in an address, also with slashes and line ends: ids and names of types may have both."""
+    """Any text in an address, including slashes and line ends: ids and names of types may have both."""
 
     regex = "(?s:.*)"
 
@@ -53,12 +53,12 @@ register_url_convertor("name", _Name())
 
 
 class Answers(ABC):
-    """Answers requests with pages, and forms with acts.
+    """Answers requests with pages, and forms with acts. Endpoints of pages and acts run in threads of the server's pool.
 
     Args:
-        pages: what makes each page, by its address.
-        acts: the names of the acts that forms ask for.
-        consoles: of the logs that are shown.
+        pages: the function that makes each page, by its address.
+        acts: the names of the acts that forms may request.
+        consoles: the consoles of the logs that are shown.
     """
 
     def __init__(self, pages: Mapping[str, Callable[[Any], None]], acts: Collection[str], *consoles: Console) -> None:
@@ -73,7 +73,7 @@ class Answers(ABC):
             Route("/act/{name}", self.act, methods=["POST"]),
             *self._own,
         ]
-        """Of all pages, forms and scripts."""
+        """The routes of all pages, forms and scripts."""
 
     @abstractmethod
     def rights_of(self, request: Request) -> Permits:
@@ -81,20 +81,20 @@ class Answers(ABC):
 
     @abstractmethod
     def page_of(self, request: Request, rights: Permits, kept: KeptForm | None) -> Page:
-        """Return the page that a request asks for, which is still to be made."""
+        """Return the page that a request selects, not made yet. `kept`: the refused form to show again."""
 
     @abstractmethod
     def make(self, page: Any, make: Callable[[Any], None]) -> str:
         """Make a page, and return it as HTML.
 
         Raises:
-            StillReading: the log is being read for it.
+            StillReading: the log is still being read for it.
             PerdureError, OSError: it cannot be made.
         """
 
     @abstractmethod
     def do(self, name: str, request: Request) -> str:
-        """Do what a form asks for; return a sentence that says what was done.
+        """Perform the act of a form; return a sentence that describes what was done.
 
         Raises:
             NotAllowed: the principal has no right to it; nothing was done.
@@ -102,11 +102,11 @@ class Answers(ABC):
         """
 
     def rendered(self, page: Page) -> str:
-        """Return a page that is made, as HTML."""
+        """Return a finished page as HTML."""
         return self._templates.get_template(page.template).render(page.context())
 
     def _endpoint(self, page: Callable[[Any], None]) -> Callable[[Request], Response]:
-        """Return the endpoint of a page. It runs in a thread of its own, as a page reads the log."""
+        """Return the endpoint of a page. It runs in a thread of the server's pool, because a page reads the log."""
 
         def endpoint(request: Request) -> Response:
             return self._shown(request, page)
@@ -131,30 +131,30 @@ class Answers(ABC):
         return HTMLResponse(html, page.status)
 
     def _coming(self, page: Page, reading: StillReading) -> Response:
-        """Show how far the log is read that the page needs; it asks again by itself."""
+        """Show how much of the log has been read for the page. The browser then asks again by itself."""
         page.view, page.template = None, "reading.html"
         page.more = {"reading": reading}
         return HTMLResponse(self.rendered(page), COMING, headers={"retry-after": "1"})
 
     def _failed(self, page: Page, error: Exception, status: int) -> Response:
-        """Show what went wrong, with the way back to what can be shown."""
+        """Show what failed, with a link to a page that can be shown."""
         page.template, page.status = "failed.html", status
         page.more["why"] = str(error)
         return HTMLResponse(self.rendered(page), status)
 
     async def act(self, request: Request) -> Response:
-        """Do what a form asks for, then show the page it came from, with the outcome."""
+        """Perform the act of a form, then show the page of the form with the outcome."""
         name, form = request.path_params["name"], request.scope["form"]
         session = request.scope["session"]
         root = request.scope.get("root_path", "")
         if name not in self._acts:
             return PlainTextResponse("there is no such act\n", NOT_FOUND)
         try:
-            session.tell(await run_in_threadpool(self.do, name, request))
+            session.set_notice(await run_in_threadpool(self.do, name, request))
         except NotAllowed as error:
             return PlainTextResponse(f"{error}\n", FORBIDDEN)
         except (PerdureError, ValueError, TypeError, TimeoutError, OSError) as error:
-            session.tell(f"Not done: {error}")
+            session.set_notice(f"Not done: {error}")
             kept = KeptForm(name, form, str(error))
             if kept.is_filled_in:
                 again = await run_in_threadpool(self._again, request, _own_path(form.get("again", form.get("back", "/"))), kept)
@@ -163,7 +163,7 @@ class Answers(ABC):
         return RedirectResponse(root + _own_path(form.get("back", "/")), 303)
 
     def _again(self, request: Request, address: str, kept: KeptForm) -> Response | None:
-        """Return the page with the form that was refused, as it was filled in; None where that is no page of this console."""
+        """Return the page of a refused form, filled in as before; None where the address is no page of this console."""
         parts = urlsplit(address)
         path = request.scope.get("root_path", "") + unquote(parts.path)
         scope = {**request.scope, "method": "GET", "path": path, "query_string": parts.query.encode()}
@@ -174,7 +174,7 @@ class Answers(ABC):
         return None
 
     async def live(self, request: Request) -> Response | Stream:
-        """Tell an open page, again and again, that there is something new."""
+        """Return the event stream that notifies an open page whenever the log has grown."""
         if not self.rights_of(request).may("look"):
             return PlainTextResponse("not allowed\n", FORBIDDEN)
         return Stream(self._news)
@@ -187,7 +187,7 @@ def static() -> Mount:
 
 @functools.cache
 def templates() -> jinja2.Environment:
-    """Return the templates, compiled: no page waits for that."""
+    """Return the templates, all compiled, so that no page has to compile one."""
     found = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE / "templates"),
         autoescape=True,
@@ -203,7 +203,7 @@ def templates() -> jinja2.Environment:
 
 
 def _own_path(text: str) -> str:
-    """Return an address of this console that a form names, without a host; its first page where it names none."""
+    """Return the address within this console that a form gives, without a host; the first page's where it gives none."""
     try:
         parts = urlsplit(text)
     except ValueError:  # a bracket without its other half

@@ -1,7 +1,6 @@
-"""The console of one log as an ASGI application: which address shows which page, and which form does what.
+"""The console of one log as an ASGI application: the page of each address, and the act of each form.
 
-Not here: how requests are answered (`answers`), checks of requests (`guard.gate`), contents of pages (`pages`), acts
-(`console_acts`).
+Not here: answers to requests (`answers`), checks of requests (`guard.gate`), contents of pages (`pages`), acts (`console_acts`).
 """
 
 from __future__ import annotations
@@ -43,13 +42,13 @@ def application(
     used: Callable[[], object] = lambda: None,
     seal: Callable[[], Seal] = keys.of_process,
 ) -> Any:
-    """Return the application; see `perdure.console.asgi`. `token` opens it where no `principal` says who asks."""
+    """Return the application; see `perdure.console.asgi`. `token` opens a session where no `principal` is given."""
     app = pages_of(console)
     return Gate(app, hosts=hosts, origins=origins, sessions=Sessions(seal), principal_of=principal, token=token, used=used)
 
 
 def pages_of(console: Console) -> Starlette:
-    """Return the pages alone, without what checks each request; closing them closes the console."""
+    """Return the pages alone, without the checks of requests. The end of their lifespan closes the console."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -75,7 +74,7 @@ class _OneLog(Answers):
     def make(self, page: Page, make: Callable[[Page], None]) -> str:
         if make in BEFORE:
             BEFORE[make](page)
-        if page.asked("a"):  # before the other view, whose locks it must not wait for
+        if page.asked("a"):  # first, so that it does not wait for the locks of the second view
             with self._console.view(page.asked("a")) as other:
                 page.other = figures(other, page.looks)
         with self._console.view(page.at) as view:

@@ -1,6 +1,6 @@
-"""`Asked`: an answer from outside (the owner in another process, a database) that no page waits for longer than a moment.
+"""`Asked`: an answer of another process or a database, fetched in the background, so that a page waits for it only briefly.
 
-Not here: what is asked (`console`).
+Not here: which answers these are (`console`).
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ T = TypeVar("T")
 
 WAIT_S = 0.1
 KEPT_S = 1.0
-"""An answer of another process that is so young is not asked for again."""
+"""An answer of another process is not fetched again before it is this old."""
 OLD_S = 15.0
-"""An answer so old is shown no more."""
+"""An answer of this age is no longer shown."""
 
 
 class Asked(Generic[T]):
-    """The newest answer. It is asked for in a thread of its own, one at a time. Safe in any thread.
+    """The newest answer. A background thread fetches it, one request at a time. Safe in any thread.
 
     Args:
-        ask: asks for it.
-        what: is asked for, in words.
-        kept_s: an answer so young is not asked for again.
+        ask: fetches the answer; called in the background thread.
+        what: what is fetched, in words, for the name of the thread and for log records.
+        kept_s: the age in seconds that an answer reaches before it is fetched again.
     """
 
     def __init__(self, ask: Callable[[], T], what: str, *, kept_s: float = KEPT_S) -> None:
@@ -47,12 +47,12 @@ class Asked(Generic[T]):
         begins_anew(self)
 
     def begin_anew(self) -> None:
-        """See `begins_anew`."""
+        """Reset the lock and the flag of a running request; see `begins_anew`."""
         self._changed = threading.Condition()
         self._is_asking = False
 
     def newest(self, wait_s: float = WAIT_S) -> T | None:
-        """Return the newest answer; None where none has come lately."""
+        """Return the newest answer, after up to `wait_s` seconds; None where there is none younger than `OLD_S`."""
         with self._changed:
             if not self._is_asking and time.monotonic() - self._came_s > self._kept_s:
                 self._is_asking = True

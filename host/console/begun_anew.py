@@ -1,6 +1,6 @@
-"""`begins_anew`: has a part of the console begin anew in a forked child: its threads are gone, and may have held its locks.
+"""`begins_anew`: resets a part of the console in each forked child, where its threads are gone and its locks may still be held.
 
-What a part had read may be half folded there, so it is read again.
+A part may have been in the middle of a fold, so it reads the log again.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ class Part(Protocol):
     """A part of a console that is used in several threads."""
 
     def begin_anew(self) -> None:
-        """Forget what threads were doing, and make locks that are free. Called when it is made, and in a forked child."""
+        """Discard the state of threads and create new locks. Called when the part is made, and in each forked child."""
 
 
 _parts: weakref.WeakSet[Part] = weakref.WeakSet()
 
 
 def begins_anew(part: Part) -> None:
-    """Have a part begin, now and in each forked child."""
+    """Call `begin_anew` of a part, now and in each forked child."""
     part.begin_anew()
     _parts.add(part)
 

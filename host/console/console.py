@@ -1,4 +1,4 @@
-"""`Console`: what all pages share: the log, now and at past moments, who may do what, and the system that acts.
+"""`Console`: what all pages share: the log, now and at past moments, the rights of principals, and the system that acts.
 
 Not here: pages (`pages`), requests (`app`).
 """
@@ -43,15 +43,15 @@ __all__ = ["Console", "View"]
 
 AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 DIGITS_MAX = 40
-"""Of a sequence number. One behind the end of the log names its end."""
+"""The most digits of a sequence number. A number beyond the end of the log stands for its end."""
 AGE_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 SEEK_EVENTS = 200_000
-"""How many events are read at most to find a moment exactly."""
+"""The most events that are read to find a moment exactly."""
 
 
 @attrs.define(eq=False)
 class View:
-    """What a page looks at: the states at one moment. Valid within the block that gives it."""
+    """What a page shows: the states at one moment. Valid within the `with` block that yields it."""
 
     reader: LogReader
     states: States
@@ -62,17 +62,17 @@ class View:
 
     @property
     def seq(self) -> int:
-        """The last event that counts."""
+        """The sequence number of the last event that is folded into the states."""
         return self.states.seq
 
     @property
     def at_us(self) -> int:
-        """When that was."""
+        """The time of that event, in microseconds since the epoch."""
         return self.states.at_us
 
     @property
-    def history_said(self) -> str:
-        """How much of the history was read to find messages in it."""
+    def history_progress(self) -> str:
+        """A sentence on how much of the history has been read so far."""
         known = self.live.history_known()
         return "all history is read" if known >= 1.0 else f"{known:.0%} of the history is read so far; look again in a moment"
 
@@ -82,10 +82,11 @@ class Console:
 
     Args:
         reader: the log.
-        front: what acts; None where nothing runs, and everything is only looked at.
-        current_front: returns what acts now, where that changes hands; instead of `front`.
-        rights: who may do what.
+        front: the system or client that performs acts; None where nothing runs and the log can only be read.
+        current_front: returns the system or client of the moment, where that changes; instead of `front`.
+        rights: the rights of principals; unless given, every principal may only look.
         open_payloads: types whose payloads are not hidden; True for all.
+        title: the name that pages show; unless given, that of the log.
     """
 
     def __init__(
@@ -107,7 +108,7 @@ class Console:
         self._open_payloads = open_payloads
         self.title = title or _name_of(reader.address)
         self.number: int | None = None
-        """Of the partition, where several are shown by one application: those of `partitions_shown`."""
+        """The number of the partition, where one application shows several (`partitions_shown`)."""
         self.partitions_shown: tuple[int, ...] = ()
         self.partitions: Asked[list[PartitionOwner]] = Asked(self._partitions, "the owners of the partitions")
         self.live = Live(reader, is_alone=not isinstance(front, System), newest=self._newest)
@@ -137,7 +138,7 @@ class Console:
     def of_cluster(
         cls, cluster: Cluster, *, authorize: Authorize | None = None, open_payloads: Collection[str] | bool = ()
     ) -> dict[int, Console]:
-        """Return the consoles of a cluster's partitions, by their numbers. What acts is the owner of each, in whatever process."""
+        """Return the consoles of a cluster's partitions, by their numbers. The owner of each performs its acts."""
         own = cluster.rights if cluster.rights.are_limited else Rights(viewer)
         rights = own if authorize is None else Rights(authorize)
 
@@ -154,28 +155,28 @@ class Console:
 
     @property
     def front(self) -> System | Client | None:
-        """What acts now; None where nothing runs, and everything is only looked at."""
+        """The system or client that performs acts now; None where nothing runs and the log can only be read."""
         return self._current_front()
 
     @property
     def system(self) -> System | None:
-        """The system, where it runs in this process."""
+        """The system, if it runs in this process; otherwise None."""
         front = self.front
         return front if isinstance(front, System) and front.running else None
 
     @property
     def folder(self) -> Path | None:
-        """The folder of the log; None where it is elsewhere."""
+        """The folder of the log; None where the log is in memory or in a database."""
         address = self.reader.address
         return None if address is None or is_postgres(address) else Path(address)
 
     @property
     def refresh_ms(self) -> int:
-        """How often an open page may fetch itself anew."""
+        """The least time between two reloads of an open page, in milliseconds."""
         return 2_000 if self.system is None else 5_000
 
     def behind(self) -> int:
-        """Return how many events the newest states lack; 0 where that is not known."""
+        """Return how many events the newest states are behind the log; 0 where that is not known."""
         return max(0, self._written() - self.live.states.seq)
 
     def _written(self) -> int:
@@ -184,7 +185,7 @@ class Console:
         return getattr(reader_of(front.audit), "last_seq", 0) if isinstance(front, System) else 0
 
     def _newest(self) -> int:
-        """Return the last event, 0 where that is not known. In a process of its own, this reads the log once, without a fold."""
+        """Return the last event; 0 where that is not known. Unless the owner is here, this reads the log without a fold."""
         if isinstance(self.front, System) or not isinstance(self.reader, FolderReader):
             return self._written()
         seqs = self.reader.snapshot_seqs()
@@ -211,17 +212,17 @@ class Console:
 
     @contextmanager
     def view(self, at: str = "", *, budget_s: float | None = None, wait_s: float = WAIT_S) -> Iterator[View]:
-        """Keep a view of the log within this block: of now, or of the moment that a text names.
+        """Yield a view of the log for this block: of now, or of the moment that a text names.
 
         Args:
-            at: the moment.
-            budget_s: for how long a view of now follows the log first; see `Live.looked_at`.
-            wait_s: how long a past moment is waited for that is not folded yet.
+            at: the moment: a sequence number, an age or a time; empty or `now` for the newest states.
+            budget_s: how many seconds a view of now follows the log first; see `Live.looked_at`.
+            wait_s: how many seconds to wait for a past moment that is not folded yet.
 
         Raises:
             InvalidMessage: the text names no moment.
-            StillReading: the log is being read for that.
-            HistoryDropped: what was true then is not known any more.
+            StillReading: the log is still being read for it.
+            HistoryDropped: the log no longer holds that moment.
             StoreCorrupt, StoreUnavailable: the log cannot be read.
         """
         live = self.live
@@ -237,7 +238,7 @@ class Console:
                 yield View(self.reader, fold.states, fold.groups, live.index, live, is_past=True)
 
     def _seq_of(self, text: str) -> int:
-        """Return the last event at or before a moment: a number, an age, or a time (UTC unless it says otherwise)."""
+        """Return the last event at or before a moment: a number, an age, or a time (in UTC unless it has an offset)."""
         newest = self.live.states.seq
         plain = text.strip().replace(",", "").replace("_", "")
         if plain.isdecimal() and len(plain) <= DIGITS_MAX:
@@ -263,7 +264,7 @@ class Console:
         return min(max(found, self.reader.first_seq - 1), newest)
 
     def _check_known(self, at_us: int) -> None:
-        """Raise unless the pass over all history has come to a moment."""
+        """Raise `StillReading` unless the pass over all history has reached a moment."""
         live = self.live
         span = live.index.span_us()
         if live.index.seq < live.states.seq and (span is None or at_us > span[1]):
@@ -279,6 +280,6 @@ def _name_of(address: str | None) -> str:
     if address is None:
         return "memory"
     if is_postgres(address):
-        queue = address.rpartition("#")[2].partition("/")[0]  # the whole address is a pointer's rest, or two clicks, away
+        queue = address.rpartition("#")[2].partition("/")[0]  # pages show the whole address elsewhere
         return f"{queue} in PostgreSQL"
     return Path(address).name or address

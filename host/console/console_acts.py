@@ -1,6 +1,6 @@
-"""What an operator can change from a page. Each act checks the right to it, then asks the system, under a name and a reason.
+"""What an operator can change from a page. Each act checks the right to it, then calls the system with a principal and a reason.
 
-The owner puts each on record, in the commit of its effect. Not here: forms (`templates`), what is decided (`perdure.events`).
+The owner records each act in the commit of its effect. Not here: forms (`templates`), decisions (`perdure.events`).
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 __all__ = ["ACTS", "BULK_WAIT_S", "ActRequest", "begun", "check_counted", "do"]
 
 BULK_WAIT_S = 1.0
-"""How long a page waits for a bulk act, which goes on after that."""
+"""How many seconds a page waits for a bulk act, which goes on after that."""
 
 
 @attrs.frozen
 class ActRequest:
-    """One act that was asked for: who asks, and the fields of the form."""
+    """One requested act: its session and rights, and the fields of the form."""
 
     console: Console
     session: Session
@@ -42,15 +42,15 @@ class ActRequest:
     form: dict[str, str]
 
     def field(self, name: str) -> str:
-        """Return a field of the form, empty where it has none."""
+        """Return a field of the form; empty where it is missing."""
         return self.form.get(name, "").strip()
 
     def check(self, action: str, type_name: str = "") -> None:
         """Check the right to an action.
 
         Raises:
-            NotAllowed: the principal has none.
-            NotRunning: nothing is there that could do it.
+            NotAllowed: the principal does not have it.
+            NotRunning: no owner runs that could perform it.
         """
         if self.console.front is None:
             msg = "nothing runs on this log, so nothing can be changed here: start its owner (or `perdure serve FOLDER`)"
@@ -59,14 +59,14 @@ class ActRequest:
 
     @property
     def front(self) -> Any:
-        """The system that acts."""
+        """The system or client that performs acts."""
         return self.console.front
 
     def message(self, kind: str) -> Any:
-        """Return the message that the form gives, with the fields of its payload.
+        """Return the message of a type with the payload that the form gives.
 
         Raises:
-            InvalidMessage: they are no JSON object, or not the fields of such a message.
+            InvalidMessage: the payload is no JSON object, or does not have the fields of such a message.
         """
         return given_message(self.front.drafts.names, kind, json_object(self.field("payload")))
 
@@ -145,7 +145,7 @@ def _publish(request: ActRequest) -> str:
 
 
 def _check_home(console: Console, label: str | None) -> None:
-    """Check that a group or a key belongs to the partition of a console: elsewhere it would be another group or key.
+    """Check that a group or a key belongs to the partition of a console: in another one it would be a separate group or key.
 
     Raises:
         InvalidMessage: it belongs to another one.
@@ -181,7 +181,7 @@ def _kill(request: ActRequest) -> str:
 
 
 def _bulk(request: ActRequest, action: str) -> str:
-    """Begin a bulk act on what was counted for this session, and nothing else."""
+    """Begin a bulk act on exactly what was counted for this session."""
     request.check(action)
     partition, *plain = request.session.count_of(request.field("counted")) or [ALL]
     of, counted = from_plain(plain) if partition == request.console.number else ("", None)
@@ -215,13 +215,13 @@ def check_counted(request: ActRequest, action: str, counted: Counted) -> None:
     """
     for kind in counted.by_type:
         if not request.rights.may("look", kind):
-            msg = "this means messages of types that you may not look at: name those that you may, as type=…"
+            msg = "this selects messages of types that you may not look at: name a type that you may look at, as type=…"
             raise NotAllowed(msg)
         request.check(action, kind)
 
 
 def begun(request: ActRequest, action: str, counted: Any, ident: str, *, wait_s: float) -> BulkAct:
-    """Begin a bulk act on what was counted, unless one is known under this id, and wait for it so long; return how far it is."""
+    """Begin a bulk act on what was counted, unless its id is known; wait for it up to `wait_s` seconds and return its progress."""
     letters = request.front.dead_letters
     act: BulkAct
     match action:
@@ -267,11 +267,11 @@ ACTS: dict[str, Callable[[ActRequest], str]] = {
 
 
 def do(name: str, request: ActRequest) -> str:
-    """Do what was asked for, on record under the principal's name and reason; return a sentence that says what was done.
+    """Perform an act, recorded with its principal and reason; return a sentence that describes what was done.
 
     Raises:
         NotAllowed: the principal has no right to it.
-        PerdureError, ValueError, TypeError: as the system's own calls.
+        PerdureError, ValueError, TypeError: as raised by the methods of the system.
     """
     with acting_as(request.rights.principal, reason=request.field("reason")):
         return ACTS[name](request)

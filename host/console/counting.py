@@ -1,6 +1,6 @@
-"""`Count`: what a bulk act would change, counted by the owner in a thread of its own, so that no page waits for it.
+"""`Count`: what a bulk act would change, counted by the owner. A background thread waits for the answer, so that no page does.
 
-A form carries what was counted, signed (`Session.with_count`), so that any worker can act on it. Not here: the act itself
+A form carries the count, signed (`Session.with_count`), so that any worker process can act on it. Not here: the act itself
 (`console_acts`).
 """
 
@@ -29,10 +29,10 @@ logger = GuardedLogger("perdure")
 
 LETTERS, MESSAGES = "letters", "messages"
 ALL = "all"
-"""Stands in a form, before counts of all partitions, where else the number of one stands."""
+"""Marks the counts of all partitions in a form, in the place of the number of one partition."""
 WAIT_S = 0.12
 FRESH_S = 60.0
-"""A page that is loaded again shows the same count for so long: the owner must not count for each look of an open page."""
+"""How many seconds a page shows the same count when it is loaded again, so that the owner does not count at each reload."""
 COUNTS_MAX = 200
 
 
@@ -41,8 +41,8 @@ class Count:
 
     Args:
         of: `LETTERS` or `MESSAGES`.
-        where: the expression that means them.
-        ask: asks the owner.
+        where: the expression that selects them.
+        ask: has the owner count; called in the background thread.
     """
 
     def __init__(self, of: str, where: str, ask: Callable[[], Counted]) -> None:
@@ -61,7 +61,7 @@ class Count:
     def _run(self) -> None:
         try:
             self._counted = self._ask()
-        except Exception as error:  # noqa: BLE001 - the page tells it
+        except Exception as error:  # noqa: BLE001 - the page shows it
             logger.debug("the console's count for %r has failed: %s", self.where, error)
             self._failed = error
         self.counted_us = round(time.time() * 1e6)
@@ -69,7 +69,7 @@ class Count:
 
     @property
     def is_fresh(self) -> bool:
-        """Whether it may be shown again: it is under way, or was made a moment ago, and has not failed."""
+        """Whether it may be shown again: it is still running, or ended without a failure less than `FRESH_S` ago."""
         if not self._done.is_set():
             return True
         return self._failed is None and time.time() - self.counted_us / 1e6 < FRESH_S
@@ -78,25 +78,25 @@ class Count:
         """Return what was counted.
 
         Raises:
-            StillReading: the owner counts, for longer than `wait_s`.
-            PerdureError: it could not.
+            StillReading: the owner has not finished after `wait_s` seconds.
+            PerdureError: the owner could not count.
         """
         if not self._done.wait(wait_s):
-            raise StillReading("What this means is being counted")
+            raise StillReading("What this selects is being counted")
         if self._counted is None:
             raise PerdureError(f"the owner could not count: {self._failed}") from self._failed
         return self._counted
 
 
 class Counts:
-    """The counts that browsers have asked this process for lately. Safe in any thread."""
+    """The latest counts of this process, by browser. Safe in any thread."""
 
     def __init__(self) -> None:
         self._lock = lock_of(self, "_lock")
         self._known: OrderedDict[tuple[str, str, str], Count] = OrderedDict()
 
     def count(self, browser: str, of: str, where: str, ask: Callable[[], Counted]) -> Count:
-        """Return a count for a browser: one that is fresh, or a new one, which `ask` makes."""
+        """Return a count for a browser: a known one that is fresh, or a new one made by `ask`."""
         name = (browser, of, where)
         with self._lock:
             known = self._known.get(name)
@@ -108,18 +108,18 @@ class Counts:
         return known
 
     def forget(self, browser: str) -> None:
-        """Forget the counts of a browser, which has acted on one: they are made anew."""
+        """Remove the counts of a browser after it has acted on one of them."""
         with self._lock:
             for name in [name for name in self._known if name[0] == browser]:
                 del self._known[name]
 
 
 def as_plain(of: str, counted: Counted) -> list[Any]:
-    """Return what was counted as plain data."""
+    """Return a count as plain data."""
     return [of, counted.where, counted.upto, counted.by_type, counted.gone]
 
 
 def from_plain(plain: list[Any]) -> tuple[str, Counted]:
-    """Return of what something was counted, and what; from `as_plain`."""
+    """Return what was counted (`LETTERS` or `MESSAGES`) and the count, from the data of `as_plain`."""
     of, where, upto, by_type, gone = plain
     return of, (CountedMessages if of == MESSAGES else CountedLetters)(where, upto, by_type, gone)

@@ -1,6 +1,6 @@
-"""What an operator can change in all partitions from one page: each act is one in each, through its owner, on record there.
+"""What an operator can change in all partitions from one page: an act is performed by the owner of each, and recorded there.
 
-A partition that cannot be reached keeps none of the others from it; what is told says where it was done, and where it was not. Not
+A partition that cannot be reached does not stop the others. The outcome lists where the act was done and where it was not. Not
 here: what an act does in one partition (`console_acts`).
 """
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 __all__ = ["ACTS", "WholeActRequest", "do"]
 
 FAILURES = (PerdureError, ValueError, TypeError, TimeoutError, OSError)
-"""What keeps one partition from an act, and the others not."""
+"""Errors of an act in one partition, after which the other partitions still act."""
 NOT_DONE = "Not done"
-"""How a page's notice begins that tells a failure."""
+"""The beginning of a notice of a failure."""
 
 
 @attrs.frozen
 class WholeActRequest:
-    """One act that was asked for on all partitions."""
+    """One requested act on all partitions."""
 
     consoles: Mapping[int, Console]
     session: Session
@@ -46,11 +46,11 @@ class WholeActRequest:
     form: dict[str, str]
 
     def field(self, name: str) -> str:
-        """Return a field of the form, empty where it has none."""
+        """Return a field of the form; empty where it is missing."""
         return self.form.get(name, "").strip()
 
     def of(self, number: int, **changed: str) -> ActRequest:
-        """Return the same for one partition, with some fields changed."""
+        """Return the request for one partition, with some fields changed."""
         console = self.consoles[number]
         rights = Permits(self.principal, console.rights, console.front is not None)
         return ActRequest(console, self.session, rights, {**self.form, **changed})
@@ -63,28 +63,28 @@ class Outcomes:
     done: dict[int, str] = attrs.field(factory=dict)
     failed: dict[int, str] = attrs.field(factory=dict)
 
-    def told(self) -> str:
-        """Return what was done, and where it was not.
+    def summary(self) -> str:
+        """Return a sentence on what was done, and on where it was not.
 
         Raises:
             PerdureError: it was done nowhere.
         """
-        failures = "; ".join(f"in {_of(numbers)}: {said}" for said, numbers in _alike(self.failed))
+        failures = "; ".join(f"in {_of(numbers)}: {text}" for text, numbers in _alike(self.failed))
         if not self.done:
             raise PerdureError(failures or "there is nothing to act on")
         alike = _alike(self.done)
         if len(alike) == 1:
             where = "all partitions" if not self.failed else _of(self.done)
-            told = f"{alike[0][0]} (in {where})"
+            done = f"{alike[0][0]} (in {where})"
         else:
-            told = "; ".join(f"{_of(numbers)}: {said}" for said, numbers in alike)
-        return f"{NOT_DONE} {failures}. Done: {told}" if self.failed else told
+            done = "; ".join(f"{_of(numbers)}: {text}" for text, numbers in alike)
+        return f"{NOT_DONE} {failures}. Done: {done}" if self.failed else done
 
 
-def _alike(said: Mapping[int, str]) -> list[tuple[str, list[int]]]:
-    """Return what was said, each with the partitions of which it was."""
+def _alike(texts: Mapping[int, str]) -> list[tuple[str, list[int]]]:
+    """Return each distinct text with the partitions that have it."""
     found: dict[str, list[int]] = {}
-    for number, text in said.items():
+    for number, text in texts.items():
         found.setdefault(text, []).append(number)
     return [*found.items()]
 
@@ -94,10 +94,10 @@ def _of(numbers: Iterable[int]) -> str:
 
 
 def _in_each(request: WholeActRequest, name: str, **changed: str) -> str:
-    """Do an act in each partition, one after the other.
+    """Perform an act in each partition, one after the other.
 
     Raises:
-        NotAllowed: the first refuses it; it is done in none.
+        NotAllowed: it was refused before any partition had done it.
     """
     outcomes = Outcomes()
     for number in request.consoles:
@@ -109,18 +109,18 @@ def _in_each(request: WholeActRequest, name: str, **changed: str) -> str:
             outcomes.failed[number] = str(error)
         except FAILURES as error:
             outcomes.failed[number] = str(error)
-    return outcomes.told()
+    return outcomes.summary()
 
 
 def _configure(request: WholeActRequest) -> str:
-    """Change an option in each partition. A rate is the whole queue's, and is divided, as by `Cluster.admin.configure`."""
+    """Change an option in each partition. A rate holds for the whole queue and is divided, as by `Cluster.admin.configure`."""
     kind, option, value = request.field("type"), request.field("option"), request.field("value")
     rate = check_changes({"rate": option_value(value)})["rate_per_s"] if option == "rate" else None
     if not rate:
         return _in_each(request, "configure")
-    told = _in_each(request, "configure", value=repr(rate / len(request.consoles)))
-    if told.startswith(NOT_DONE):
-        return told
+    outcome = _in_each(request, "configure", value=repr(rate / len(request.consoles)))
+    if outcome.startswith(NOT_DONE):
+        return outcome
     return f"{kind}: rate is {value} from the next delivery on, shared out over {len(request.consoles)} partitions"
 
 
@@ -133,7 +133,7 @@ def _publish(request: WholeActRequest) -> str:
 
 
 def _run_now(request: WholeActRequest) -> str:
-    """Make a schedule tick now in its partition, which the form names."""
+    """Run a schedule now in its partition, which the form names."""
     number = request.field("partition")
     if not number.isdecimal() or int(number) not in request.consoles:
         msg = f"partition: a number of one of the {len(request.consoles)} partitions, not {number!r}"
@@ -142,9 +142,9 @@ def _run_now(request: WholeActRequest) -> str:
 
 
 def _bulk(request: WholeActRequest, action: str) -> str:
-    """Begin a bulk act in each partition on what was counted there, under one id, and tell how far all of them came in a moment.
+    """Begin a bulk act in each partition on what was counted there, under one id; return the progress of all after a moment.
 
-    A form that is sent again, after the console died in the midst of this say, begins it in the partitions that do not know it.
+    A form that is sent again (after a crash of the console, for example) begins the act in the partitions that do not know it.
     """
     for number in request.consoles:
         rights = request.of(number).rights
@@ -168,21 +168,21 @@ def _bulk(request: WholeActRequest, action: str) -> str:
     unasked = _await(request, acts)
     what = "message(s)" if action == "cancel" else "dead letter(s)"
     if acts and not outcomes.failed and not unasked and all(act.is_over and not act.outcome for act in acts.values()):
-        changed, meant = (sum(getattr(act, name) for act in acts.values()) for name in ("changed", "counted"))
-        return f"{action}: {changed:,} of the {meant:,} {what} that were counted, in {len(acts)} partition(s)"
+        changed, in_all = (sum(getattr(act, name) for act in acts.values()) for name in ("changed", "counted"))
+        return f"{action}: {changed:,} of the {in_all:,} {what} that were counted, in {len(acts)} partition(s)"
     for number, act in acts.items():
         how_far = unasked.get(number, "") or f"{act.changed:,} of the {act.counted:,} {what} that were counted"
         so_far = "" if act.is_over else " so far; it goes on, also without this page"
         stopped = f"; stopped before its end: {act.outcome}" if act.outcome else ""
         outcomes.done[number] = f"{action}: {how_far}{so_far}{stopped}"
-    return outcomes.told()
+    return outcomes.summary()
 
 
 def _counted(request: WholeActRequest, action: str) -> dict[int, Any]:
-    """Return what a form was counted for, by partition, without those in which there is nothing.
+    """Return the counts that a form carries, by partition, without those of nothing.
 
     Raises:
-        InvalidMessage: it is too old, or of something else.
+        InvalidMessage: they are too old, or of something else.
     """
     of_all, of, parts = (*(request.session.count_of(request.field("counted")) or ()), None, None, None)[:3]
     if of_all != ALL or of != (MESSAGES if action == "cancel" else LETTERS):
@@ -193,7 +193,7 @@ def _counted(request: WholeActRequest, action: str) -> dict[int, Any]:
 
 
 def _await(request: WholeActRequest, acts: dict[int, BulkAct]) -> dict[int, str]:
-    """Wait a moment for acts to end, all of them together; return of which it cannot be asked how far it is, and why."""
+    """Wait up to `BULK_WAIT_S` for all acts to end; return why the progress is unknown, by partition, where it is."""
     unasked: dict[int, str] = {}
     until_s, pause_s = time.monotonic() + BULK_WAIT_S, LOOK_FIRST_S
     while time.monotonic() < until_s and not all(act.is_over or number in unasked for number, act in acts.items()):
@@ -226,11 +226,11 @@ ACTS: dict[str, Callable[[WholeActRequest], str]] = {
 
 
 def do(name: str, request: WholeActRequest) -> str:
-    """Do what was asked for, on record in each partition; return a sentence that says what was done, and where.
+    """Perform an act, recorded in each partition; return a sentence that describes what was done, and where.
 
     Raises:
         NotAllowed: the principal has no right to it; nothing was done.
-        PerdureError, ValueError, TypeError: it was done nowhere; as the system's own calls.
+        PerdureError, ValueError, TypeError: it was done nowhere; as raised by the methods of the system.
     """
     with acting_as(request.principal, reason=request.field("reason")):
         return ACTS[name](request)

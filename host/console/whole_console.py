@@ -1,7 +1,7 @@
 """`whole_queue`: the consoles of all partitions of a queue as one application, below `/partition/NUMBER`, with one session.
 
-Beside these stand pages of all of them: sums, lists and acts of the whole queue. Each partition is a log of its own, with states,
-acts and a past of its own; a page names its partition and leads to the others.
+Other pages show all partitions together: sums, lists and acts of the whole queue. Each partition is a log with its own states, acts
+and history. A page of one partition names it and links to the others.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ BEFORE: dict[Callable[[WholePage], None], Callable[[WholePage], None]] = {
     whole_messages: count_messages,
     whole_letters: count_letters,
 }
-"""What a page asks of others before it looks at the logs, as `perdure.console.pages.BEFORE`."""
+"""What is fetched from other processes before a page reads the logs, as in `perdure.console.pages.BEFORE`."""
 OF_ONE = {"messages", "compare"}
-"""The first parts of the addresses of pages that are of one partition alone."""
+"""The first parts of the addresses of pages that exist for one partition only."""
 
 
 def whole_queue(
@@ -79,12 +79,12 @@ def whole_queue(
     used: Callable[[], object] = lambda: None,
     seal: Callable[[], Seal] = keys.of_process,
 ) -> Any:
-    """Return the application; arguments as of `perdure.console.app.application`. `consoles`: by the number of the partition."""
+    """Return the ASGI application. Arguments as for `perdure.console.app.application`; `consoles` by partition number."""
     for number, console in consoles.items():
         console.number, console.partitions_shown = number, tuple(consoles)
 
     async def first(request: Request) -> RedirectResponse:
-        """Lead an address that names no partition to one: that of the message, else the first."""
+        """Redirect an address without a partition to the partition of its message, otherwise to the first one."""
         page = request.path_params["page"]
         section, _, ident = page.partition("/")
         if section not in OF_ONE:
@@ -107,7 +107,7 @@ def whole_queue(
 
 
 def _home_of(ident: str, consoles: Mapping[int, Console], principal: str) -> int:
-    """Return the partition that knows a message which may be looked at, as far as they are read; else the one that its id tells."""
+    """Return the partition that knows a message which the principal may look at; otherwise the one that follows from its id."""
     order = search_order(ident, len(consoles))
     for number in order:
         live = consoles[number].live

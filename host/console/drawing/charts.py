@@ -55,7 +55,7 @@ def chart(title: str, times_us: Sequence[int], series: Sequence[Series], *, unit
     def y(value: float) -> float:
         return HEIGHT - BOTTOM - value / top * (HEIGHT - TOP - BOTTOM)
 
-    parts = [f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(_told(title, series, unit))}">']
+    parts = [f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(_summary(title, series, unit))}">']
     for i in range(round(top / step) + 1):
         value = i * step
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>')
@@ -78,7 +78,7 @@ def chart(title: str, times_us: Sequence[int], series: Sequence[Series], *, unit
 def sparkline(values: Sequence[float], title: str) -> Markup:
     """Return a small line without axes."""
     if len(values) <= 1:
-        return Markup('<span class="quiet">&ndash;</span>')  # not known yet: a flat line would say that nothing moves
+        return Markup('<span class="quiet">&ndash;</span>')  # not known yet: a flat line would show that nothing moves
     if not any(values):
         return Markup(
             '<svg class="spark" viewBox="0 0 80 18" aria-hidden="true"><line class="line" x1="1" x2="79" y1="16" y2="16"/></svg>'
@@ -132,10 +132,10 @@ def _runs(times_us: Sequence[int], values: Sequence[float | None]) -> list[list[
     return [run if len(run) > 1 else [*run, *run] for run in runs if run]
 
 
-def _told(title: str, series: Sequence[Series], unit: str) -> str:
-    told = []
+def _summary(title: str, series: Sequence[Series], unit: str) -> str:
+    parts = []
     for one in series:
         known = [value for value in one.values if value is not None]
         if known:
-            told.append(f"{one.name} last {short(known[-1])}{unit}, at most {short(max(known))}{unit}")
-    return f"{title}: {'; '.join(told)}"
+            parts.append(f"{one.name} last {short(known[-1])}{unit}, at most {short(max(known))}{unit}")
+    return f"{title}: {'; '.join(parts)}"

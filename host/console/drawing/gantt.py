@@ -86,8 +86,8 @@ def gantt(story: Story, now_us: int) -> Markup:
     def x(at_us: int) -> float:
         return LEFT + (at_us - begin) / max(1, end - begin) * (WIDTH - LEFT - 10)
 
-    said = f"Timeline of {len(rows)} message(s) over {lasting(end - begin)}"
-    parts = [f'<svg class="gantt" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(said)}">']
+    title = f"Timeline of {len(rows)} message(s) over {lasting(end - begin)}"
+    parts = [f'<svg class="gantt" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}">']
     for i in range(5):
         at = begin + (end - begin) * i // 4
         anchor = ("start", "middle", "middle", "middle", "end")[i]

@@ -1,6 +1,6 @@
 """The gate of the console: an ASGI layer that checks host, origin, session and form of each request, and sets headers.
 
-A request that fails a check reaches no page. Not here: who may do what (`permits`), which the pages ask.
+A request that fails a check reaches no page. Not here: rights (`permits`), which the pages check.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 logger = GuardedLogger("perdure")
 FORM_BYTES_MAX = 2 << 20
 PRINCIPAL_CHARS_MAX = 1_000
-"""As of any principal that is put on record (`perdure.acting_as`)."""
+"""The limit of any principal on record (`perdure.acting_as`)."""
 SURROGATE = re.compile("[\ud800-\udfff]")
 PATH_CHARS = "/!$&'()*+,=:@|[]"
-"""What a browser leaves as it is in the path of an address, beside letters, digits and `-._~`."""
+"""Characters that a browser does not escape in a path, beside letters, digits and `-._~`."""
 FOREIGN = (
     "this form was sent from another site. Behind a proxy that asks by another name than the browser, pass the browser's Host on, "
     "or name the browser's site in `origins=`: see docs/CONSOLE.md, Behind a proxy"
@@ -47,7 +47,7 @@ OPENED = (
     '<!doctype html><html lang="en"><title>perdure</title><meta http-equiv="refresh" content="0;url={0}">'
     '<a href="{0}">The console</a></html>'
 )
-"""A page, not a redirect: after one that another program began, a browser sends no strict cookie."""
+"""A page, not a redirect: after a redirect that another program began, a browser sends no strict cookie."""
 HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
@@ -62,22 +62,23 @@ HEADERS = {
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
     "cache-control": "no-store",
 }
-"""Of each answer."""
+"""The headers of each answer."""
 PAIRS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 
 
 class Gate:
-    """Checks each request, and finds its session.
+    """An ASGI application that checks each request and finds its session. It runs in the event loop.
 
     Args:
         app: the pages.
-        hosts: names (with or without a port) by which the console may be asked; another name may be an attacker's that leads here.
-        origins: the sites (`https://shop.example.com`) whose forms are the console's own, where a proxy asks it by another name
-            than browsers do; unless given, that of the name by which it was asked.
-        sessions: of the browsers.
-        principal_of: says who asks, of each request; None: a browser has to use a token.
-        token: what opens a session where the host does not say who asks.
-        used: called when a token was used.
+        hosts: names (with or without a port) under which the console may be reached; another name may be an attacker's that
+            resolves to this server.
+        origins: the sites (`https://shop.example.com`) whose forms are the console's own, where a proxy sends another `Host` than
+            browsers do; unless given, the site of the `Host` of the request.
+        sessions: the sessions of browsers.
+        principal_of: returns the principal of a request; None: a browser has to use a token.
+        token: opens a session where `principal_of` is not given.
+        used: called after the token was used.
 
     Raises:
         TypeError: `principal_of` is a coroutine function.
@@ -119,11 +120,11 @@ class Gate:
             try:
                 refused = await self._foreign_form(request)
             except ClientDisconnect:
-                return  # within its form: no page is left that an answer could reach
+                return  # while it sent its form: the connection is closed, so there is no answer
         await (refused or self._app)(scope, receive, with_headers)
 
     def _misdirected(self, request: Request) -> Response | None:
-        """Refuse a name that is not the console's: a page of another site may have made it lead here."""
+        """Return a refusal of a `Host` that is not the console's: another site may have made its name resolve to this server."""
         host = request.headers.get("host", "").lower()
         if host in self._hosts or host.rsplit(":", 1)[0] in self._hosts:
             return None
@@ -136,8 +137,8 @@ class Gate:
             found = map(self._sessions.find, _cookies(request, self._sessions.cookie_name))
             session = next((one for one in found if one is not None), None)
         except PerdureError as error:  # of the key
-            logger.error("the console is closed: %s", error)  # noqa: TRY400 - it says all there is
-            return _refusal(500, "this console has no safe key for its sessions: the log of the application says why")
+            logger.error("the console is closed: %s", error)  # noqa: TRY400 - the message has all details
+            return _refusal(500, "this console has no safe key for its sessions: the log of the application has the reason")
         if self._principal_of is not None:
             principal = self._principal_of(request)
             if principal is None or principal == "":
@@ -170,7 +171,7 @@ class Gate:
     def _with_headers(self, send: Send, scope: Scope, root: str) -> Send:
         """Return a `send` that adds the headers of each answer, and the cookie of a session that is new or has changed.
 
-        `root`: the path below which the whole console lies, whatever part of it answers.
+        `root`: the path below which the whole console is mounted, whatever part of it answers.
         """
 
         async def with_headers(message: Message) -> None:
@@ -186,7 +187,7 @@ class Gate:
         return with_headers
 
     def _cookies(self, scope: Scope, root: str) -> list[tuple[bytes, bytes]]:
-        """Return the header that gives the browser its session, once the page has done with it."""
+        """Return the header that sets the cookie of the session; empty where the session has not changed."""
         session: Session | None = scope.get("session")
         if session is None or not session.is_changed:
             return []
@@ -196,7 +197,7 @@ class Gate:
         return [(b"set-cookie", cookie.encode())]
 
     def _is_own(self, origin: str, host: str) -> bool:
-        """Return whether a form of this origin was made by a page of the console."""
+        """Return whether a form of this origin comes from a page of the console."""
         if self._origins:
             return origin.lower() in self._origins
         try:
@@ -206,7 +207,7 @@ class Gate:
         return bool(netloc) and netloc.lower() == host.lower()
 
     async def _foreign_form(self, request: Request) -> Response | None:
-        """Refuse a form of another site, or of another session; keep its fields for the page."""
+        """Return a refusal of a form of another site or session; otherwise put its fields into the scope and return None."""
         if not self._is_own(request.headers.get("origin", ""), request.headers.get("host", "")):
             return _refusal(403, FOREIGN)
         if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
@@ -236,7 +237,7 @@ def _path(request: Request) -> str:
 def _cookies(request: Request, name: str) -> Iterator[str]:
     """Yield the values of the cookies of a name, those of the longest path first, as browsers send them.
 
-    `http.cookies` would not do: it drops all cookies where one is odd (`a={"b": 1}`), and the host may have such ones.
+    `http.cookies` is no alternative: it drops all cookies where one is malformed (`a={"b": 1}`), and the host may have such ones.
     """
     for pair in ";".join(request.headers.getlist("cookie")).split(";"):
         found, _, value = pair.partition("=")
@@ -245,7 +246,7 @@ def _cookies(request: Request, name: str) -> Iterator[str]:
 
 
 def _is_name(principal: object) -> bool:
-    """Return whether this can stand on record as a principal."""
+    """Return whether this is valid as the principal of a record."""
     if inspect.iscoroutine(principal):
         principal.close()
     return isinstance(principal, str) and len(principal) <= PRINCIPAL_CHARS_MAX and not SURROGATE.search(principal)
@@ -259,7 +260,7 @@ def _checked_origin(origin: str) -> str:
     """Return an origin as browsers write it.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is no origin.
     """
     parts = urlsplit(origin)
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/") or parts.query or "@" in parts.netloc:

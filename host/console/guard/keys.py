@@ -1,4 +1,4 @@
-"""The key that the console's sessions are signed with: the host's own, one kept in the data folder, or one of this process.
+"""The key that signs the sessions of the console: the host's own, one kept in the data folder, or one of this process.
 
 Not here: what is signed (`sessions`).
 """
@@ -29,15 +29,16 @@ TRIES = 10
 
 
 def of_process() -> Seal:
-    """Return a seal that no other process has: its sessions end with this one."""
+    """Return a seal with a new random key: its sessions end with this process."""
     return Seal(secrets.token_bytes(KEY_BYTES))
 
 
 def of_secret(secret: str | bytes) -> Seal:
-    """Return the seal of a secret of the host's: the same in each process that is given the same one.
+    """Return the seal of a secret of the host: the same in each process with the same secret.
 
     Raises:
-        TypeError, ValueError: it is no text or bytes, or too short to be a secret.
+        TypeError: the secret is neither a text nor bytes.
+        ValueError: it is shorter than `SECRET_BYTES_MIN`.
     """
     if not isinstance(secret, (str, bytes)):
         msg = f"secret: a text or bytes, the same for all workers, not {type(secret).__name__}"
@@ -50,13 +51,13 @@ def of_secret(secret: str | bytes) -> Seal:
 
 
 def of_folder(folder: Path) -> Seal:
-    """Return the seal of a data folder, whose key is in a file that only its user can read; it is made at the first call.
+    """Return the seal of a data folder, whose key is in a file that only its user can read. The first call makes the file.
 
-    Where this process can neither read nor make the file (another user, a folder that is read-only), the seal is one of this
+    Where this process can neither read nor make the file (another user, a folder that is read-only), the seal is that of this
     process.
 
     Raises:
-        PerdureError: others can read the key, so they could make sessions of their own; says what to do.
+        PerdureError: other users can read the key and so could make sessions; the error names the remedy.
     """
     path = folder / KEY_NAME
     for _ in range(TRIES):
@@ -69,7 +70,7 @@ def of_folder(folder: Path) -> Seal:
             return of_process()
         try:
             _make(path)
-        except FileNotFoundError:  # an owner that starts removes what is half made
+        except FileNotFoundError:  # an owner that starts removes unfinished files
             continue
         except OSError as error:
             logger.info("the console's key %s cannot be made, so its sessions are of this process: %s", path, error)
@@ -93,7 +94,7 @@ def _read(path: Path) -> bytes:
 
 
 def _make(path: Path) -> None:
-    """Write a new key, whole or not at all; another process may be the first."""
+    """Write a new key atomically; another process may have written one first, which then stays."""
     draft = path.with_name(f"{KEY_NAME}-{secrets.token_hex(8)}.tmp")
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
     try:

@@ -1,4 +1,4 @@
-"""What one principal may do in the console: the rights of `perdure.security`, where anything is there that can act."""
+"""What one principal may do in the console: the rights of `perdure.security`, and only looking where no owner runs."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ __all__ = ["Permits"]
 
 @attrs.frozen
 class Permits:
-    """What one principal may do."""
+    """The rights of one principal. Immutable; safe in any thread."""
 
     principal: str
     rights: Rights
     can_act: bool
-    """Something is there that can change anything: a running owner."""
+    """Whether an owner runs, which can perform acts."""
 
     def may(self, action: str, type_name: str = "") -> bool:
-        """Return whether an action is allowed. `type_name`: the message type that it is about; empty for all."""
+        """Return whether an action is allowed. `type_name`: the message type that it concerns; empty for all."""
         if action != "look" and not self.can_act:
             return False
         return self.rights.allow(self.principal, action, type_name)

@@ -1,6 +1,6 @@
-"""`Seal`: signs what browsers carry for the console, so that what they bring back is what they were given.
+"""`Seal`: signs the data that browsers store for the console, so that changed data is detected when it comes back.
 
-It hides nothing: a browser can read what it carries. Not here: what that is (`sessions`), and where the key comes from (`keys`).
+It does not encrypt: a browser can read the data. Not here: which data that is (`sessions`), and where the key comes from (`keys`).
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ __all__ = ["KEY_BYTES", "Seal"]
 
 KEY_BYTES = 32
 PLAIN_BYTES_MAX = 4 << 20
-"""Of what is unpacked. Only what was signed here is."""
+"""The most bytes of decompressed data. Only signed data is decompressed."""
 
 
 @attrs.frozen(repr=False)
 class Seal:
-    """A key, and what it signs. Each purpose is signed apart: none passes for another. Safe in any thread."""
+    """A key of `KEY_BYTES` bytes, and the signatures made with it. A signature holds for one purpose. Safe in any thread."""
 
     key: bytes
 
     def mark(self, purpose: str, text: str) -> str:
-        """Return a text that cannot be told without the key."""
+        """Return the signature of a text: a text that cannot be computed without the key."""
         return _text(self._signature(purpose, text.encode()))
 
     def sealed(self, purpose: str, content: Any) -> str:
@@ -37,7 +37,7 @@ class Seal:
         return _text(self._signature(purpose, body) + body)
 
     def opened(self, purpose: str, text: str) -> Any:
-        """Return what was sealed for this purpose; None where the text was not, or was changed."""
+        """Return the data that was sealed for this purpose; None where the text was not sealed for it, or was changed."""
         try:
             data = base64.b64decode(text.encode() + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
         except (ValueError, binascii.Error):

@@ -1,7 +1,7 @@
-"""Sessions of browsers: who each one is, the token of its forms, and which payloads were revealed to it.
+"""Sessions of browsers: the principal of each, the token of its forms, and the types whose payloads were revealed to it.
 
-A session is in its browser's cookie, sealed, and nothing of it is kept here: each process that has the key knows it, and so do all
-workers of a web server. Not here: where the key comes from (`keys`), how it seals (`seal`), the checks of a request (`gate`).
+A session is stored in the cookie of its browser, sealed, and not in this process. Each process with the key can read it, and so can
+all workers of a web server. Not here: where the key comes from (`keys`), signatures (`seal`), the checks of a request (`gate`).
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ __all__ = ["OneTimeToken", "Session", "Sessions"]
 
 SESSION_S = 12 * 3_600.0
 REVEALED_S = 15 * 60.0
-"""How long payloads of a type stay open after they were revealed."""
+"""How many seconds payloads of a type stay open after a reveal."""
 REVEALED_MAX = 50
 NOTICE_BYTES_MAX = 1_200
 COUNTED_S = 3_600.0
-"""How long a form with a count can be sent."""
+"""How many seconds a form with a count stays valid."""
 SESSION, FORM, COUNT, COOKIE, ACT = "session", "form", "count", "cookie", "act"
-"""What is sealed: none of these passes for another."""
+"""The purposes of seals: a seal of one is not valid for another."""
 
 
 @attrs.define(eq=False)
 class Session:
-    """One browser of one principal, for as long as one request takes."""
+    """The session of one browser, read for one request. For one request at a time."""
 
     principal: str
     seal: Seal = attrs.field(repr=False)
@@ -47,7 +47,7 @@ class Session:
     """Whether the browser needs a new cookie."""
     _notice: str = ""
     _revealed: dict[bytes, int] = attrs.field(factory=dict)
-    """Until when the payloads of a type are open, by a hash of its name: a cookie has little room."""
+    """Until when payloads of a type are open, in seconds since the epoch, by a hash of its name: a cookie is small."""
 
     @property
     def csrf(self) -> str:
@@ -59,7 +59,7 @@ class Session:
         return hmac.compare_digest(token.encode(), self.csrf.encode())
 
     def reveal(self, type_name: str) -> None:
-        """Open the payloads of a type for a while; of too many types, those that were revealed last stay open."""
+        """Open the payloads of a type for `REVEALED_S`; beyond `REVEALED_MAX` types, the oldest reveals end."""
         name = _short(type_name)
         self._revealed.pop(name, None)
         self._revealed[name] = int(time.time() + REVEALED_S)
@@ -71,27 +71,27 @@ class Session:
         """Return whether payloads of a type are open."""
         return bool(self._revealed) and self._revealed.get(_short(type_name), 0) > time.time()
 
-    def tell(self, notice: str) -> None:
-        """Set what the next page says first: the outcome of an act. A long one is cut."""
+    def set_notice(self, notice: str) -> None:
+        """Set the notice that the next page shows: the outcome of an act. A long one is cut."""
         encoded = notice.encode(errors="replace")
         cut = encoded[:NOTICE_BYTES_MAX].decode(errors="ignore")
         self._notice = cut if len(encoded) <= NOTICE_BYTES_MAX else f"{cut}…"
         self.is_changed = True
 
     def take_notice(self) -> str:
-        """Return what the next page is to say, once."""
+        """Return the notice for the page, and remove it."""
         notice, self._notice = self._notice, ""
         self.is_changed = self.is_changed or bool(notice)
         return notice
 
     def with_count(self, count: list[Any]) -> str:
-        """Return a count for a form of this session: what it brings back is what was counted."""
+        """Return a sealed count for a form of this session."""
         return self.seal.sealed(COUNT, [self.secret, int(time.time()), count])
 
     def count_of(self, text: str) -> list[Any] | None:
-        """Return the count that a form has brought back; None where it was not made for this session, or is too old.
+        """Return the count of a form that was sent; None where it was not made for this session, or is too old.
 
-        Whether it was acted on is not known here, as a browser may bring back an older cookie: the log knows, by `act_on`.
+        Only the log records whether a count was acted on, by the id of `act_on`: a browser may send an older cookie.
         """
         opened = self.seal.opened(COUNT, text)
         if opened is None or opened[0] != self.secret or time.time() - opened[1] > COUNTED_S:
@@ -100,7 +100,7 @@ class Session:
         return count
 
     def act_on(self, text: str) -> str:
-        """Return the id of the act on a count: a form that is sent twice means one act, whichever worker gets it."""
+        """Return the id of the act on a count: a form that is sent twice causes one act, whichever worker process gets it."""
         return f"console-{self.seal.mark(ACT, self.seal.sealed(COUNT, self.seal.opened(COUNT, text)))}"  # one text for each count
 
     def cookie(self) -> str:
@@ -112,7 +112,7 @@ class Sessions:
     """Begins sessions, and finds them in what browsers send. Safe in any thread.
 
     Args:
-        find_seal: returns what signs them; asked at the first request, as a folder may not be there before.
+        find_seal: returns the seal that signs them; called at the first request, as the data folder may not exist before.
     """
 
     def __init__(self, find_seal: Callable[[], Seal]) -> None:
@@ -124,7 +124,7 @@ class Sessions:
 
     @functools.cached_property
     def cookie_name(self) -> str:
-        """Of this key: browsers send cookies to all ports of a host, and another console may use the next one."""
+        """The name of the cookie, which depends on the key: browsers send cookies to all ports of a host."""
         return f"perdure_console_{self._seal.mark(COOKIE, '')[:8]}"
 
     def begin(self, principal: str) -> Session:
@@ -132,7 +132,7 @@ class Sessions:
         return Session(principal, self._seal, is_changed=True)
 
     def find(self, cookie: str) -> Session | None:
-        """Return the session of a cookie; None where it has ended, or was not sealed here."""
+        """Return the session of a cookie; None where it has expired, or was not sealed with this key."""
         opened = self._seal.opened(SESSION, cookie) if cookie else None
         if opened is None:
             return None
@@ -148,14 +148,14 @@ class Sessions:
 
 
 class OneTimeToken:
-    """A token that opens one session; the next one is made when it is used. Safe in any thread."""
+    """A token that opens one session; its use replaces it by a new one. Safe in any thread."""
 
     def __init__(self) -> None:
         self._lock = lock_of(self, "_lock")
         self.value = secrets.token_urlsafe(32)
 
     def use(self, given: str) -> bool:
-        """Return whether this is the token; it then counts no longer."""
+        """Return whether this is the token; if so, replace it by a new one."""
         with self._lock:
             is_right = hmac.compare_digest(given.encode(), self.value.encode())
             if is_right:

@@ -20,7 +20,7 @@ __all__ = ["Cause", "Group", "Groups"]
 
 MESSAGE_CHARS = 140
 GROUPS_MAX = 500
-"""Causes that are told apart; letters of further ones are in one group of their type."""
+"""The most causes with a group of their own; letters of further causes are in one group of their type."""
 NUMBER = re.compile(r"(?<![^\W_])(?=[a-f]*\d)[0-9a-f]{8}[0-9a-f-]*(?![^\W_])|\d+", re.IGNORECASE)
 """Numbers, and ids that are written in hexadecimal."""
 FAILED_TIMES = re.compile(r"^(failed|lost) \d+ times: ")

@@ -36,7 +36,7 @@ ACTS_MAX = 5_000
 HAPPENINGS_MAX = 2_000
 SCHEDULES_MAX = 1_000
 SAMPLED = 15
-"""Of messages whose number has none of these bits, the times are followed: one of sixteen."""
+"""The times of messages whose number has none of these bits are sampled: one of sixteen."""
 FOLLOWED_MAX = 20_000
 HAPPENINGS = (ev.Started, ev.Stopped, ev.ActorRestarted, ev.ProcessJoined, ev.ProcessLeft, ev.HandlerRegistered)
 
@@ -66,7 +66,7 @@ class Index:
     def __init__(self, seq: int = 0) -> None:
         self.seq = seq
         self.recent_seq = 0
-        """Up to here, the seconds are counted."""
+        """The last event that `recent` counts."""
         self.whole = Buckets(SECOND_US, WHOLE_MAX, grows=True)
         self.recent = Buckets(SECOND_US, RECENT_MAX, grows=False)
         self.acts: deque[OperatorAct] = deque(maxlen=ACTS_MAX)

@@ -1,7 +1,7 @@
-"""`Live`: what a log says now, followed a little at a time, for as long as a page is open.
+"""`Live`: the newest states of a log, followed a little at a time, for as long as a page is open.
 
 One thread folds what is new and passes once over the history before it, and rests most of the time: an open console must
-cost its host next to nothing. A page looks at the states under `lock`, and says how far behind they are. See also `past`.
+cost its host next to nothing. A page reads the states under `lock`, and shows how far behind they are. See also `past`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ PAGE_S, ALONE_PAGE_S = 0.01, 0.05
 OPENING_S = 0.3
 OPENING = "The log is being read"
 OPEN_WAIT_S = 0.12
-"""How long a page waits for the first reading, before it says how far that is."""
+"""How many seconds a page waits for the first reading before it shows the progress."""
 SLICE_S = 0.02
 """How long the lock is held at most, about."""
 REST = 100
@@ -139,7 +139,7 @@ class Live:
 
     @property
     def opening(self) -> StillReading:
-        """What a page says that does not wait for the first reading."""
+        """The progress of the first reading, for a page that does not wait for it."""
         return self._pace.so_far
 
     @property
@@ -154,7 +154,7 @@ class Live:
         return 1.0 if whole <= 0 else max(0.0, min(1.0, (self.index.seq - first) / whole))
 
     def more_awaited(self) -> StillReading:
-        """Read the history faster for a page that needs more of it; return what that page says."""
+        """Read the history faster for a page that needs more of it; return the progress for that page."""
         self._awaited_s = time.monotonic()
         return StillReading("The history is being read", self.index.seq, self.states.seq, self.reader.first_seq - 1)
 
@@ -168,7 +168,7 @@ class Live:
     # --- following ---------------------------------------------------------------------------------------------------------
 
     def _open(self) -> None:
-        """Read the log for the first time. In the thread, so that pages can say how far it is."""
+        """Read the log for the first time. It runs in the thread, so that pages can show the progress."""
         self._pace.target = self._newest()
         self.states, _ = fold_log(self._pace)
         self.groups = Groups.of(self.states.dead_letters)
@@ -208,7 +208,7 @@ class Live:
         return True
 
     def _begin_anew(self, lost: Exception) -> None:
-        """Fold the log again, in the thread. Where that fails too, say why on each page, until the next try."""
+        """Fold the log again, in the thread. Where that fails too, each page shows the reason until the next attempt."""
         try:
             states, _ = fold_log(Pace(self.reader, OPENING, rests=self._rest > ALONE_REST))
             groups, error = Groups.of(states.dead_letters), ""
@@ -270,7 +270,7 @@ class Live:
                     self._catch_up(SLICE_S)
                 with self.lock:
                     done = self._index_more(SLICE_S)
-            except Exception:  # a page must not go dark for a fault of the log: the next look says what is wrong
+            except Exception:  # a page must not go dark for a fault of the log: the next look shows what is wrong
                 logger.exception("the console's look at the log has failed")
                 done = True
             worked_s = time.thread_time() - began_s

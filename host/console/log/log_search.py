@@ -1,4 +1,4 @@
-"""`look_back`: messages that an expression means, newest first, for as long as a page may take; and where to go on.
+"""`look_back`: messages that an expression selects, newest first, for as long as a page may take; and where to go on.
 
 The language is `perdure.operations.reading.search`. Messages that wait or run are listed from the folded state instead (`listing`).
 """
@@ -51,7 +51,7 @@ def parsed(text: str) -> Search | None:
     """Return the search that a text asks for; None for no text.
 
     Raises:
-        InvalidMessage: it cannot be read; says which word is wrong.
+        InvalidMessage: it cannot be parsed; the error names the word.
     """
     return search_of(text) if text.strip() else None
 
@@ -75,7 +75,7 @@ def look_back(
         budget: how long to read.
         before: the event behind the last that counts.
         most: how many messages to return.
-        wanted: says of a publication whether it is shown at all.
+        wanted: returns whether a publication is shown at all.
     """
     hits: list[Hit] = []
     seen: set[int] = set()
@@ -143,7 +143,7 @@ def _take_run(
     after: int,
     until: int,
 ) -> None:
-    """Add the messages of a run that are meant. Where a word speaks of the type alone and does not hold, none is looked at."""
+    """Add the messages of a run that are selected. Where a word concerns the type alone and does not hold, none is looked at."""
     if search is not None and any(
         word.field in ("type", "key", "group") and not word.holds(run.type if word.field == "type" else None)
         for word in search.of_publication

@@ -46,10 +46,10 @@ class Pace:
 
     Args:
         reader: the log.
-        what: a sentence that says what is being read.
+        what: a sentence that names what is being read.
         target: the last event that is wanted; 0: not known.
         rests: the log's owner is in this process, and must not be held up.
-        is_wanted: tells now and then whether a page still waits; otherwise the fold ends.
+        is_wanted: returns whether a page still waits; called now and then; otherwise the fold ends.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Pace:
 
     @property
     def so_far(self) -> StillReading:
-        """What a page says that waits."""
+        """The progress, for the page that waits."""
         return StillReading(self._what, self._reached, self.target, self._began)
 
     @property

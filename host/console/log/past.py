@@ -1,7 +1,7 @@
-"""`Past`: what a log said at earlier moments. A few folds are kept, so that the next moment is folded on from the one before.
+"""`Past`: the states of a log at earlier moments. A few folds are kept, so that the next moment is folded on from the one before.
 
-A fold has a thread of its own, and ends early where no page asks for it any more: a page waits for it a moment, then says how far
-it is. Not here: which moment is meant (`perdure.console.console`), and the counts that `Audit.state_at` gives of one.
+A fold has a thread of its own, and ends early where no page asks for it any more: a page waits for it a moment, then shows how
+far it is. Not here: the moment that a text names (`perdure.console.console`), and the counts that `Audit.state_at` gives of one.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ LIVE_MAX = 2_000_000
 STEP_EVENTS = 100_000
 """A fold is moved on to a later moment that is so near, rather than kept beside another."""
 WAIT_S = 0.12
-"""How long a page waits for a fold, before it says how far that is."""
+"""How many seconds a page waits for a fold before it shows the progress."""
 WANTED_S = 10.0
 """So long after a page has asked for it last, a fold is given up. A page that waits asks about twice a second."""
 WANTED_MAX = 16
@@ -130,7 +130,7 @@ class Past:
                 logger.debug("the console gives up the fold of event %d: no page waits for it", seq)
             except PerdureError as error:
                 failed = error
-            except Exception as error:  # the page tells it; the thread goes on with what others wait for
+            except Exception as error:  # the page shows it; the thread goes on with what others wait for
                 logger.exception("the console could not fold the log up to event %d", seq)
                 failed = PerdureError(f"the log could not be folded up to event {seq:,}: {error!r}")
             with self.lock:

@@ -77,7 +77,7 @@ def story_of(
         ident: the message's id.
         budget: how long to read.
         until: the last event that counts.
-        read_from: go on here, as `Story.read_to` says; the publication is shown in any case.
+        read_from: the event to go on from, as given by `Story.read_to`; the publication is shown in any case.
     """
     found, _ = find_publication(reader, index, states, ident, budget, until=until)
     if found is None:
@@ -99,10 +99,10 @@ def story_of(
             story.children.append(child)
             by_number[event.number] = child
             ids.add(event.id)
-        if not read % 64 and _is_told(story, states):
+        if not read % 64 and _is_complete(story, states):
             break
         if not read % 16 and budget.is_over:
-            story.whole = _is_told(story, states)
+            story.whole = _is_complete(story, states)
             break
     if not story.whole:
         _read_failures(reader, index, states, story, until)
@@ -126,7 +126,7 @@ def _read_failures(reader: LogReader, index: Index, states: States, story: Story
     own.records += [record for record in found if record.seq > story.read_to]
 
 
-def _is_told(story: Story, states: States) -> bool:
+def _is_complete(story: Story, states: States) -> bool:
     """Return whether nothing more can follow: all messages have ended, or are dead letters and have not been replayed."""
     return all(kin.ended or _is_dead(kin, states) for kin in story.family)
 

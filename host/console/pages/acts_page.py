@@ -20,15 +20,15 @@ def acts(page: Page) -> None:
     action, principal = page.asked("action"), page.asked("by")
     before = page.asked_number("before") or view.seq + 1
     known = list(acts_until(page))
-    meant = [
+    selected = [
         act
         for act in known
         if act.seq < before and (not action or act.action == action) and (not principal or act.principal == principal)
     ]
     page.show(
         "acts.html",
-        rows=meant[:PAGE],
-        following=page.here(before=meant[PAGE - 1].seq) if len(meant) > PAGE else "",
+        rows=selected[:PAGE],
+        following=page.here(before=selected[PAGE - 1].seq) if len(selected) > PAGE else "",
         actions=sorted({act.action for act in known}),
         principals=sorted({act.principal for act in known}),
         action=action,

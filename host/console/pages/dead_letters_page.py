@@ -1,4 +1,4 @@
-"""Dead letters: grouped by what they died of, or those that an expression means; with bulk acts, which are counted first."""
+"""Dead letters: grouped by what they died of, or those that an expression selects; with bulk acts, which are counted first."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def dead_letters(page: Page) -> None:
 
 
 def expression_of(group: Group) -> str:
-    """Return the expression that means the letters of a group: their type, and what their errors have in common."""
+    """Return the expression that selects the letters of a group: their type, and what their errors have in common."""
     cause = group.cause
     error = f"{cause.exception}: {cause.message}" if cause.exception else cause.message
     words = [f"type={quoted(cause.type)}"]
@@ -77,13 +77,13 @@ def expression_of(group: Group) -> str:
 
 
 def letters_of(page: Page, search: Search, *, skip: int, most: int = PAGE, budget_s: float | None = None) -> Listed:
-    """Return letters that a search means, newest first, behind the first `skip`."""
+    """Return letters that a search selects, newest first, behind the first `skip`."""
     rows, following, looked = _letters(page, search, skip, most, Budget(BUDGET_S if budget_s is None else budget_s))
     if page.sees_all:
-        told = f"{looked:,} of {len(page.shown.states.dead_letters.letters):,} looked at, newest first"
-    else:  # how many there are of types that are hidden is not told
-        told = "not all are looked at yet, newest first" if following else "all are looked at, newest first"
-    return Listed([row_of_letter(letter) for letter in rows], following, told)
+        looked_at = f"{looked:,} of {len(page.shown.states.dead_letters.letters):,} looked at, newest first"
+    else:  # the number of letters of hidden types is not shown
+        looked_at = "not all are looked at yet, newest first" if following else "all are looked at, newest first"
+    return Listed([row_of_letter(letter) for letter in rows], following, looked_at)
 
 
 def _letters(page: Page, search: Search, skip: int, most: int, budget: Budget) -> tuple[list[Letter], int, int]:

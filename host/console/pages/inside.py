@@ -63,7 +63,7 @@ def schedule_rows(page: Page) -> list[dict[str, Any]]:
 
 
 def ask_partitions(page: Page) -> None:
-    """Ask the run what it tells of itself, and the database which process owns which partition."""
+    """Fetch the figures of the run, and the owners of the partitions from the database."""
     ask_figures(page)
     page.partitions = [] if page.at else page.console.partitions.newest() or []
 
@@ -79,7 +79,7 @@ class Present:
 
 
 def present_of(page: Page) -> Present:
-    """Return the processes that use a log, as its starts, stops, joins and departures tell."""
+    """Return the processes that use a log, as derived from its starts, stops, joins and departures."""
     view = page.shown
     present: dict[str, dict[str, Any]] = {}
     owner: dict[str, Any] | None = None

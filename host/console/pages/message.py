@@ -58,7 +58,7 @@ def message(page: Page) -> None:
     if story is None or not page.looks(story.own.published.type):  # one that may not be looked at is as one that is not there
         is_known = standing.status != "unknown" and (page.looks(standing.type) if standing.type else page.sees_all)
         known = "; its id is known, and its publication lies before what the log keeps" if story is None and is_known else ""
-        msg = f"no message {ident!r} was found as far as this page looked ({view.history_said}){known}"
+        msg = f"no message {ident!r} was found as far as this page looked ({view.history_progress}){known}"
         raise UnknownMessage(msg)
     own = story.own
     story.children = [kin for kin in story.children if page.looks(kin.published.type)]

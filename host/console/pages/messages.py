@@ -37,7 +37,7 @@ def count_first(page: Page) -> None:
 
 
 def expression(kind: str, text: str) -> str:
-    """Return the expression that means what the filters of the page mean; empty for all."""
+    """Return the expression that selects what the filters of the page select; empty for all."""
     return " ".join(word for word in (f"type={quoted(kind)}" if kind else "", text) if word)
 
 
@@ -78,7 +78,7 @@ def messages(page: Page) -> None:
 
 
 def _takes(page: Page, search: Search | None, published: ev.Published) -> bool:
-    """Return whether a message may be found: one that is hidden must not be told by a search in its payload."""
+    """Return whether a message may be found: a search in a hidden payload must not disclose it."""
     return page.looks(published.type) and (search is None or not search.reads_payloads or page.sees(published))
 
 
@@ -114,11 +114,11 @@ def waiting(
         wanted=lambda message: wanted(message.published),
     )
     rows = [row_of(page, message.published, 0, made_us(message.published.id)) for message in found]
-    return Listed(rows, following, "; ".join(_told(place, skip if page.sees_all else 0)))
+    return Listed(rows, following, "; ".join(_notes(place, skip if page.sees_all else 0)))
 
 
-def _told(place: str, skip: int) -> Iterator[str]:
-    """Yield what the list says of itself."""
+def _notes(place: str, skip: int) -> Iterator[str]:
+    """Yield notes on the order and the extent of the list."""
     yield "in no order" if place == "held" else "in the order in which they are handled"
     if skip:
         yield f"{skip:,} before these"

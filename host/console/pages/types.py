@@ -73,7 +73,7 @@ def settings_of(handler: Handler | None) -> dict[str, Any]:
 
 
 def ask_figures(page: Page) -> None:
-    """Ask the run what it tells of itself. It asks no actor: a page must not wait for a log that cannot be written."""
+    """Fetch the figures of the run. It asks no actor: a page must not wait for a log that cannot be written."""
     page.figures = None if page.at else page.console.figures.newest()
 
 

@@ -169,7 +169,7 @@ def test_cookie_stays_below_what_browsers_take() -> None:
     session = Sessions(keys.of_process).begin("a person of an organisation with a long name@example.com")
     for i in range(500):
         session.reveal(f"a.package.of.the.shop.Type{i}")
-    session.tell("".join(chr(0x4E00 + i * 7 % 20_000) for i in range(5_000)))
+    session.set_notice("".join(chr(0x4E00 + i * 7 % 20_000) for i in range(5_000)))
     assert len(session.cookie()) < 3_900
 
 

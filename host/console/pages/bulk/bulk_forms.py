@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from perdure.events.structures.bulk import Bulk
     from perdure.operations.bulk.counted import Counted
 
-__all__ = ["BULKS_SHOWN", "OF", "bulks", "count_first", "form_of", "may_be_told", "started"]
+__all__ = ["BULKS_SHOWN", "OF", "bulks", "count_first", "form_of", "may_be_shown", "started"]
 
 BULKS_SHOWN = 10
 VERBS = {"replay": "replayed", "edit": "edited and replayed", "purge": "removed for good", "cancel": "cancelled"}
 OF = {LETTERS: ("replay", "edit", "purge"), MESSAGES: ("cancel",)}
 UNNAMED = {"is_unnamed": True}
-"""What was counted would tell of types that the principal may not look at."""
+"""The count would disclose types that the principal may not look at."""
 
 
 def count_first(page: Page, of: str, where: str) -> None:
@@ -38,7 +38,7 @@ def count_first(page: Page, of: str, where: str) -> None:
         return
     count = started(page, of, where)
     counted = None if count is None else count.counted()
-    if count is None or counted is None or not may_be_told(page, counted):
+    if count is None or counted is None or not may_be_shown(page, counted):
         page.count = UNNAMED
         return
     plain = [page.console.number, *as_plain(of, counted)]
@@ -46,7 +46,7 @@ def count_first(page: Page, of: str, where: str) -> None:
 
 
 def started(page: Page, of: str, where: str) -> Count | None:
-    """Return the count of what an expression means in the log of a page, which its owner makes meanwhile; None: it may not be told.
+    """Return the count of what an expression selects in the log of a page, made by its owner; None: it may not be shown.
 
     Raises:
         StillReading: the log is being read for the first time.
@@ -59,13 +59,13 @@ def started(page: Page, of: str, where: str) -> Count | None:
     with page.console.live.looked_at(0.0) as states:
         are_all = all(map(page.looks, types_of(states)))
     of_type = type_meant(where)
-    if not are_all and (of_type is None or not page.looks(of_type)):  # a count would tell of what may not be looked at
+    if not are_all and (of_type is None or not page.looks(of_type)):  # a count would disclose hidden types
         return None
     asked = front.dead_letters if of == LETTERS else front.admin
     return page.console.counts.count(page.session.secret, of, where, lambda: asked.count_where(where))
 
 
-def may_be_told(page: Page, counted: Counted) -> bool:
+def may_be_shown(page: Page, counted: Counted) -> bool:
     """Return whether a count is of types alone that may be looked at: another one may have come meanwhile."""
     return all(map(page.looks, counted.by_type))
 

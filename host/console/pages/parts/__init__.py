@@ -2,7 +2,7 @@
 
 - `page` is one page that is being made: what was asked for, the view, and what all pages have in common.
 - `page_rows` are rows that several pages show; `texts` writes numbers, times and payloads.
-- `seen` says what of the record may be seen by one who may not look at all types.
+- `seen` decides what of the record may be seen without the right to look at all types.
 - `kept_form` is what was typed into a form that was refused.
 - For the overview: `attention` (what an operator should look at first) and `graphs`; `figures` are counts that are compared.
 

@@ -58,7 +58,7 @@ class Page:
     other: Figures | None = None
     """The moment that this one is compared with."""
     figures: RunFigures | None = None
-    """What the run told of itself lately; None for the past, and where nothing runs or answers."""
+    """The latest figures of the run; None for the past, and where nothing runs or answers."""
     partitions: list[PartitionOwner] = attrs.field(factory=list)
     """All partitions of the queue, where that is in a database that answers."""
     count: dict[str, Any] | None = None

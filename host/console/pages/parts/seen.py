@@ -1,6 +1,6 @@
-"""What of the record a principal may see who may not look at all types: types, acts of operators, schedules. Pure.
+"""What a principal may see of the record without the right to look at all types: types, acts of operators, schedules. Pure.
 
-Who may look at what, the host says (`perdure.security`); a `Page` asks. Not here: payloads, which are hidden until a reveal.
+The host decides on rights (`perdure.security`); a `Page` checks them. Not here: payloads, which are hidden until a reveal.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def sees_schedule(name: str, looks: Callable[[str], bool]) -> bool:
 
 
 def sees_subject(states: States, subject: str, looks: Callable[[str], bool]) -> bool:
-    """Return whether an act on this may be seen by one who may not look at all types.
+    """Return whether an act on this may be seen without the right to look at all types.
 
     That is an act on everything, on a type or schedule that may be looked at, on messages that an expression takes of such a type
     alone, or on a message that is known to be of one. Of a message that has ended the type may not be known: then it is not.

@@ -12,7 +12,7 @@ import attrs
 
 from perdure.console.counting import ALL, WAIT_S, as_plain
 from perdure.console.log.pace import StillReading
-from perdure.console.pages.bulk.bulk_forms import BULKS_SHOWN, OF, bulks, form_of, may_be_told, started
+from perdure.console.pages.bulk.bulk_forms import BULKS_SHOWN, OF, bulks, form_of, may_be_shown, started
 from perdure.console.pages.whole_queue.whole_page import part_of
 from perdure.events.errors import PerdureError
 
@@ -41,7 +41,7 @@ class WholeBulk:
 
     parts: dict[int, Bulk] = attrs.field(factory=dict)
     rank: int = BULKS_SHOWN
-    """How many are newer, in the partition with the fewest: partitions say no time."""
+    """How many are newer, in the partition with the fewest: partitions record no time."""
 
     @property
     def plan(self) -> Bulk:
@@ -66,7 +66,7 @@ class WholeBulk:
 def count_first(page: WholePage, of: str, where: str) -> None:
     """Ask the owner of each partition how much an act that the address names would change, and keep that for the form.
 
-    What one of them cannot count is told with its number, and no act on what the others counted will hit it.
+    What one of them cannot count is listed with its number, and no act on what the others counted will hit it.
     """
     verb = page.asked("do")
     if not where or page.at or verb not in OF[of] or not page.may(verb):
@@ -100,7 +100,7 @@ def count_first(page: WholePage, of: str, where: str) -> None:
             row.problem = str(error)
         else:
             row.count = one.count
-    if not all(may_be_told(page, one) for one in counted.values()):
+    if not all(may_be_shown(page, one) for one in counted.values()):
         page.count = {"is_unnamed": True}
         return
     by_type: dict[str, int] = {}
