@@ -110,6 +110,7 @@ ROLE_BUGS: tuple[Bug, ...] = (
         "roles",
         WITH_ROLES,
         (Edit("perdure.events.processes.relayers", " if is_heard(process.heard_s, now_s, HEARD_S)), None)", "), None)"),),
+        first=90,
         favoured=RELAYED,
     ),
     Bug(

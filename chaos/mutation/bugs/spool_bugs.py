@@ -54,6 +54,7 @@ SPOOL_BUGS: tuple[Bug, ...] = (
         "spool",
         WITH_SPOOL,
         (Edit("perdure.processes.to_owner.exchange", " or self.held.hold(request):", ":"),),
+        first=205,
         favoured=(*SPOOLED, "silent_owner"),
     ),
     Bug(

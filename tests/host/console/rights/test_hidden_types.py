@@ -59,7 +59,7 @@ AWAY = (
     r'<p class="explanation">From .*?</p>',
     r"<dd>1 to [\d,]+</dd>",
     r"of event [\d,]+|event [\d,]+ of [\d,]+|[\d.]+ [KM]iB|<time.*?</time>",
-    r"[\d,.]+ (ms|s|min|h|d)\b|–",  # a percentile of the last minutes is a dash once they are over
+    r"[\d,.]+ (ms|s|min|h|d)\b|\u2013",  # a percentile of the last minutes is a dash once they are over
 )
 """What is the log's own, or changes by itself."""
 
